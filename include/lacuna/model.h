@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models: immutable weights, shared by any number of threads. */
+#ifndef LACUNA_MODEL_H
+#define LACUNA_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lacuna/engine.h>
+#include <lacuna/status.h>
+#include <lacuna/tokenizer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lac_model;
+struct lac_model_options;
+
+enum lac_dtype { LAC_S8 = 1, LAC_F32 = 2 };
+
+/* What a model's head can do; a model may have several of these. */
+enum lac_task {
+    LAC_TASK_CLASSIFY = 1, /* one distribution a sequence */
+    LAC_TASK_TAG = 2,      /* one distribution a token */
+    LAC_TASK_ANSWER = 4,   /* spans of the second text that answer the first */
+    LAC_TASK_FILL = 8,     /* words for masked tokens */
+    LAC_TASK_EMBED = 16,   /* one vector a sequence; every encoder can */
+};
+
+/* Weight layouts, named by outputs x one dword of inputs (4 int8 or 1 fp32). */
+enum lac_pattern {
+    LAC_PATTERN_DENSE = 0,
+    LAC_PATTERN_1 = 1,  /* 1x4 int8, 1x1 fp32 */
+    LAC_PATTERN_4 = 2,  /* 4x4, 4x1 */
+    LAC_PATTERN_8 = 3,  /* 8x4, 8x1 */
+    LAC_PATTERN_16 = 4, /* 16x4, 16x1 */
+    LAC_N_PATTERNS = 5,
+};
+
+LAC_API enum lac_status lac_model_options_new(struct lac_model_options **options);
+LAC_API void lac_model_options_free(struct lac_model_options *options);
+
+/* Arithmetic of the linear layers; LAC_S8 unless set.  A packed file keeps the one it was packed
+ * with; asking for another is LAC_E_UNSUPPORTED. */
+LAC_API void lac_model_options_set_dtype(struct lac_model_options *options, enum lac_dtype dtype);
+
+/* Gives every weight this layout instead of the one its zeros suggest; for measurements. */
+LAC_API void lac_model_options_set_pattern(struct lac_model_options *options,
+                                           enum lac_pattern pattern);
+
+/* Opens a Hugging Face directory (config.json, tokenizer files, model.safetensors or shards) or a
+ * packed file.  options may be NULL.  The message of a failure is the engine's.
+ * Borrows the engine until lac_model_free. */
+LAC_API enum lac_status lac_model_open(struct lac_engine *engine, const char *path,
+                                       const struct lac_model_options *options,
+                                       struct lac_model **model);
+
+/* Sessions on the model must be gone. */
+LAC_API void lac_model_free(struct lac_model *model);
+
+/* Writes the packed single file, under a temporary name first. */
+LAC_API enum lac_status lac_model_pack(const struct lac_model *model, const char *path);
+
+/* Architecture, for example "bert". */
+LAC_API const char *lac_model_architecture(const struct lac_model *model);
+/* Set of enum lac_task. */
+LAC_API unsigned lac_model_tasks(const struct lac_model *model);
+LAC_API enum lac_dtype lac_model_dtype(const struct lac_model *model);
+LAC_API size_t lac_model_hidden_size(const struct lac_model *model);
+LAC_API size_t lac_model_layers(const struct lac_model *model);
+LAC_API size_t lac_model_heads(const struct lac_model *model);
+LAC_API size_t lac_model_intermediate_size(const struct lac_model *model);
+/* Tokens a sequence may have, special ones included. */
+LAC_API size_t lac_model_max_tokens(const struct lac_model *model);
+LAC_API size_t lac_model_parameters(const struct lac_model *model);
+LAC_API size_t lac_model_labels(const struct lac_model *model);
+/* Name of a label; NULL when out of range. */
+LAC_API const char *lac_model_label(const struct lac_model *model, size_t label);
+/* The model's tokenizer, or NULL when it has none; belongs to the model. */
+LAC_API const struct lac_tokenizer *lac_model_tokenizer(const struct lac_model *model);
+
+/* What became of one weight matrix. */
+struct lac_weight_info {
+    const char *name;
+    size_t n_out, n_in;
+    double zeros;                           /* share of zero elements */
+    double zero_blocks[LAC_N_PATTERNS];     /* share of zero blocks by pattern; dense: 0 */
+    enum lac_pattern pattern;               /* the layout chosen */
+    const char *pattern_name;               /* for example "4x4" */
+    const char *kernel;                     /* the kernel for a full tile of tokens */
+    const char *kernel_few;                 /* the kernel for one token */
+    double predicted_cost[LAC_N_PATTERNS];  /* predicted time of each layout, 1 = dense */
+    size_t bytes_dense, bytes_stored;
+};
+
+LAC_API size_t lac_model_weights(const struct lac_model *model);
+/* LAC_E_ARGUMENT when index is out of range.  Strings belong to the model. */
+LAC_API enum lac_status lac_model_weight_info(const struct lac_model *model, size_t index,
+                                              struct lac_weight_info *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

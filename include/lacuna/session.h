@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sessions: texts in, answers out.
+ *
+ * A session collects sequences (lac_session_add_*), runs them as one packed batch
+ * (lac_session_run), and holds the results until lac_session_clear.  It belongs to one thread at a
+ * time; sessions of the same engine may run at once and take turns at its workers. */
+#ifndef LACUNA_SESSION_H
+#define LACUNA_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lacuna/model.h>
+#include <lacuna/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lac_session;
+struct lac_session_options;
+
+enum lac_pooling {
+    LAC_POOL_DEFAULT = 0, /* what the model's sentence-transformers files say, else mean */
+    LAC_POOL_MEAN = 1,
+    LAC_POOL_CLS = 2,
+    LAC_POOL_POOLER = 3, /* tanh(W CLS + b); LAC_E_UNSUPPORTED when the model has none */
+};
+
+enum lac_normalize { LAC_NORMALIZE_NONE = 0, LAC_NORMALIZE_L2 = 1 };
+
+LAC_API enum lac_status lac_session_options_new(struct lac_session_options **options);
+LAC_API void lac_session_options_free(struct lac_session_options *options);
+/* One of enum lac_task; unless set, the first that the model can do, in the enum's order. */
+LAC_API void lac_session_options_set_task(struct lac_session_options *options, enum lac_task task);
+/* Tokens the forward pass takes at once, at least 1; 0 for a default that fits the caches.  More
+ * may be added to a session: they run in turns. */
+LAC_API void lac_session_options_set_batch_tokens(struct lac_session_options *options,
+                                                  size_t n_tokens);
+LAC_API void lac_session_options_set_pooling(struct lac_session_options *options,
+                                             enum lac_pooling pooling,
+                                             enum lac_normalize normalize);
+/* What happens to texts over the model's maximum; LAC_TRUNCATE_LONGEST unless set. */
+LAC_API void lac_session_options_set_truncate(struct lac_session_options *options,
+                                              enum lac_truncate truncate);
+
+/* options may be NULL.  On failure the message is the engine's and *session is untouched. */
+LAC_API enum lac_status lac_session_new(struct lac_model *model,
+                                        const struct lac_session_options *options,
+                                        struct lac_session **session);
+LAC_API void lac_session_free(struct lac_session *session);
+/* What went wrong in the last call on this session; "" if nothing. */
+LAC_API const char *lac_session_message(const struct lac_session *session);
+
+/* Adds a text, or a pair of texts (pair not NULL), in UTF-8.  *sequence gets its number, counted
+ * from 0; sequence may be NULL.  A text that fails adds nothing and leaves the session usable. */
+LAC_API enum lac_status lac_session_add_text(struct lac_session *session, const char *text,
+                                             size_t size, const char *pair, size_t pair_size,
+                                             size_t *sequence);
+/* Adds token ids as they are, special tokens included; type_ids may be NULL (all 0). */
+LAC_API enum lac_status lac_session_add_ids(struct lac_session *session, const int32_t *ids,
+                                            const uint8_t *type_ids, size_t n, size_t *sequence);
+LAC_API size_t lac_session_sequences(const struct lac_session *session);
+/* Tokens of all sequences added. */
+LAC_API size_t lac_session_tokens(const struct lac_session *session);
+/* Runs what was added since the last clear and has not run. */
+LAC_API enum lac_status lac_session_run(struct lac_session *session);
+LAC_API void lac_session_clear(struct lac_session *session);
+
+/* Results belong to the session and live until lac_session_clear, lac_session_run or
+ * lac_session_free.  LAC_E_STATE before lac_session_run or for another task's result;
+ * LAC_E_ARGUMENT for a sequence out of range. */
+
+/* The tokens of a sequence with their places in the text. */
+LAC_API enum lac_status lac_session_encoding(const struct lac_session *session, size_t sequence,
+                                             const struct lac_encoding **encoding);
+
+/* CLASSIFY: n_labels logits and probabilities (softmax; sigmoid for multi-label models; the logits
+ * themselves for regression). */
+LAC_API enum lac_status lac_session_classes(struct lac_session *session, size_t sequence,
+                                            const float **logits, const float **probabilities,
+                                            size_t *n_labels);
+/* TAG: row-major [n_tokens, n_labels]. */
+LAC_API enum lac_status lac_session_tags(struct lac_session *session, size_t sequence,
+                                         const float **logits, const float **probabilities,
+                                         size_t *n_tokens, size_t *n_labels);
+/* EMBED: hidden_size floats. */
+LAC_API enum lac_status lac_session_embedding(struct lac_session *session, size_t sequence,
+                                              const float **vector, size_t *size);
+
+struct lac_answer {
+    size_t begin, end; /* byte range in the second text */
+    float probability; /* of this span among all spans of at most max_tokens tokens */
+};
+/* ANSWER: the best spans, best first; *n_answers is at most `most`. */
+LAC_API enum lac_status lac_session_answers(struct lac_session *session, size_t sequence,
+                                            size_t max_tokens, struct lac_answer *answers,
+                                            size_t most, size_t *n_answers);
+/* ANSWER: start and end logits of every token. */
+LAC_API enum lac_status lac_session_answer_logits(struct lac_session *session, size_t sequence,
+                                                  const float **start, const float **end,
+                                                  size_t *n_tokens);
+
+struct lac_candidate {
+    int32_t id; /* of the token, or of the label */
+    float probability;
+};
+/* FILL: number of masked tokens in the sequence. */
+LAC_API enum lac_status lac_session_masks(struct lac_session *session, size_t sequence,
+                                          size_t *n_masks);
+/* FILL: the best tokens for one mask, best first. */
+LAC_API enum lac_status lac_session_fill(struct lac_session *session, size_t sequence, size_t mask,
+                                         struct lac_candidate *candidates, size_t most,
+                                         size_t *n_candidates);
+/* CLASSIFY: the best labels, best first (all labels over 0.5 and at least one, for multi-label). */
+LAC_API enum lac_status lac_session_top_classes(struct lac_session *session, size_t sequence,
+                                                struct lac_candidate *candidates, size_t most,
+                                                size_t *n_candidates);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

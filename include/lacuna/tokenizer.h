@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tokenizers: UTF-8 text to token ids and back. */
+#ifndef LACUNA_TOKENIZER_H
+#define LACUNA_TOKENIZER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lacuna/engine.h>
+#include <lacuna/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lac_tokenizer;
+
+/* The tokens of one text or pair of texts, special tokens included.  Arrays have n entries and
+ * belong to the encoding. */
+struct lac_encoding {
+    size_t n;
+    int32_t *ids;
+    uint8_t *type_ids; /* 0 for the first text, 1 for the second */
+    uint8_t *sequence; /* 0 first text, 1 second text, 255 a special token */
+    uint32_t *begin;   /* byte range in the text the token came from; empty for special tokens */
+    uint32_t *end;
+    size_t n_dropped; /* tokens cut off to respect the maximum */
+    size_t capacity;  /* private */
+    const void *host; /* private */
+};
+
+/* Which side of a pair gives way when the tokens are too many. */
+enum lac_truncate {
+    LAC_TRUNCATE_LONGEST = 0, /* one token at a time from the longer text */
+    LAC_TRUNCATE_SECOND = 1,  /* only the second text */
+    LAC_TRUNCATE_ERROR = 2,   /* LAC_E_LIMIT instead */
+};
+
+/* Opens tokenizer.json, vocab.txt (BERT WordPiece), or a directory that holds one of them
+ * (tokenizer.json first).  Errors name the file and the part that is wrong. */
+LAC_API enum lac_status lac_tokenizer_open(struct lac_engine *engine, const char *path,
+                                           struct lac_tokenizer **tokenizer);
+LAC_API void lac_tokenizer_free(struct lac_tokenizer *tokenizer);
+
+/* Encodes size bytes of UTF-8 (and, when pair is not NULL, pair_size bytes more as a second text)
+ * with the special tokens of the tokenizer's post-processor; at most max_tokens in all, 0 for no
+ * bound.  Text that is not UTF-8: LAC_E_FORMAT.  encoding starts as all zeros and is reused by later calls;
+ * lac_encoding_clear frees its arrays.  Any number of threads may share a tokenizer. */
+LAC_API enum lac_status lac_tokenizer_encode(const struct lac_tokenizer *tokenizer,
+                                             const char *text, size_t size, const char *pair,
+                                             size_t pair_size, size_t max_tokens,
+                                             enum lac_truncate truncate,
+                                             struct lac_encoding *encoding);
+LAC_API void lac_encoding_clear(struct lac_encoding *encoding);
+
+/* Writes the text of ids into text (at most size bytes with the final 0) and returns the full
+ * length in bytes, as snprintf does.  Special tokens are left out.  Unknown ids are skipped. */
+LAC_API size_t lac_tokenizer_decode(const struct lac_tokenizer *tokenizer, const int32_t *ids,
+                                    size_t n, char *text, size_t size);
+
+/* Number of ids: one more than the largest. */
+LAC_API size_t lac_tokenizer_vocab_size(const struct lac_tokenizer *tokenizer);
+
+/* The token's own spelling ("##ing", "Ġthe"), or NULL for an id without one. */
+LAC_API const char *lac_tokenizer_token(const struct lac_tokenizer *tokenizer, int32_t id);
+
+/* The id of a spelling, or -1. */
+LAC_API int32_t lac_tokenizer_id(const struct lac_tokenizer *tokenizer, const char *token);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

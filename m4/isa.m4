@@ -1,0 +1,33 @@
+dnl SPDX-License-Identifier: Apache-2.0
+dnl Which instruction sets the compiler and the assembler can make.  Each has
+dnl its own convenience library, so its flags never reach common code.
+
+dnl LACUNA_PROBE_ISA(name, flags, header, body)
+AC_DEFUN([LACUNA_PROBE_ISA], [
+  AC_CACHE_CHECK([whether $CC can make $1], [lacuna_cv_isa_$1], [
+    lacuna_saved_cflags="$CFLAGS"
+    CFLAGS="$CFLAGS $2"
+    AC_LINK_IFELSE([AC_LANG_PROGRAM([[#include <$3>]], [[$4]])],
+      [lacuna_cv_isa_$1=yes], [lacuna_cv_isa_$1=no])
+    CFLAGS="$lacuna_saved_cflags"])
+  AS_IF([test "x$lacuna_cv_isa_$1" = xyes], [
+    lacuna_isas="$lacuna_isas $1"
+    AC_DEFINE(m4_toupper([LACUNA_HAVE_$1]), [1], [Kernels for $1 are built])])
+  AC_SUBST(m4_toupper([$1_CFLAGS]), ["$2"])
+  AM_CONDITIONAL(m4_toupper([BUILD_$1]), [test "x$lacuna_cv_isa_$1" = xyes])
+])
+
+AC_DEFUN([LACUNA_ISA], [
+  lacuna_isas=
+  LACUNA_PROBE_ISA([avx2], [-mavx2 -mfma -mf16c],
+    [immintrin.h], [volatile __m256i a; a = _mm256_madd_epi16(a, a);])
+  LACUNA_PROBE_ISA([avx512], [-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512],
+    [immintrin.h], [volatile __m512 a; a = _mm512_fmadd_ps(a, a, a);])
+  LACUNA_PROBE_ISA([avx512_vnni], [-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mprefer-vector-width=512],
+    [immintrin.h], [volatile __m512i a; a = _mm512_dpbusd_epi32(a, a, a);])
+])
+
+AC_DEFUN([LACUNA_PROGRAMS], [
+  AC_CHECK_PROGS([HELP2MAN], [help2man], [no])
+  AM_CONDITIONAL([HAVE_HELP2MAN], [test "x$HELP2MAN" != xno])
+])

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this processor can do. */
+#ifndef LACUNA_SIMD_CPU_H
+#define LACUNA_SIMD_CPU_H
+
+#include <stdint.h>
+
+/* One bit a feature; a kernel names those it needs. */
+enum lac_cpu_feature {
+    LAC_CPU_AVX2 = 1 << 0,        /* AVX2, FMA and F16C, and the system saves YMM */
+    LAC_CPU_AVX_VNNI = 1 << 1,
+    LAC_CPU_AVX512 = 1 << 2,      /* F, BW, DQ, VL, and the system saves ZMM */
+    LAC_CPU_AVX512_VNNI = 1 << 3,
+    LAC_CPU_AVX512_VBMI2 = 1 << 4,
+    LAC_CPU_AVX512_BF16 = 1 << 5,
+    LAC_CPU_AVX512_FP16 = 1 << 6,
+    LAC_CPU_AMX_INT8 = 1 << 7,    /* the instructions; the system's leave is another matter */
+    LAC_CPU_PREFER_256 = 1 << 8,  /* has AVX-512, but slows down in 512-bit registers */
+};
+
+/* The words detection is computed from, so that it can be tested on saved ones. */
+struct lac_cpuid {
+    uint32_t vendor[3];           /* leaf 0: EBX, EDX, ECX */
+    uint32_t leaf1_eax, leaf1_ecx;
+    uint32_t leaf7_ebx, leaf7_ecx, leaf7_edx; /* subleaf 0 */
+    uint32_t leaf7_1_eax;         /* subleaf 1 */
+    uint64_t xcr0;                /* 0 without OSXSAVE */
+};
+
+/* Set of enum lac_cpu_feature. */
+unsigned lac_cpu_features_of(const struct lac_cpuid *words);
+/* Of the processor we run on; 0 where nothing is known.  The same at every call. */
+unsigned lac_cpu_features(void);
+
+/* The features that an instruction set named "scalar", "avx2", "avx512" or "avx512_vnni" lets
+ * kernels use; NULL means all.  Returns 0 and sets *allowed, or -1 for a name not known. */
+int lac_isa_allowed(const char *isa, unsigned *allowed);
+/* The best of those names that features cover. */
+const char *lac_isa_name(unsigned features);
+
+#endif

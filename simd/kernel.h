@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel contract and registry.
+ *
+ * A kernel is one exported constant of struct lac_kernel, listed in its folder's table.c.  The
+ * scalar kernel of an operation is its definition.  Running a kernel cannot fail, allocates
+ * nothing, and reads and writes nothing outside the arrays its arguments describe.
+ *
+ * Panels.  Tokens are lanes.  A tile holds up to LAC_TILE tokens; ld is its number of lanes:
+ *
+ *   f32 panel   float   [n_features][ld]
+ *   u8 panel    uint8_t [ceil(n_features / 4)][ld][4]     u8 = s8 + 128, per-token scales [ld]
+ *
+ * ld is a multiple of LAC_LANES and panels start on 64 bytes.  Lanes past the tile's tokens
+ * belong to the tile: kernels may compute and write them, and their values never reach a token.
+ * In a u8 panel the features that pad the last dword meet zero weights. */
+#ifndef LACUNA_SIMD_KERNEL_H
+#define LACUNA_SIMD_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "simd/cpu.h"
+#include "sparse/layout.h"
+
+enum { LAC_LANES = 16, LAC_TILE = 48 };
+
+enum lac_op {
+    LAC_OP_LINEAR_TOKEN,  /* lanes are tokens */
+    LAC_OP_LINEAR_OUTPUT, /* lanes are outputs */
+    LAC_OP_QUANTIZE,
+    LAC_OP_NORM,
+    LAC_OP_ATTENTION,
+    LAC_OP_SOFTMAX,
+    LAC_OP_TO_PANEL,
+    LAC_OP_FROM_PANEL,
+    LAC_N_OPS,
+};
+
+enum lac_activation {
+    LAC_ACT_NONE,
+    LAC_ACT_RELU,
+    LAC_ACT_GELU,      /* x * Phi(x), by erf */
+    LAC_ACT_GELU_TANH, /* its tanh approximation (gelu_new) */
+    LAC_ACT_TANH,
+    LAC_N_ACTIVATIONS,
+};
+
+/* y = W x, finished: for output o and token t, with acc = sum_i W[o,i] x[i,t],
+ *
+ *   int8:  v = (acc + offset[o]) * (scale[o] * x_scale[t]) + bias[o]      one fused multiply-add
+ *   fp32:  v = acc + bias[o]                                  acc summed in ascending i by fma
+ *   v = activation(v);  v += residual[o][t];
+ *   y[o][t] = v;  abs_max[t] = max(abs_max[t], |v|);
+ *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]), -127, 127) + 128
+ *
+ * y and y_u8 may each be NULL, not both.  residual and abs_max may be NULL; y may be residual.
+ * Rows [out_begin, out_end) are computed: both multiples of LAC_OUT_UNIT, except that out_end may
+ * be n_out; y, y_u8 and residual are whole panels of n_out features.  y_u8 bytes that pad the last dword
+ * are written as 128 by whoever computes the last output.
+ * Token-lane kernels take any ld and compute all its lanes.  Output-lane kernels compute and
+ * write only tokens below n_tokens, and take any ld >= n_tokens, not only multiples of
+ * LAC_LANES. */
+struct lac_linear_args {
+    const struct lac_weight *w;
+    size_t out_begin, out_end;
+    size_t n_tokens, ld; /* ld: of x and of every output and residual */
+    const void *x;       /* u8 or f32 panel of w->n_in features */
+    const float *x_scale; /* int8: [ld] */
+    enum lac_activation activation;
+    const float *residual; /* f32 panel or NULL */
+    float *y;              /* f32 panel or NULL */
+    float *abs_max;        /* [ld] or NULL */
+    uint8_t *y_u8;         /* u8 panel or NULL */
+    const float *y_inv_scale; /* [ld], with y_u8 */
+};
+
+/* y_u8 = quantised x, with a scale for each token: scale = max|x| / 127, 0 for a token of zeros
+ * (its bytes are then all 128). */
+struct lac_quantize_args {
+    const float *x; /* f32 panel */
+    size_t n_features, ld, n_lanes; /* works on the first n_lanes lanes: a multiple of LAC_LANES */
+    const float *abs_max; /* [n_lanes] max|x|, or NULL: it is measured */
+    uint8_t *y_u8;
+    float *y_scale; /* [n_lanes] */
+};
+
+/* Layer norm over the features of each token (Ba et al. 2016): population variance, two passes.
+ * Writes y (may be x), and with y_u8 also its quantised form. */
+struct lac_norm_args {
+    const float *x; /* f32 panel */
+    size_t n_features, ld, n_lanes;
+    const float *gamma, *beta; /* [n_features] */
+    float eps;
+    float *y;        /* f32 panel */
+    uint8_t *y_u8;   /* or NULL */
+    float *y_scale;  /* [n_lanes], with y_u8 */
+};
+
+/* Keys and values of consecutive tokens inside one tile: rows of one head. */
+struct lac_kv_segment {
+    const float *k, *v; /* [head_dim][ld], at the segment's first token: any alignment */
+    size_t ld;
+    size_t n_keys;
+};
+
+/* For queries in lanes and one head: y = sum_j softmax_j(scale * q.k_j) v_j over the keys of all
+ * segments, in their order.  Keys are taken in blocks of LAC_KEY_BLOCK counted from the first key
+ * of the first segment (so a result depends on its own sequence alone, never on where in a batch
+ * that lies), by online softmax in fp32.  Only lanes whose bit is set in lane_mask are written. */
+enum { LAC_KEY_BLOCK = 64, LAC_MAX_HEAD_DIM = 256 };
+
+struct lac_attention_args {
+    const float *q; /* [head_dim][q_ld], 64-byte aligned */
+    size_t q_ld;
+    size_t n_lanes; /* 16, 32 or 48 */
+    uint64_t lane_mask;
+    size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
+    float scale;
+    const struct lac_kv_segment *segments;
+    size_t n_segments; /* at least one key in all */
+    float *y; /* [head_dim][y_ld] */
+    size_t y_ld;
+    float *abs_max; /* [n_lanes], raised for lanes in the mask, or NULL */
+};
+
+/* y[i] = exp(x[i] - max) / sum; n >= 1; y may be x. */
+struct lac_softmax_args {
+    const float *x;
+    size_t n;
+    float *y;
+};
+
+/* panel[f][lane] = rows[lane][f] for n_rows <= LAC_LANES rows; lanes up to LAC_LANES become 0. */
+struct lac_to_panel_args {
+    const float *const *rows;
+    size_t n_rows, n_features, ld;
+    float *panel; /* at the first of the lanes */
+};
+
+/* rows[lane][f] = panel[f][lane]. */
+struct lac_from_panel_args {
+    const float *panel;
+    size_t n_rows, n_features, ld;
+    float *const *rows;
+};
+
+struct lac_kernel {
+    const char *name; /* "linear_token_4x4_s8/avx512_vnni", "norm/avx2" */
+    enum lac_op op;
+    enum lac_pattern pattern; /* linear only */
+    enum lac_dtype dtype;     /* linear only */
+    unsigned needs;           /* set of enum lac_cpu_feature */
+    /* Linear only; NULL: always.  May refuse a weight. */
+    int (*fits)(const struct lac_weight *weight);
+    union {
+        void (*linear)(const struct lac_linear_args *args);
+        void (*quantize)(const struct lac_quantize_args *args);
+        void (*norm)(const struct lac_norm_args *args);
+        void (*attention)(const struct lac_attention_args *args);
+        void (*softmax)(const struct lac_softmax_args *args);
+        void (*to_panel)(const struct lac_to_panel_args *args);
+        void (*from_panel)(const struct lac_from_panel_args *args);
+    } run;
+};
+
+/* Every kernel built in, best first within an operation, ending with NULL. */
+const struct lac_kernel *const *lac_kernels(void);
+
+/* The first kernel of an operation that features allow; never NULL, as scalar needs nothing. */
+const struct lac_kernel *lac_kernel_find(enum lac_op op, unsigned features);
+/* The same for a linear operation on this weight. */
+const struct lac_kernel *lac_kernel_find_linear(enum lac_op op, const struct lac_weight *weight,
+                                                unsigned features);
+
+#endif

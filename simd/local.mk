@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+libcore_la_SOURCES += \
+	simd/cpu.c \
+	simd/cpu.h \
+	simd/kernel.h \
+	simd/registry.c \
+	simd/tables.h \
+	simd/scalar/table.c
+
+# One convenience library per instruction set.
+if BUILD_AVX2
+noinst_LTLIBRARIES += libsimd_avx2.la
+isa_libraries += libsimd_avx2.la
+endif
+libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
+libsimd_avx2_la_SOURCES = \
+	simd/x86/avx2/table.c
+
+if BUILD_AVX512
+noinst_LTLIBRARIES += libsimd_avx512.la
+isa_libraries += libsimd_avx512.la
+endif
+libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
+libsimd_avx512_la_SOURCES = \
+	simd/x86/avx512/table.c
+
+if BUILD_AVX512_VNNI
+noinst_LTLIBRARIES += libsimd_avx512_vnni.la
+isa_libraries += libsimd_avx512_vnni.la
+endif
+libsimd_avx512_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VNNI_CFLAGS)
+libsimd_avx512_vnni_la_SOURCES = \
+	simd/x86/avx512_vnni/table.c

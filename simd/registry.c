@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every kernel built in, best first. */
+#include "config.h"
+
+#include "simd/kernel.h"
+#include "simd/tables.h"
+
+#include <pthread.h>
+
+static const struct lac_kernel *const *const tables[] = {
+#ifdef LACUNA_HAVE_AVX512_VNNI
+    lac_table_avx512_vnni,
+#endif
+#ifdef LACUNA_HAVE_AVX512
+    lac_table_avx512,
+#endif
+#ifdef LACUNA_HAVE_AVX2
+    lac_table_avx2,
+#endif
+    lac_table_scalar,
+};
+
+enum { N_TABLES = sizeof tables / sizeof tables[0], MOST_KERNELS = 256 };
+
+static const struct lac_kernel *all[MOST_KERNELS];
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void join_tables(void)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < N_TABLES; i++)
+        for (const struct lac_kernel *const *k = tables[i]; *k && n + 1 < MOST_KERNELS; k++)
+            all[n++] = *k;
+}
+
+const struct lac_kernel *const *lac_kernels(void)
+{
+    pthread_once(&once, join_tables);
+    return all;
+}
+
+static int runs_on(const struct lac_kernel *kernel, unsigned features)
+{
+    return !(kernel->needs & ~features);
+}
+
+const struct lac_kernel *lac_kernel_find(enum lac_op op, unsigned features)
+{
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if ((*k)->op == op && runs_on(*k, features))
+            return *k;
+    return NULL;
+}
+
+const struct lac_kernel *lac_kernel_find_linear(enum lac_op op, const struct lac_weight *weight,
+                                                unsigned features)
+{
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if ((*k)->op == op && (*k)->pattern == weight->pattern && (*k)->dtype == weight->dtype &&
+            runs_on(*k, features) && (!(*k)->fits || (*k)->fits(weight)))
+            return *k;
+    return NULL;
+}

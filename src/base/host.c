@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the application lends us: its allocator and its log. */
+#include "src/base/host.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/base/checked.h"
+
+static void *default_alloc(void *context, size_t alignment, size_t size_bytes)
+{
+    (void)context;
+    void *memory;
+    return posix_memalign(&memory, alignment, size_bytes) ? NULL : memory;
+}
+
+static void default_release(void *context, void *memory)
+{
+    (void)context;
+    free(memory);
+}
+
+const struct lac_host lac_default_host = {
+    .allocator = {default_alloc, default_release, NULL},
+};
+
+void *lac_alloc(const struct lac_host *host, size_t n, size_t size)
+{
+    size_t size_bytes;
+    if (!lac_mul_size(n, size, &size_bytes))
+        return NULL;
+    const struct lac_allocator *a = &host->allocator;
+    return a->alloc(a->context, LAC_ALIGNMENT, size_bytes ? size_bytes : 1);
+}
+
+void *lac_alloc_zero(const struct lac_host *host, size_t n, size_t size)
+{
+    void *memory = lac_alloc(host, n, size);
+    if (memory)
+        memset(memory, 0, n * size);
+    return memory;
+}
+
+void *lac_realloc(const struct lac_host *host, void *memory, size_t old_n, size_t new_n,
+                  size_t size)
+{
+    void *grown = lac_alloc(host, new_n, size);
+    if (!grown)
+        return NULL;
+    if (old_n)
+        memcpy(grown, memory, lac_min_size(old_n, new_n) * size);
+    lac_free(host, memory);
+    return grown;
+}
+
+char *lac_strndup(const struct lac_host *host, const char *text, size_t size)
+{
+    size_t with_end;
+    if (!lac_add_size(size, 1, &with_end))
+        return NULL;
+    char *copy = lac_alloc(host, with_end, 1);
+    if (copy) {
+        memcpy(copy, text, size);
+        copy[size] = '\0';
+    }
+    return copy;
+}
+
+void lac_free(const struct lac_host *host, void *memory)
+{
+    if (memory)
+        host->allocator.release(host->allocator.context, memory);
+}
+
+void lac_log(const struct lac_host *host, enum lac_log_level level, const char *format, ...)
+{
+    if (!host->log.write)
+        return;
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    host->log.write(host->log.context, level, text);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Named tensors of a checkpoint: safetensors files, single or in shards, mapped read-only. */
+#ifndef LACUNA_MODEL_TENSOR_H
+#define LACUNA_MODEL_TENSOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "src/base/error.h"
+#include "src/base/host.h"
+
+enum lac_storage {
+    LAC_STORE_F64,
+    LAC_STORE_F32,
+    LAC_STORE_F16,
+    LAC_STORE_BF16,
+    LAC_STORE_I64,
+    LAC_STORE_I32,
+    LAC_STORE_I16,
+    LAC_STORE_I8,
+    LAC_STORE_U8,
+    LAC_STORE_BOOL,
+    LAC_STORE_OTHER, /* legal in safetensors, of no use to us (F8_E4M3, U64, ...) */
+};
+
+enum { LAC_MAX_RANK = 8 };
+
+struct lac_tensor {
+    const char *name;
+    enum lac_storage storage;
+    const char *storage_name; /* as the file spells it: "BF16" */
+    unsigned rank;
+    size_t shape[LAC_MAX_RANK];
+    const void *data; /* no alignment is promised */
+    size_t size_bytes;
+    const char *file; /* path it came from, for messages */
+};
+
+/* A set of tensors with unique names; owns the mappings. */
+struct lac_tensors;
+
+/* Opens one safetensors file. */
+enum lac_status lac_tensors_open_file(const struct lac_host *host, const char *path,
+                                      struct lac_tensors **tensors, struct lac_error *error);
+/* Opens DIRECTORY/model.safetensors, or the shards that model.safetensors.index.json names. */
+enum lac_status lac_tensors_open_directory(const struct lac_host *host, const char *directory,
+                                           struct lac_tensors **tensors, struct lac_error *error);
+void lac_tensors_close(struct lac_tensors *tensors);
+
+size_t lac_tensors_count(const struct lac_tensors *tensors);
+/* In the order of the file's data. */
+const struct lac_tensor *lac_tensors_at(const struct lac_tensors *tensors, size_t i);
+/* NULL when there is none. */
+const struct lac_tensor *lac_tensors_find(const struct lac_tensors *tensors, const char *name);
+/* A value of __metadata__ (of the first file), or NULL. */
+const char *lac_tensors_metadata(const struct lac_tensors *tensors, const char *key);
+
+/* Converts n elements from element `first` on to fp32.  Storage must be a real number kind or an
+ * integer one; the caller checked the range. */
+void lac_tensor_to_f32(const struct lac_tensor *tensor, size_t first, size_t n, float *out);
+
+/* Writing.  Data is laid out in the order of the calls, each tensor on 64 bytes of the file (the
+ * gap before it is part of a U8 tensor "__pad__N": safetensors allows no holes). */
+struct lac_tensor_writer;
+
+/* Opens PATH.partial; commit renames it to PATH. */
+enum lac_status lac_tensor_writer_open(const struct lac_host *host, const char *path,
+                                       struct lac_tensor_writer **writer,
+                                       struct lac_error *error);
+enum lac_status lac_tensor_writer_metadata(struct lac_tensor_writer *writer, const char *key,
+                                           const char *value, struct lac_error *error);
+/* Borrows data until commit; name is copied. */
+enum lac_status lac_tensor_writer_add(struct lac_tensor_writer *writer, const char *name,
+                                      enum lac_storage storage, unsigned rank,
+                                      const size_t *shape, const void *data,
+                                      struct lac_error *error);
+/* Writes, syncs, renames.  The writer is closed in any case. */
+enum lac_status lac_tensor_writer_commit(struct lac_tensor_writer *writer,
+                                         struct lac_error *error);
+/* Closes without writing. */
+void lac_tensor_writer_discard(struct lac_tensor_writer *writer);
+
+#endif

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+
+# A test program: TESTS is what `make check` runs, each prints Check's closing
+# line.  They link the library's objects with every symbol in reach.
+test_libraries = tests/libtest.la liblacuna_internal.la $(CHECK_LIBS)
+test_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -DLACUNA_SOURCE_DIR='"$(abs_top_srcdir)"'
+check_LTLIBRARIES += tests/libtest.la
+tests_libtest_la_SOURCES = tests/support.c tests/support.h
+tests_libtest_la_CPPFLAGS = $(test_cppflags)
+
+check_PROGRAMS += tests/check_base
+TESTS += tests/check_base
+tests_check_base_SOURCES = tests/check_base.c
+tests_check_base_CPPFLAGS = $(test_cppflags)
+tests_check_base_LDADD = $(test_libraries)
