@@ -48,7 +48,7 @@ enum lac_activation {
 /* y = W x, finished: for output o and token t, with acc = sum_i W[o,i] x[i,t],
  *
  *   int8:  v = (acc + offset[o]) * (scale[o] * x_scale[t]) + bias[o]      one fused multiply-add
- *   fp32:  v = acc + bias[o]                                  acc summed in ascending i by fma
+ *   fp32:  v = acc + bias[o]        acc summed in an order that is the same for every token
  *   v = activation(v);  v += residual[o][t];
  *   y[o][t] = v;  abs_max[t] = max(abs_max[t], |v|);
  *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]), -127, 127) + 128

@@ -5,6 +5,8 @@ libcore_la_SOURCES += \
 	simd/kernel.h \
 	simd/registry.c \
 	simd/tables.h \
+	simd/scalar/linear.c \
+	simd/scalar/linear.h \
 	simd/scalar/table.c
 
 # One convenience library per instruction set.

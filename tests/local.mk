@@ -13,3 +13,9 @@ TESTS += tests/check_base
 tests_check_base_SOURCES = tests/check_base.c
 tests_check_base_CPPFLAGS = $(test_cppflags)
 tests_check_base_LDADD = $(test_libraries)
+
+check_PROGRAMS += tests/check_linear
+TESTS += tests/check_linear
+tests_check_linear_SOURCES = tests/check_linear.c
+tests_check_linear_CPPFLAGS = $(test_cppflags)
+tests_check_linear_LDADD = $(test_libraries)

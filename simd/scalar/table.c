@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of this folder. */
+#include "simd/scalar/linear.h"
 #include "simd/tables.h"
 
+LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , token, )
+LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , output, )
+
+#define LIST_LINEAR(name, op, pattern, dtype, run) &lac_##name##_scalar,
+
 const struct lac_kernel *const lac_table_scalar[] = {
+    LAC_LINEAR_KERNELS(LIST_LINEAR, , token, )
+    LAC_LINEAR_KERNELS(LIST_LINEAR, , output, )
     NULL,
 };

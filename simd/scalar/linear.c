@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The linear layer in plain C: the definition that every other kernel is compared with. */
+#include <math.h>
+#include <string.h>
+
+#include "simd/kernel.h"
+#include "simd/scalar/linear.h"
+
+static float activate(enum lac_activation activation, float v)
+{
+    switch (activation) {
+    case LAC_ACT_RELU:
+        return v > 0 ? v : 0;
+    case LAC_ACT_GELU:
+        return 0.5f * v * (1 + erff(v * 0x1.6a09e6p-1f));
+    case LAC_ACT_GELU_TANH: /* sqrt(2 / pi) = 0.79788456 */
+        return 0.5f * v * (1 + tanhf(0.79788456f * (v + 0.044715f * v * v * v)));
+    case LAC_ACT_TANH:
+        return tanhf(v);
+    case LAC_ACT_NONE:
+    case LAC_N_ACTIVATIONS:
+        break;
+    }
+    return v;
+}
+
+static int quantize(float v)
+{
+    float q = rintf(v);
+    return (int)(q < -127 ? -127 : q > 127 ? 127 : q) + 128;
+}
+
+/* Everything after the sum: output o of token t. */
+static void finish(const struct lac_linear_args *a, size_t o, size_t t, float v)
+{
+    size_t at = o * a->ld + t;
+    v = activate(a->activation, v);
+    if (a->residual)
+        v += a->residual[at];
+    if (a->y)
+        a->y[at] = v;
+    if (a->abs_max && fabsf(v) > a->abs_max[t])
+        a->abs_max[t] = fabsf(v);
+    if (a->y_u8)
+        a->y_u8[(o / 4 * a->ld + t) * 4 + o % 4] = (uint8_t)quantize(v * a->y_inv_scale[t]);
+}
+
+static size_t dword_index(const struct lac_weight *w, size_t block_row, size_t k)
+{
+    return w->index ? w->index[k] : k - w->row_begin[block_row];
+}
+
+static float sum_s8(const struct lac_linear_args *a, size_t o, size_t t)
+{
+    const struct lac_weight *w = a->w;
+    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
+    /* Unsigned, because the sum may wrap on its way (see the offset in sparse/layout.c). */
+    uint32_t acc = (uint32_t)w->offset[o];
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+        const int8_t *weights = (const int8_t *)w->blocks + (k * rows + o % rows) * 4;
+        const uint8_t *x = (const uint8_t *)a->x + (dword_index(w, b, k) * a->ld + t) * 4;
+        for (int i = 0; i < 4; i++)
+            acc += (uint32_t)(x[i] * weights[i]);
+    }
+    return fmaf((float)(int32_t)acc, w->scale[o] * a->x_scale[t], w->bias[o]);
+}
+
+static float sum_f32(const struct lac_linear_args *a, size_t o, size_t t)
+{
+    const struct lac_weight *w = a->w;
+    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
+    float acc = 0;
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+        float weight = ((const float *)w->blocks)[k * rows + o % rows];
+        acc += weight * ((const float *)a->x)[dword_index(w, b, k) * a->ld + t];
+    }
+    return acc + w->bias[o];
+}
+
+static void linear(const struct lac_linear_args *a, size_t n_lanes)
+{
+    for (size_t o = a->out_begin; o < a->out_end; o++)
+        for (size_t t = 0; t < n_lanes; t++)
+            finish(a, o, t, a->w->dtype == LAC_S8 ? sum_s8(a, o, t) : sum_f32(a, o, t));
+    if (!a->y_u8 || a->out_end != a->w->n_out)
+        return;
+    for (size_t o = a->w->n_out; o % 4; o++)
+        for (size_t t = 0; t < n_lanes; t++)
+            a->y_u8[(o / 4 * a->ld + t) * 4 + o % 4] = 128;
+}
+
+static void linear_token(const struct lac_linear_args *a)
+{
+    linear(a, a->ld);
+}
+
+static void linear_output(const struct lac_linear_args *a)
+{
+    linear(a, a->n_tokens);
+}
+
+#define KERNEL(name_, op_, pattern_, dtype_, run_)                                                 \
+    const struct lac_kernel lac_##name_##_scalar = {                                               \
+        .name = #name_ "/scalar",                                                                  \
+        .op = op_,                                                                                 \
+        .pattern = pattern_,                                                                       \
+        .dtype = dtype_,                                                                           \
+        .run.linear = run_,                                                                        \
+    };
+
+LAC_LINEAR_KERNELS(KERNEL, LAC_OP_LINEAR_TOKEN, token, linear_token)
+LAC_LINEAR_KERNELS(KERNEL, LAC_OP_LINEAR_OUTPUT, output, linear_output)

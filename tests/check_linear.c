@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every linear kernel against the scalar one, the scalar one against a plain double sum. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simd/kernel.h"
+#include "sparse/layout.h"
+#include "src/base/checked.h"
+#include "tests/support.h"
+
+enum content { RANDOM, EXTREME, ZERO, N_CONTENTS };
+
+/* One product: weight, activations between guard pages, and what a kernel makes of them. */
+struct product {
+    size_t n_out, n_in, n_tokens, ld;
+    enum lac_dtype dtype;
+    enum lac_pattern pattern;
+    void *elements; /* row-major [n_out, n_in] */
+    struct lac_arena arena;
+    struct lac_weight weight;
+    void *x;
+    size_t x_size;
+    float *x_scale, *residual, *inv_scale;
+};
+
+struct result {
+    size_t y_size, u8_size, max_size;
+    float *y, *abs_max;
+    uint8_t *y_u8;
+};
+
+static size_t element_size(enum lac_dtype dtype)
+{
+    return dtype == LAC_S8 ? 1 : 4;
+}
+
+/* Zeroes whole blocks of the pattern so that about `keep` of 8 stay. */
+static void prune(struct product *p, uint64_t *state, size_t keep)
+{
+    size_t rows = p->pattern == LAC_PATTERN_DENSE ? 1 : lac_pattern_rows(p->pattern);
+    size_t v = lac_dword_inputs(p->dtype), size = element_size(p->dtype);
+    for (size_t o = 0; o < p->n_out; o += rows)
+        for (size_t i = 0; i < p->n_in; i += v)
+            if (random_below(state, 8) >= keep)
+                for (size_t r = o; r < lac_min_size(o + rows, p->n_out); r++)
+                    memset((uint8_t *)p->elements + (r * p->n_in + i) * size, 0,
+                           lac_min_size(v, p->n_in - i) * size);
+}
+
+static void fill_weight(struct product *p, uint64_t *state, enum content content)
+{
+    for (size_t i = 0; i < p->n_out * p->n_in; i++) {
+        if (p->dtype == LAC_F32)
+            ((float *)p->elements)[i] = content == ZERO ? 0 : random_float(state);
+        else
+            ((int8_t *)p->elements)[i] = content == ZERO ? 0
+                                         : content == EXTREME
+                                             ? (random_u64(state) & 1 ? 127 : -127)
+                                             : (int8_t)(random_below(state, 255) - 127);
+    }
+    if (content == RANDOM)
+        prune(p, state, 3);
+}
+
+static float *random_floats(size_t n, uint64_t *state)
+{
+    float *values = guarded_alloc(n * sizeof *values);
+    for (size_t i = 0; i < n; i++)
+        values[i] = random_float(state);
+    return values;
+}
+
+static void make_product(struct product *p, uint64_t *state, enum content content)
+{
+    p->elements = malloc(p->n_out * p->n_in * element_size(p->dtype) + 1);
+    fill_weight(p, state, content);
+    float *scale = random_floats(p->n_out, state), *bias = random_floats(p->n_out, state);
+    for (size_t o = 0; o < p->n_out; o++)
+        scale[o] = 0.01f + fabsf(scale[o]) * 0.01f;
+    p->arena = (struct lac_arena){.host = &lac_default_host};
+    struct lac_error error;
+    ck_assert_int_eq(lac_weight_pack(p->elements, p->dtype == LAC_S8 ? scale : NULL, bias, p->n_out,
+                                     p->n_in, p->dtype, p->pattern, &p->arena, &p->weight, &error),
+                     LAC_OK);
+    ck_assert_int_eq(lac_weight_check(&p->weight, &error), LAC_OK);
+    guarded_free(scale, p->n_out * sizeof *scale);
+    guarded_free(bias, p->n_out * sizeof *bias);
+
+    p->x_size = p->weight.n_dwords * p->ld * 4;
+    p->x = guarded_alloc(p->x_size);
+    if (p->dtype == LAC_S8)
+        for (size_t i = 0; i < p->x_size; i++)
+            ((uint8_t *)p->x)[i] = content == EXTREME ? (random_u64(state) & 1 ? 255 : 1)
+                                                      : (uint8_t)(1 + random_below(state, 255));
+    else
+        for (size_t i = 0; i < p->x_size / 4; i++)
+            ((float *)p->x)[i] = random_float(state);
+    p->x_scale = random_floats(p->ld, state);
+    p->inv_scale = random_floats(p->ld, state);
+    for (size_t t = 0; t < p->ld; t++) {
+        p->x_scale[t] = fabsf(p->x_scale[t]) * 0.05f;
+        p->inv_scale[t] = 10 + 40 * fabsf(p->inv_scale[t]);
+    }
+    p->residual = random_floats(p->n_out * p->ld, state);
+}
+
+static void free_product(struct product *p)
+{
+    free(p->elements);
+    lac_arena_clear(&p->arena);
+    guarded_free(p->x, p->x_size);
+    guarded_free(p->x_scale, p->ld * 4);
+    guarded_free(p->inv_scale, p->ld * 4);
+    guarded_free(p->residual, p->n_out * p->ld * 4);
+}
+
+static void make_result(const struct product *p, struct result *r)
+{
+    r->y_size = p->n_out * p->ld * 4;
+    r->u8_size = lac_round_up(p->n_out, 4) * p->ld;
+    r->max_size = p->ld * 4;
+    r->y = guarded_alloc(r->y_size);
+    r->y_u8 = guarded_alloc(r->u8_size);
+    r->abs_max = guarded_alloc(r->max_size);
+    memset(r->y, 0x7f, r->y_size);
+    memset(r->y_u8, 0x7f, r->u8_size);
+    memset(r->abs_max, 0, r->max_size);
+}
+
+static void free_result(struct result *r)
+{
+    guarded_free(r->y, r->y_size);
+    guarded_free(r->y_u8, r->u8_size);
+    guarded_free(r->abs_max, r->max_size);
+}
+
+/* What of a result is asked for. */
+enum outputs { Y = 1, Y_U8 = 2, RESIDUAL = 4, ABS_MAX = 8 };
+
+static struct lac_linear_args args_of(const struct product *p, const struct result *r,
+                                      enum lac_activation activation, unsigned outputs)
+{
+    return (struct lac_linear_args){
+        .w = &p->weight,
+        .out_end = p->n_out,
+        .n_tokens = p->n_tokens,
+        .ld = p->ld,
+        .x = p->x,
+        .x_scale = p->dtype == LAC_S8 ? p->x_scale : NULL,
+        .activation = activation,
+        .residual = outputs & RESIDUAL ? p->residual : NULL,
+        .y = outputs & Y ? r->y : NULL,
+        .abs_max = outputs & ABS_MAX ? r->abs_max : NULL,
+        .y_u8 = outputs & Y_U8 ? r->y_u8 : NULL,
+        .y_inv_scale = outputs & Y_U8 ? p->inv_scale : NULL,
+    };
+}
+
+/* In pieces of whole units, as workers do. */
+static void run_in_pieces(const struct lac_kernel *kernel, struct lac_linear_args args,
+                          size_t piece)
+{
+    size_t n_out = args.out_end;
+    for (size_t o = 0; o < n_out; o += piece) {
+        args.out_begin = o;
+        args.out_end = lac_min_size(o + piece, n_out);
+        kernel->run.linear(&args);
+    }
+}
+
+/* |v| bound of the result's error: sums of k terms of size s are off by at most k * eps * sum|a||b|
+ * in any order; activations have slope below 1.13 and add 4 eps of their own. */
+static float tolerance(const struct product *p, enum lac_activation activation)
+{
+    float k = (float)p->n_in;
+    if (p->dtype == LAC_S8 && activation == LAC_ACT_NONE)
+        return 0; /* integers, then one fma: exact */
+    return p->dtype == LAC_F32 ? 1.2f * k * FLT_EPSILON * (k + 2) * 0.35f + 4e-6f : 4e-6f;
+}
+
+static void compare(const struct product *p, const struct result *expected,
+                    const struct result *got, enum lac_activation activation, unsigned outputs,
+                    const char *name)
+{
+    for (size_t o = 0; o < p->n_out; o++)
+        for (size_t t = 0; t < p->n_tokens; t++) {
+            size_t at = o * p->ld + t;
+            float e = expected->y[at], g = got->y[at];
+            float bound = tolerance(p, activation) * (1 + fabsf(e));
+            if (outputs & Y)
+                ck_assert_msg(fabsf(e - g) <= bound,
+                              "%s %zux%zu tokens %zu ld %zu: y[%zu,%zu] = %.9g, expected %.9g",
+                              name, p->n_out, p->n_in, p->n_tokens, p->ld, o, t, (double)g,
+                              (double)e);
+            if (outputs & Y_U8) {
+                size_t byte = (o / 4 * p->ld + t) * 4 + o % 4;
+                float steps = bound * p->inv_scale[t];
+                ck_assert_msg(fabsf((float)expected->y_u8[byte] - (float)got->y_u8[byte]) <=
+                                  (steps == 0     ? 0
+                                   : steps < 0.5f ? 1
+                                                  : 2 * steps),
+                              "%s %zux%zu tokens %zu: u8[%zu,%zu] = %d, expected %d", name,
+                              p->n_out, p->n_in, p->n_tokens, o, t, got->y_u8[byte],
+                              expected->y_u8[byte]);
+            }
+        }
+    for (size_t o = p->n_out; outputs & Y_U8 && o % 4; o++)
+        for (size_t t = 0; t < p->n_tokens; t++)
+            ck_assert_int_eq(got->y_u8[(o / 4 * p->ld + t) * 4 + o % 4], 128);
+    for (size_t t = 0; outputs & ABS_MAX && t < p->n_tokens; t++)
+        ck_assert_float_le(fabsf(expected->abs_max[t] - got->abs_max[t]),
+                           tolerance(p, activation) * (1 + expected->abs_max[t]));
+}
+
+static const struct lac_kernel *scalar_twin(const struct lac_kernel *kernel)
+{
+    struct lac_weight weight = {.pattern = kernel->pattern, .dtype = kernel->dtype};
+    return lac_kernel_find_linear(kernel->op, &weight, 0);
+}
+
+static void try_kernel(const struct lac_kernel *kernel, struct product *p, size_t piece)
+{
+    static const unsigned kinds[] = {Y, Y | RESIDUAL | ABS_MAX, Y_U8, Y | Y_U8 | RESIDUAL | ABS_MAX,
+                                     Y_U8 | ABS_MAX};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        for (int act = 0; act < LAC_N_ACTIVATIONS; act++) {
+            if (act != LAC_ACT_NONE && i != 1 && i != 2)
+                continue;
+            struct result expected, got;
+            make_result(p, &expected);
+            make_result(p, &got);
+            struct lac_linear_args args = args_of(p, &expected, act, kinds[i]);
+            scalar_twin(kernel)->run.linear(&args);
+            args = args_of(p, &got, act, kinds[i]);
+            run_in_pieces(kernel, args, piece);
+            compare(p, &expected, &got, act, kinds[i], kernel->name);
+            free_result(&expected);
+            free_result(&got);
+        }
+}
+
+static void try_shape(const struct lac_kernel *kernel, size_t n_out, size_t n_in, size_t n_tokens,
+                      enum content content, uint64_t *state)
+{
+    struct product p = {
+        .n_out = n_out,
+        .n_in = n_in,
+        .n_tokens = n_tokens,
+        .ld = lac_round_up(n_tokens, LAC_LANES),
+        .dtype = kernel->dtype,
+        .pattern = kernel->pattern,
+    };
+    if (kernel->op == LAC_OP_LINEAR_OUTPUT && random_u64(state) & 1)
+        p.ld = n_tokens + random_below(state, 3);
+    make_product(&p, state, content);
+    try_kernel(kernel, &p, LAC_OUT_UNIT * (1 + random_below(state, 4)));
+    free_product(&p);
+}
+
+static const size_t outs[] = {1, 4, 15, 16, 17, 33, 64}, ins[] = {1, 3, 4, 5, 31, 64, 129},
+                    tokens[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48};
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+START_TEST(kernels_agree_with_scalar)
+{
+    uint64_t state = test_seed();
+    unsigned features = lac_cpu_features();
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++) {
+        if ((*k)->op != LAC_OP_LINEAR_TOKEN && (*k)->op != LAC_OP_LINEAR_OUTPUT)
+            continue;
+        if ((*k)->needs & ~features) {
+            printf("cannot run here: %s\n", (*k)->name);
+            continue;
+        }
+        if (!(*k)->needs)
+            continue;
+        for (size_t o = 0; o < COUNT(outs); o++)
+            for (size_t i = 0; i < COUNT(ins); i++) {
+                size_t t = tokens[random_below(&state, COUNT(tokens))];
+                try_shape(*k, outs[o], ins[i], t, random_below(&state, N_CONTENTS), &state);
+            }
+        for (size_t t = 0; t < COUNT(tokens); t++)
+            try_shape(*k, 37, 70, tokens[t], RANDOM, &state);
+        try_shape(*k, 80, 1030, 48, RANDOM, &state);
+        try_shape(*k, 48, 515, 5, EXTREME, &state);
+    }
+}
+END_TEST
+
+/* v by the formula in simd/kernel.h, in double. */
+static double expected_value(const struct product *p, size_t o, size_t t)
+{
+    double acc = 0;
+    for (size_t i = 0; i < p->n_in; i++) {
+        size_t at = o * p->n_in + i;
+        if (p->dtype == LAC_F32)
+            acc += (double)((float *)p->elements)[at] * (double)((float *)p->x)[i * p->ld + t];
+        else
+            acc += ((int8_t *)p->elements)[at] *
+                   (((uint8_t *)p->x)[(i / 4 * p->ld + t) * 4 + i % 4] - 128);
+    }
+    if (p->dtype == LAC_S8)
+        acc *= (double)p->weight.scale[o] * (double)p->x_scale[t];
+    return acc + (double)p->weight.bias[o];
+}
+
+START_TEST(scalar_is_the_definition)
+{
+    uint64_t state = test_seed();
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++) {
+        if (((*k)->op != LAC_OP_LINEAR_TOKEN && (*k)->op != LAC_OP_LINEAR_OUTPUT) || (*k)->needs)
+            continue;
+        struct product p = {.n_out = 21,
+                            .n_in = 43,
+                            .n_tokens = 16,
+                            .ld = 16,
+                            .dtype = (*k)->dtype,
+                            .pattern = (*k)->pattern};
+        make_product(&p, &state, RANDOM);
+        struct result r;
+        make_result(&p, &r);
+        struct lac_linear_args args = args_of(&p, &r, LAC_ACT_NONE, Y);
+        (*k)->run.linear(&args);
+        for (size_t o = 0; o < p.n_out; o++)
+            for (size_t t = 0; t < p.n_tokens; t++) {
+                double e = expected_value(&p, o, t);
+                ck_assert_double_le(fabs(e - (double)r.y[o * p.ld + t]), 1e-5 * (1 + fabs(e)));
+            }
+        free_result(&r);
+        free_product(&p);
+    }
+}
+END_TEST
+
+START_TEST(layouts_round_trip)
+{
+    uint64_t state = test_seed();
+    for (int dtype = LAC_S8; dtype <= LAC_F32; dtype++)
+        for (int pattern = 0; pattern < LAC_N_PATTERNS; pattern++)
+            for (size_t o = 0; o < COUNT(outs); o++)
+                for (size_t i = 0; i < COUNT(ins); i++) {
+                    struct product p = {.n_out = outs[o],
+                                        .n_in = ins[i],
+                                        .n_tokens = 1,
+                                        .ld = 1,
+                                        .dtype = dtype,
+                                        .pattern = pattern};
+                    make_product(&p, &state, RANDOM);
+                    size_t size = p.n_out * p.n_in * element_size(p.dtype);
+                    void *back = malloc(size);
+                    lac_weight_unpack(&p.weight, back);
+                    ck_assert_mem_eq(back, p.elements, size);
+                    struct lac_weight_stats stats;
+                    lac_weight_measure(p.elements, p.n_out, p.n_in, p.dtype, &stats);
+                    if (pattern != LAC_PATTERN_DENSE)
+                        ck_assert_uint_eq(stats.n_nonzero[pattern], p.weight.n_blocks);
+                    free(back);
+                    free_product(&p);
+                }
+}
+END_TEST
+
+START_TEST(quantisation_is_symmetric)
+{
+    const float w[2][4] = {{1, -2, 0.5f, 0.0078f}, {0, -0.0f, 0, 0}};
+    int8_t q[8];
+    float scale[2];
+    struct lac_error error;
+    ck_assert_int_eq(lac_weight_quantize(&w[0][0], 2, 4, q, scale, &error), LAC_OK);
+    ck_assert_float_eq(scale[0], 2.0f / 127);
+    ck_assert_float_eq(scale[1], 1);
+    const int8_t expected[8] = {64, -127, 32, 0, 0, 0, 0, 0}; /* 63.5 goes to even, 31.75 to 32 */
+    ck_assert_mem_eq(q, expected, 8);
+    const float bad[2] = {1, NAN};
+    ck_assert_int_eq(lac_weight_quantize(bad, 1, 2, q, scale, &error), LAC_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(error.text, "[0, 1]"));
+}
+END_TEST
+
+START_TEST(checks_believe_nothing)
+{
+    uint64_t state = test_seed();
+    struct product p = {
+        .n_out = 32, .n_in = 64, .n_tokens = 1, .ld = 1, .dtype = LAC_S8, .pattern = LAC_PATTERN_4};
+    make_product(&p, &state, RANDOM);
+    struct lac_error error;
+    struct lac_weight w = p.weight;
+    uint16_t *index = (uint16_t *)(uintptr_t)w.index;
+    uint32_t *row_begin = (uint32_t *)(uintptr_t)w.row_begin;
+    float *scale = (float *)(uintptr_t)w.scale;
+
+    uint16_t good_index = index[1];
+    index[1] = index[0];
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+    index[1] = 16;
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+    index[1] = good_index;
+    uint32_t good_begin = row_begin[2];
+    row_begin[2] = row_begin[3] + 1;
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+    row_begin[2] = UINT32_MAX;
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+    row_begin[2] = good_begin;
+    scale[3] = INFINITY;
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+    scale[3] = 1;
+    w.n_blocks++;
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+    w.n_blocks--;
+    w.n_in = 1 << 20;
+    ck_assert_int_lt(lac_weight_check(&w, &error), LAC_OK);
+    w.n_in = 64;
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_OK);
+    free_product(&p);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("linear");
+    add_test(suite, "layouts", layouts_round_trip);
+    add_test(suite, "quantisation", quantisation_is_symmetric);
+    add_test(suite, "checks", checks_believe_nothing);
+    add_test(suite, "definition", scalar_is_the_definition);
+    add_test(suite, "kernels", kernels_agree_with_scalar);
+    return run_suite(suite);
+}
