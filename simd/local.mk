@@ -3,11 +3,14 @@ libcore_la_SOURCES += \
 	simd/cpu.c \
 	simd/cpu.h \
 	simd/kernel.h \
+	simd/math_impl.h \
 	simd/registry.c \
 	simd/tables.h \
 	simd/scalar/linear.c \
 	simd/scalar/linear.h \
-	simd/scalar/table.c
+	simd/scalar/math.h \
+	simd/scalar/table.c \
+	simd/scalar/vector.h
 
 # One convenience library per instruction set.
 if BUILD_AVX2
@@ -16,7 +19,9 @@ isa_libraries += libsimd_avx2.la
 endif
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
 libsimd_avx2_la_SOURCES = \
-	simd/x86/avx2/table.c
+	simd/x86/avx2/math.h \
+	simd/x86/avx2/table.c \
+	simd/x86/avx2/vector.h
 
 if BUILD_AVX512
 noinst_LTLIBRARIES += libsimd_avx512.la
@@ -24,7 +29,9 @@ isa_libraries += libsimd_avx512.la
 endif
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
-	simd/x86/avx512/table.c
+	simd/x86/avx512/math.h \
+	simd/x86/avx512/table.c \
+	simd/x86/avx512/vector.h
 
 if BUILD_AVX512_VNNI
 noinst_LTLIBRARIES += libsimd_avx512_vnni.la
