@@ -3,7 +3,7 @@ dnl Libraries the build needs, and those it uses when they are there.
 
 AC_DEFUN([LACUNA_REQUIRED_LIBRARIES], [
   PKG_PROG_PKG_CONFIG([0.29])
-  PKG_CHECK_MODULES([HWLOC], [hwloc >= 2.0])
+  PKG_CHECK_MODULES([HWLOC], [hwloc >= 2.1])
   PKG_CHECK_MODULES([JANSSON], [jansson >= 2.13])
   PKG_CHECK_MODULES([UTF8PROC], [libutf8proc >= 2.5])
   PKG_CHECK_MODULES([PCRE2], [libpcre2-8 >= 10.30])

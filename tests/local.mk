@@ -19,3 +19,9 @@ TESTS += tests/check_linear
 tests_check_linear_SOURCES = tests/check_linear.c
 tests_check_linear_CPPFLAGS = $(test_cppflags)
 tests_check_linear_LDADD = $(test_libraries)
+
+check_PROGRAMS += tests/check_sys
+TESTS += tests/check_sys
+tests_check_sys_SOURCES = tests/check_sys.c
+tests_check_sys_CPPFLAGS = $(test_cppflags)
+tests_check_sys_LDADD = $(test_libraries)
