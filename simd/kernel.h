@@ -51,7 +51,8 @@ enum lac_activation {
  *   fp32:  v = acc + bias[o]        acc summed in an order that is the same for every token
  *   v = activation(v);  v += residual[o][t];
  *   y[o][t] = v;  abs_max[t] = max(abs_max[t], |v|);
- *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]), -127, 127) + 128
+ *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]), -127, 127) + 128,
+ *                for |v * y_inv_scale[t]| < 2^31
  *
  * y and y_u8 may each be NULL, not both.  residual and abs_max may be NULL; y may be residual.
  * Rows [out_begin, out_end) are computed: both multiples of LAC_OUT_UNIT, except that out_end may

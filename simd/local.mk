@@ -29,6 +29,9 @@ isa_libraries += libsimd_avx512.la
 endif
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
+	simd/template/linear_token.h \
+	simd/x86/avx512/lanes.h \
+	simd/x86/avx512/linear_token_f32.c \
 	simd/x86/avx512/math.h \
 	simd/x86/avx512/table.c \
 	simd/x86/avx512/vector.h
@@ -39,4 +42,5 @@ isa_libraries += libsimd_avx512_vnni.la
 endif
 libsimd_avx512_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VNNI_CFLAGS)
 libsimd_avx512_vnni_la_SOURCES = \
+	simd/x86/avx512_vnni/linear_token_s8.c \
 	simd/x86/avx512_vnni/table.c

@@ -2,6 +2,14 @@
 /* The kernels of this folder. */
 #include "simd/tables.h"
 
+extern const struct lac_kernel lac_linear_token_dense_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_token_16x4_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_token_8x4_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_token_4x4_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_token_1x4_s8_avx512_vnni;
+
 const struct lac_kernel *const lac_table_avx512_vnni[] = {
-    NULL,
+    &lac_linear_token_dense_s8_avx512_vnni, &lac_linear_token_16x4_s8_avx512_vnni,
+    &lac_linear_token_8x4_s8_avx512_vnni,   &lac_linear_token_4x4_s8_avx512_vnni,
+    &lac_linear_token_1x4_s8_avx512_vnni,   NULL,
 };

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The token-lane linear layer, for any vector width and number format.
+ *
+ * Lanes are tokens.  A register tile is R outputs x N vectors of tokens: for each kept block of a
+ * block row it loads N vectors of activations once and multiplies them with R weights, each a
+ * broadcast dword:
+ *
+ *                     tokens
+ *              x[d]   [ v0 ][ v1 ][ v2 ]      N loads
+ *     w[0] (one dword, broadcast)   * -> acc[0][0..N-1]
+ *     ...                                     R broadcasts, R * N multiply-adds
+ *     w[R-1]                        * -> acc[R-1][0..N-1]
+ *
+ * For R = 8, N = 3 that is 11 loads for 24 multiply-adds.  Blocks of 16 outputs and dense weights
+ * are two such tiles of 8 over the same list.  Finished rows are the rows of the next panel.
+ *
+ * Before inclusion, define
+ *   the vector vocabulary (vector.h, math.h and lanes.h of the instruction set)
+ *   TILE_VECS             N at most: 3 or 2
+ *   TILE_ROWS             rows of the tile for blocks of 8 and more: 8 or 4
+ *   ACC                   accumulator
+ *   struct x_reg          a vector of activation dwords;  x_load(const uint8_t *)
+ *   struct w_reg          a broadcast weight dword;        w_load(const uint8_t *)
+ *   acc_zero(), acc_add(a, b), acc_dot(acc, x_reg, w_reg)
+ *   acc_begin(weight, out)         what the accumulators of an output start from
+ *   load_x_scale(args, lane)       per-token scales of a vector of lanes
+ *   acc_finish(args, out, acc, x_scale)  the sum as float, scaled, with bias
+ *   KEEP_IN_REGISTER(acc)  an empty asm statement that changes acc
+ *   SETS(rows, vecs)      partial sums per output, so that enough accumulators are in flight to
+ *                         hide the latency of acc_dot */
+#include <stdbool.h>
+
+#include "simd/kernel.h"
+#include "src/base/checked.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define UNROLL        _Pragma("GCC unroll 24")
+
+/* Not inlined: one call serves a whole register tile. */
+static __attribute__((noinline)) void activate(enum lac_activation activation, vec *values,
+                                               size_t n)
+{
+    switch (activation) {
+    case LAC_ACT_RELU:
+        for (size_t i = 0; i < n; i++)
+            values[i] = vec_max(values[i], vec_set1(0));
+        break;
+    case LAC_ACT_GELU:
+        for (size_t i = 0; i < n; i++)
+            values[i] = vec_gelu(values[i]);
+        break;
+    case LAC_ACT_GELU_TANH:
+        for (size_t i = 0; i < n; i++)
+            values[i] = vec_gelu_tanh(values[i]);
+        break;
+    case LAC_ACT_TANH:
+        for (size_t i = 0; i < n; i++)
+            values[i] = vec_tanh(values[i]);
+        break;
+    case LAC_ACT_NONE:
+    case LAC_N_ACTIVATIONS:
+        break;
+    }
+}
+
+/* One dword row of the next panel from n_rows <= 4 outputs; the rest of the dword is padding. */
+ALWAYS_INLINE void store_u8(const struct lac_linear_args *a, size_t out, size_t lane,
+                            const vec *values, const size_t n_rows, const size_t vecs)
+{
+    UNROLL for (size_t v = 0; v < vecs; v++)
+    {
+        vec inv_scale = vec_load(a->y_inv_scale + lane + v * VEC_LANES);
+        veci q[4];
+        UNROLL for (size_t r = 0; r < 4; r++) q[r] =
+            veci_from_vec(r < n_rows ? vec_mul(values[r * vecs + v], inv_scale) : vec_set1(0));
+        veci_store(a->y_u8 + (out / 4 * a->ld + lane + v * VEC_LANES) * 4,
+                   veci_quantized_bytes(q[0], q[1], q[2], q[3]));
+    }
+}
+
+/* Activation, residual, stores and row statistics of n_rows <= 4 outputs. */
+ALWAYS_INLINE void finish_rows(const struct lac_linear_args *a, size_t out, size_t lane,
+                               vec *values, const size_t n_rows, const size_t vecs)
+{
+    if (a->activation != LAC_ACT_NONE) {
+        vec activated[4 * TILE_VECS];
+        UNROLL for (size_t i = 0; i < n_rows * vecs; i++) activated[i] = values[i];
+        activate(a->activation, activated, n_rows * vecs);
+        UNROLL for (size_t i = 0; i < n_rows * vecs; i++) values[i] = activated[i];
+    }
+    if (a->residual) {
+        UNROLL for (size_t r = 0; r < n_rows; r++)
+        {
+            const float *residual = a->residual + (out + r) * a->ld + lane;
+            UNROLL for (size_t v = 0; v < vecs; v++)
+            {
+                vec *value = &values[r * vecs + v];
+                *value = vec_add(*value, vec_load(residual + v * VEC_LANES));
+            }
+        }
+    }
+    if (a->y) {
+        UNROLL for (size_t r = 0; r < n_rows; r++)
+        {
+            float *y = a->y + (out + r) * a->ld + lane;
+            UNROLL for (size_t v = 0; v < vecs; v++)
+                vec_store(y + v * VEC_LANES, values[r * vecs + v]);
+        }
+    }
+    if (a->abs_max) {
+        UNROLL for (size_t v = 0; v < vecs; v++)
+        {
+            float *abs_max = a->abs_max + lane + v * VEC_LANES;
+            vec most = vec_load(abs_max);
+            UNROLL for (size_t r = 0; r < n_rows; r++) most =
+                vec_max(most, vec_abs(values[r * vecs + v]));
+            vec_store(abs_max, most);
+        }
+    }
+    if (a->y_u8)
+        store_u8(a, out, lane, values, n_rows, vecs);
+}
+
+/* The last outputs, when they are not a multiple of 4. */
+static __attribute__((noinline)) void finish_last(const struct lac_linear_args *a, size_t out,
+                                                  size_t lane, vec *values, size_t vecs)
+{
+    finish_rows(a, out, lane, values, a->w->n_out - out, vecs);
+}
+
+/* From sums to results: 4 outputs by `vecs` vectors of tokens.  Row by row, so that scale and bias
+ * are needed in registers for one row at a time. */
+ALWAYS_INLINE void finish(const struct lac_linear_args *a, size_t out, size_t lane, const ACC *acc,
+                          const size_t vecs)
+{
+    vec x_scale[TILE_VECS], values[4 * TILE_VECS];
+    UNROLL for (size_t v = 0; v < vecs; v++) x_scale[v] = load_x_scale(a, lane + v * VEC_LANES);
+    UNROLL for (size_t r = 0; r < 4; r++) UNROLL for (size_t v = 0; v < vecs; v++)
+        values[r * vecs + v] = acc_finish(a, out + r, acc[r * vecs + v], x_scale[v]);
+    if (out + 4 <= a->w->n_out) {
+        finish_rows(a, out, lane, values, 4, vecs);
+    } else if (out < a->w->n_out) {
+        vec last[4 * TILE_VECS];
+        UNROLL for (size_t i = 0; i < 4 * vecs; i++) last[i] = values[i];
+        finish_last(a, out, lane, last, vecs);
+    }
+}
+
+/* acc[rows][vecs] += the product with one block's rows. */
+ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const size_t rows,
+                        const size_t vecs)
+{
+    struct x_reg xs[TILE_VECS];
+    UNROLL for (size_t v = 0; v < vecs; v++) xs[v] = x_load(x + v * VEC_BYTES);
+    UNROLL for (size_t r = 0; r < rows; r++)
+    {
+        struct w_reg w = w_load(block + r * 4);
+        UNROLL for (size_t v = 0; v < vecs; v++) acc[r * vecs + v] =
+            acc_dot(acc[r * vecs + v], xs[v], w);
+    }
+}
+
+/* Sums of `rows` outputs beginning with row `first` of block row b, whose blocks have `block_rows`
+ * rows; left in acc[0 .. rows * vecs).  x is the panel at the tile's first lane. */
+ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
+                       size_t first, const size_t block_rows, const size_t rows, const size_t vecs,
+                       const bool indexed)
+{
+    const struct lac_weight *w = a->w;
+    const size_t sets = SETS(rows, vecs), n = rows * vecs, x_stride = a->ld * 4;
+    UNROLL for (size_t r = 0; r < rows; r++)
+    {
+        ACC begin = acc_begin(w, b * block_rows + first + r);
+        UNROLL for (size_t v = 0; v < vecs; v++) acc[r * vecs + v] = begin;
+    }
+    UNROLL for (size_t i = n; i < sets * n; i++) acc[i] = acc_zero();
+
+    size_t k = w->row_begin[b], end = w->row_begin[b + 1], begin = k;
+    const uint8_t *block = (const uint8_t *)w->blocks + (k * block_rows + first) * 4;
+    for (; k + sets <= end; k += sets) {
+        UNROLL for (size_t s = 0; s < sets; s++)
+        {
+            size_t d = indexed ? w->index[k + s] : k + s - begin;
+            step(acc + s * n, x + d * x_stride, block + s * block_rows * 4, rows, vecs);
+        }
+        block += sets * block_rows * 4;
+    }
+    /* The compiler would else mix the registers of the loop with those of what follows, and
+     * spill in the loop. */
+    UNROLL for (size_t i = 0; i < sets * n; i++) KEEP_IN_REGISTER(acc[i]);
+    if (sets > 1) {
+        for (; k < end; k++, block += block_rows * 4)
+            step(acc, x + w->index[k] * x_stride, block, rows, vecs);
+        UNROLL for (size_t i = n; i < sets * n; i++) acc[i % n] = acc_add(acc[i % n], acc[i]);
+    }
+}
+
+/* 16, 8 or 4 outputs (four block rows of one output) by `vecs` vectors of tokens. */
+ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t lane,
+                             const size_t block_rows, const size_t vecs, const bool indexed)
+{
+    const size_t rows = block_rows < TILE_ROWS ? block_rows : TILE_ROWS;
+    const uint8_t *x = (const uint8_t *)a->x + lane * 4;
+    ACC acc[TILE_ROWS * TILE_VECS * 2];
+    if (block_rows == 1) {
+        ACC four[4 * TILE_VECS];
+        for (size_t r = 0; r < 4; r++) {
+            sum(acc, a, x, out + r, 0, 1, 1, vecs, indexed);
+            UNROLL for (size_t v = 0; v < vecs; v++) four[r * vecs + v] = acc[v];
+        }
+        finish(a, out, lane, four, vecs);
+        return;
+    }
+    for (size_t first = 0; first < block_rows; first += rows) {
+        sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, indexed);
+        UNROLL for (size_t r = 0; r < rows; r += 4)
+            finish(a, out + first + r, lane, acc + r * vecs, vecs);
+    }
+}
+
+ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
+                               const size_t block_rows, const size_t vecs, const bool indexed)
+{
+    const size_t out_step = block_rows == 1 ? 4 : block_rows;
+    for (size_t out = a->out_begin; out < a->out_end; out += out_step)
+        block_row(a, out, lane, block_rows, vecs, indexed);
+}
+
+ALWAYS_INLINE void token_tile(const struct lac_linear_args *a, const size_t block_rows,
+                              const bool indexed)
+{
+    size_t lane = 0;
+    for (; lane + TILE_VECS * VEC_LANES <= a->ld; lane += TILE_VECS * VEC_LANES)
+        token_lanes(a, lane, block_rows, TILE_VECS, indexed);
+    for (; TILE_VECS > 2 && lane + 2 * VEC_LANES <= a->ld; lane += 2 * VEC_LANES)
+        token_lanes(a, lane, block_rows, 2, indexed);
+    for (; lane < a->ld; lane += VEC_LANES)
+        token_lanes(a, lane, block_rows, 1, indexed);
+}
+
+static void token_dense(const struct lac_linear_args *a)
+{
+    token_tile(a, 16, false);
+}
+
+static void token_16(const struct lac_linear_args *a)
+{
+    token_tile(a, 16, true);
+}
+
+static void token_8(const struct lac_linear_args *a)
+{
+    token_tile(a, 8, true);
+}
+
+static void token_4(const struct lac_linear_args *a)
+{
+    token_tile(a, 4, true);
+}
+
+static void token_1(const struct lac_linear_args *a)
+{
+    token_tile(a, 1, true);
+}

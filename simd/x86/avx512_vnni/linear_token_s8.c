@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token-lane int8 linear layers on AVX-512 VNNI: vpdpbusd, u8 activations by s8 weights. */
+#include "simd/x86/avx512/lanes.h"
+
+#include <string.h>
+
+#include "simd/kernel.h"
+
+#define ACC       veci
+#define TILE_VECS 3
+#define TILE_ROWS 8
+/* vpdpbusd takes 5 cycles and two start in each: ten in flight, or at least nearly. */
+#define SETS(rows, vecs) ((rows) == 1 ? 4 : (rows) == 4 && (vecs) < 3 ? 2 : 1)
+
+struct x_reg {
+    veci dwords;
+};
+
+struct w_reg {
+    veci dwords;
+};
+
+static inline struct x_reg x_load(const uint8_t *x)
+{
+    return (struct x_reg){veci_load(x)};
+}
+
+static inline struct w_reg w_load(const uint8_t *w)
+{
+    int32_t dword;
+    memcpy(&dword, w, sizeof dword);
+    return (struct w_reg){veci_set1(dword)};
+}
+
+static inline veci acc_zero(void)
+{
+    return veci_set1(0);
+}
+
+static inline veci acc_add(veci a, veci b)
+{
+    return veci_add(a, b);
+}
+
+static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w)
+{
+    return _mm512_dpbusd_epi32(acc, x.dwords, w.dwords);
+}
+
+static inline veci acc_begin(const struct lac_weight *w, size_t out)
+{
+    return veci_set1(w->offset[out]);
+}
+
+static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
+{
+    return vec_load(a->x_scale + lane);
+}
+
+static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
+{
+    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
+                   vec_set1(a->w->bias[out]));
+}
+
+#include "simd/template/linear_token.h"
+
+#define KERNEL(pattern_, name_, run_)                                                              \
+    const struct lac_kernel lac_linear_token_##name_##_s8_avx512_vnni = {                          \
+        .name = "linear_token_" #name_ "_s8/avx512_vnni",                                          \
+        .op = LAC_OP_LINEAR_TOKEN,                                                                 \
+        .pattern = pattern_,                                                                       \
+        .dtype = LAC_S8,                                                                           \
+        .needs = LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI,                                             \
+        .run.linear = run_,                                                                        \
+    };
+
+KERNEL(LAC_PATTERN_DENSE, dense, token_dense)
+KERNEL(LAC_PATTERN_16, 16x4, token_16)
+KERNEL(LAC_PATTERN_8, 8x4, token_8)
+KERNEL(LAC_PATTERN_4, 4x4, token_4)
+KERNEL(LAC_PATTERN_1, 1x4, token_1)
