@@ -19,6 +19,9 @@ isa_libraries += libsimd_avx2.la
 endif
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
 libsimd_avx2_la_SOURCES = \
+	simd/x86/avx2/lanes.h \
+	simd/x86/avx2/linear_token_f32.c \
+	simd/x86/avx2/linear_token_s8.c \
 	simd/x86/avx2/math.h \
 	simd/x86/avx2/table.c \
 	simd/x86/avx2/vector.h

@@ -2,6 +2,27 @@
 /* The kernels of this folder. */
 #include "simd/tables.h"
 
+extern const struct lac_kernel lac_linear_token_dense_s8_avx2;
+extern const struct lac_kernel lac_linear_token_16x4_s8_avx2;
+extern const struct lac_kernel lac_linear_token_8x4_s8_avx2;
+extern const struct lac_kernel lac_linear_token_4x4_s8_avx2;
+extern const struct lac_kernel lac_linear_token_1x4_s8_avx2;
+extern const struct lac_kernel lac_linear_token_dense_f32_avx2;
+extern const struct lac_kernel lac_linear_token_16x1_f32_avx2;
+extern const struct lac_kernel lac_linear_token_8x1_f32_avx2;
+extern const struct lac_kernel lac_linear_token_4x1_f32_avx2;
+extern const struct lac_kernel lac_linear_token_1x1_f32_avx2;
+
 const struct lac_kernel *const lac_table_avx2[] = {
+    &lac_linear_token_dense_s8_avx2,
+    &lac_linear_token_16x4_s8_avx2,
+    &lac_linear_token_8x4_s8_avx2,
+    &lac_linear_token_4x4_s8_avx2,
+    &lac_linear_token_1x4_s8_avx2,
+    &lac_linear_token_dense_f32_avx2,
+    &lac_linear_token_16x1_f32_avx2,
+    &lac_linear_token_8x1_f32_avx2,
+    &lac_linear_token_4x1_f32_avx2,
+    &lac_linear_token_1x1_f32_avx2,
     NULL,
 };

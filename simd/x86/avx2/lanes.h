@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads, stores and integers of the AVX2 kernels: 8 lanes.  Beside vector.h. */
+#ifndef LACUNA_SIMD_AVX2_LANES_H
+#define LACUNA_SIMD_AVX2_LANES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "simd/x86/avx2/math.h"
+#include "simd/x86/avx2/vector.h"
+
+enum { VEC_LANES = 8, VEC_BYTES = 32 };
+
+typedef __m256i veci;
+
+#define KEEP_IN_REGISTER(a) __asm__("" : "+x"(a))
+
+static inline vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+static inline void vec_store(float *p, vec a)
+{
+    _mm256_storeu_ps(p, a);
+}
+
+static inline vec vec_from_int(veci a)
+{
+    return _mm256_cvtepi32_ps(a);
+}
+
+static inline veci veci_load(const void *p)
+{
+    return _mm256_loadu_si256(p);
+}
+
+static inline void veci_store(void *p, veci a)
+{
+    _mm256_storeu_si256(p, a);
+}
+
+static inline veci veci_set1(int32_t a)
+{
+    return _mm256_set1_epi32(a);
+}
+
+static inline veci veci_add(veci a, veci b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+/* Rounds half to even. */
+static inline veci veci_from_vec(vec a)
+{
+    return _mm256_cvtps_epi32(a);
+}
+
+/* u8 activations (s8 + 128) of four outputs, one byte of each in every lane's dword, a lowest.
+ * Values past +-127 are clamped. */
+static inline veci veci_quantized_bytes(veci a, veci b, veci c, veci d)
+{
+    /* Packing works within 128 bits: 4 lanes of a, then of b, c, d.  Byte 4j + i comes from byte
+     * 4i + j. */
+    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+    const __m256i transpose = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    bytes = _mm256_max_epi8(_mm256_shuffle_epi8(bytes, transpose), _mm256_set1_epi8(-127));
+    return _mm256_xor_si256(bytes, _mm256_set1_epi8((char)0x80));
+}
+
+#endif

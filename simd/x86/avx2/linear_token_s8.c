@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token-lane int8 linear layers on AVX2, in exact 16-bit products. */
+#include "simd/x86/avx2/lanes.h"
+
+#include <string.h>
+
+#include "simd/kernel.h"
+
+#define ACC       veci
+#define TILE_VECS 2
+#define TILE_ROWS 4
+/* One set: four rows by two vectors, each of two additions, are chains enough. */
+#define SETS(rows, vecs) ((rows) == 1 ? 4 : 1)
+
+/* vpmaddubsw would saturate: 2 * 255 * 127 > 32,767.  So a dword of bytes b0 b1 b2 b3 is taken as
+ * two pairs of 16-bit numbers, (b0, b2) and (b1, b3), for vpmaddwd: |255 * 127 * 2| fits easily. */
+struct x_reg {
+    veci even, odd;
+};
+
+struct w_reg {
+    veci even, odd;
+};
+
+static inline struct x_reg x_load(const uint8_t *x)
+{
+    veci bytes = veci_load(x);
+    return (struct x_reg){_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)),
+                          _mm256_srli_epi16(bytes, 8)};
+}
+
+static inline struct w_reg w_load(const uint8_t *w)
+{
+    int32_t dword;
+    memcpy(&dword, w, sizeof dword);
+    veci bytes = veci_set1(dword);
+    return (struct w_reg){_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8),
+                          _mm256_srai_epi16(bytes, 8)};
+}
+
+static inline veci acc_zero(void)
+{
+    return veci_set1(0);
+}
+
+static inline veci acc_add(veci a, veci b)
+{
+    return veci_add(a, b);
+}
+
+static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w)
+{
+    veci even = _mm256_madd_epi16(x.even, w.even), odd = _mm256_madd_epi16(x.odd, w.odd);
+    return veci_add(acc, veci_add(even, odd));
+}
+
+static inline veci acc_begin(const struct lac_weight *w, size_t out)
+{
+    return veci_set1(w->offset[out]);
+}
+
+static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
+{
+    return vec_load(a->x_scale + lane);
+}
+
+static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
+{
+    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
+                   vec_set1(a->w->bias[out]));
+}
+
+#include "simd/template/linear_token.h"
+
+#define KERNEL(pattern_, name_, run_)                                                              \
+    const struct lac_kernel lac_linear_token_##name_##_s8_avx2 = {                          \
+        .name = "linear_token_" #name_ "_s8/avx2",                                          \
+        .op = LAC_OP_LINEAR_TOKEN,                                                                 \
+        .pattern = pattern_,                                                                       \
+        .dtype = LAC_S8,                                                                           \
+        .needs = LAC_CPU_AVX2,                                             \
+        .run.linear = run_,                                                                        \
+    };
+
+KERNEL(LAC_PATTERN_DENSE, dense, token_dense)
+KERNEL(LAC_PATTERN_16, 16x4, token_16)
+KERNEL(LAC_PATTERN_8, 8x4, token_8)
+KERNEL(LAC_PATTERN_4, 4x4, token_4)
+KERNEL(LAC_PATTERN_1, 1x4, token_1)
