@@ -20,9 +20,12 @@ endif
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
 libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/lanes.h \
+	simd/x86/avx2/linear_output_f32.c \
+	simd/x86/avx2/linear_output_s8.c \
 	simd/x86/avx2/linear_token_f32.c \
 	simd/x86/avx2/linear_token_s8.c \
 	simd/x86/avx2/math.h \
+	simd/x86/avx2/spread.h \
 	simd/x86/avx2/table.c \
 	simd/x86/avx2/vector.h
 
@@ -32,10 +35,14 @@ isa_libraries += libsimd_avx512.la
 endif
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
+	simd/template/activate.h \
+	simd/template/linear_output.h \
 	simd/template/linear_token.h \
 	simd/x86/avx512/lanes.h \
+	simd/x86/avx512/linear_output_f32.c \
 	simd/x86/avx512/linear_token_f32.c \
 	simd/x86/avx512/math.h \
+	simd/x86/avx512/spread.h \
 	simd/x86/avx512/table.c \
 	simd/x86/avx512/vector.h
 
@@ -45,5 +52,6 @@ isa_libraries += libsimd_avx512_vnni.la
 endif
 libsimd_avx512_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VNNI_CFLAGS)
 libsimd_avx512_vnni_la_SOURCES = \
+	simd/x86/avx512_vnni/linear_output_s8.c \
 	simd/x86/avx512_vnni/linear_token_s8.c \
 	simd/x86/avx512_vnni/table.c

@@ -31,37 +31,11 @@
 #include <stdbool.h>
 
 #include "simd/kernel.h"
+#include "simd/template/activate.h"
 #include "src/base/checked.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNROLL        _Pragma("GCC unroll 24")
-
-/* Not inlined: one call serves a whole register tile. */
-static __attribute__((noinline)) void activate(enum lac_activation activation, vec *values,
-                                               size_t n)
-{
-    switch (activation) {
-    case LAC_ACT_RELU:
-        for (size_t i = 0; i < n; i++)
-            values[i] = vec_max(values[i], vec_set1(0));
-        break;
-    case LAC_ACT_GELU:
-        for (size_t i = 0; i < n; i++)
-            values[i] = vec_gelu(values[i]);
-        break;
-    case LAC_ACT_GELU_TANH:
-        for (size_t i = 0; i < n; i++)
-            values[i] = vec_gelu_tanh(values[i]);
-        break;
-    case LAC_ACT_TANH:
-        for (size_t i = 0; i < n; i++)
-            values[i] = vec_tanh(values[i]);
-        break;
-    case LAC_ACT_NONE:
-    case LAC_N_ACTIVATIONS:
-        break;
-    }
-}
 
 /* One dword row of the next panel from n_rows <= 4 outputs; the rest of the dword is padding. */
 ALWAYS_INLINE void store_u8(const struct lac_linear_args *a, size_t out, size_t lane,

@@ -69,12 +69,12 @@ static inline vec acc_finish(const struct lac_linear_args *a, size_t out, vec ac
 #include "simd/template/linear_token.h"
 
 #define KERNEL(pattern_, name_, run_)                                                              \
-    const struct lac_kernel lac_linear_token_##name_##_f32_avx2 = {                              \
-        .name = "linear_token_" #name_ "_f32/avx2",                                              \
+    const struct lac_kernel lac_linear_token_##name_##_f32_avx2 = {                                \
+        .name = "linear_token_" #name_ "_f32/avx2",                                                \
         .op = LAC_OP_LINEAR_TOKEN,                                                                 \
         .pattern = pattern_,                                                                       \
         .dtype = LAC_F32,                                                                          \
-        .needs = LAC_CPU_AVX2,                                                                   \
+        .needs = LAC_CPU_AVX2,                                                                     \
         .run.linear = run_,                                                                        \
     };
 

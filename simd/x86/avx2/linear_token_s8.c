@@ -73,12 +73,12 @@ static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci a
 #include "simd/template/linear_token.h"
 
 #define KERNEL(pattern_, name_, run_)                                                              \
-    const struct lac_kernel lac_linear_token_##name_##_s8_avx2 = {                          \
-        .name = "linear_token_" #name_ "_s8/avx2",                                          \
+    const struct lac_kernel lac_linear_token_##name_##_s8_avx2 = {                                 \
+        .name = "linear_token_" #name_ "_s8/avx2",                                                 \
         .op = LAC_OP_LINEAR_TOKEN,                                                                 \
         .pattern = pattern_,                                                                       \
         .dtype = LAC_S8,                                                                           \
-        .needs = LAC_CPU_AVX2,                                             \
+        .needs = LAC_CPU_AVX2,                                                                     \
         .run.linear = run_,                                                                        \
     };
 

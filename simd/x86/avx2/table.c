@@ -12,6 +12,16 @@ extern const struct lac_kernel lac_linear_token_16x1_f32_avx2;
 extern const struct lac_kernel lac_linear_token_8x1_f32_avx2;
 extern const struct lac_kernel lac_linear_token_4x1_f32_avx2;
 extern const struct lac_kernel lac_linear_token_1x1_f32_avx2;
+extern const struct lac_kernel lac_linear_output_dense_s8_avx2;
+extern const struct lac_kernel lac_linear_output_16x4_s8_avx2;
+extern const struct lac_kernel lac_linear_output_8x4_s8_avx2;
+extern const struct lac_kernel lac_linear_output_4x4_s8_avx2;
+extern const struct lac_kernel lac_linear_output_1x4_s8_avx2;
+extern const struct lac_kernel lac_linear_output_dense_f32_avx2;
+extern const struct lac_kernel lac_linear_output_16x1_f32_avx2;
+extern const struct lac_kernel lac_linear_output_8x1_f32_avx2;
+extern const struct lac_kernel lac_linear_output_4x1_f32_avx2;
+extern const struct lac_kernel lac_linear_output_1x1_f32_avx2;
 
 const struct lac_kernel *const lac_table_avx2[] = {
     &lac_linear_token_dense_s8_avx2,
@@ -24,5 +34,15 @@ const struct lac_kernel *const lac_table_avx2[] = {
     &lac_linear_token_8x1_f32_avx2,
     &lac_linear_token_4x1_f32_avx2,
     &lac_linear_token_1x1_f32_avx2,
+    &lac_linear_output_dense_s8_avx2,
+    &lac_linear_output_16x4_s8_avx2,
+    &lac_linear_output_8x4_s8_avx2,
+    &lac_linear_output_4x4_s8_avx2,
+    &lac_linear_output_1x4_s8_avx2,
+    &lac_linear_output_dense_f32_avx2,
+    &lac_linear_output_16x1_f32_avx2,
+    &lac_linear_output_8x1_f32_avx2,
+    &lac_linear_output_4x1_f32_avx2,
+    &lac_linear_output_1x1_f32_avx2,
     NULL,
 };

@@ -7,6 +7,11 @@ extern const struct lac_kernel lac_linear_token_16x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_8x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_4x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_1x1_f32_avx512;
+extern const struct lac_kernel lac_linear_output_dense_f32_avx512;
+extern const struct lac_kernel lac_linear_output_16x1_f32_avx512;
+extern const struct lac_kernel lac_linear_output_8x1_f32_avx512;
+extern const struct lac_kernel lac_linear_output_4x1_f32_avx512;
+extern const struct lac_kernel lac_linear_output_1x1_f32_avx512;
 
 const struct lac_kernel *const lac_table_avx512[] = {
     &lac_linear_token_dense_f32_avx512,
@@ -14,5 +19,10 @@ const struct lac_kernel *const lac_table_avx512[] = {
     &lac_linear_token_8x1_f32_avx512,
     &lac_linear_token_4x1_f32_avx512,
     &lac_linear_token_1x1_f32_avx512,
+    &lac_linear_output_dense_f32_avx512,
+    &lac_linear_output_16x1_f32_avx512,
+    &lac_linear_output_8x1_f32_avx512,
+    &lac_linear_output_4x1_f32_avx512,
+    &lac_linear_output_1x1_f32_avx512,
     NULL,
 };

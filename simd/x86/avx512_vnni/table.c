@@ -7,9 +7,22 @@ extern const struct lac_kernel lac_linear_token_16x4_s8_avx512_vnni;
 extern const struct lac_kernel lac_linear_token_8x4_s8_avx512_vnni;
 extern const struct lac_kernel lac_linear_token_4x4_s8_avx512_vnni;
 extern const struct lac_kernel lac_linear_token_1x4_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_output_dense_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_output_16x4_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_output_8x4_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_output_4x4_s8_avx512_vnni;
+extern const struct lac_kernel lac_linear_output_1x4_s8_avx512_vnni;
 
 const struct lac_kernel *const lac_table_avx512_vnni[] = {
-    &lac_linear_token_dense_s8_avx512_vnni, &lac_linear_token_16x4_s8_avx512_vnni,
-    &lac_linear_token_8x4_s8_avx512_vnni,   &lac_linear_token_4x4_s8_avx512_vnni,
-    &lac_linear_token_1x4_s8_avx512_vnni,   NULL,
+    &lac_linear_token_dense_s8_avx512_vnni,
+    &lac_linear_token_16x4_s8_avx512_vnni,
+    &lac_linear_token_8x4_s8_avx512_vnni,
+    &lac_linear_token_4x4_s8_avx512_vnni,
+    &lac_linear_token_1x4_s8_avx512_vnni,
+    &lac_linear_output_dense_s8_avx512_vnni,
+    &lac_linear_output_16x4_s8_avx512_vnni,
+    &lac_linear_output_8x4_s8_avx512_vnni,
+    &lac_linear_output_4x4_s8_avx512_vnni,
+    &lac_linear_output_1x4_s8_avx512_vnni,
+    NULL,
 };

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dwords into the lanes of a ZMM register, as the output-lane kernels need them. */
+#ifndef LACUNA_SIMD_AVX512_SPREAD_H
+#define LACUNA_SIMD_AVX512_SPREAD_H
+
+#include <string.h>
+
+#include "simd/x86/avx512/lanes.h"
+
+static inline int32_t dword_at(const uint8_t *x)
+{
+    int32_t dword;
+    memcpy(&dword, x, sizeof dword);
+    return dword;
+}
+
+static inline veci dword_broadcast(const uint8_t *x)
+{
+    return veci_set1(dword_at(x));
+}
+
+/* Dword index[i] of x in lanes i * rows to (i + 1) * rows - 1; rows is 8, 4 or 1. */
+static inline veci dword_spread(const uint8_t *x, size_t stride, const uint16_t *index,
+                                const size_t rows)
+{
+    if (rows == 1) {
+        /* Offsets in dwords: at most 65,535 * ld, well within 32 bits. */
+        __m512i at = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)index));
+        at = _mm512_mullo_epi32(at, _mm512_set1_epi32((int)(stride / 4)));
+        return _mm512_i32gather_epi32(at, x, 4);
+    }
+    veci spread = veci_set1(dword_at(x + index[0] * stride));
+    for (size_t i = 1; i < 16 / rows; i++)
+        spread = _mm512_mask_set1_epi32(spread, (__mmask16)(((1u << rows) - 1) << i * rows),
+                                        dword_at(x + index[i] * stride));
+    return spread;
+}
+
+/* 16 dwords; lanes from n on are 0, and their memory is not touched. */
+static inline veci dword_line(const uint8_t *line, size_t n)
+{
+    if (n >= 16)
+        return veci_load(line);
+    return _mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), line);
+}
+
+#endif
