@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A checkpoint: configuration and tensors, asked for by role instead of by name. */
+/* A checkpoint: configuration and tensors, asked for by role instead of by name.
+ *
+ * A checkpoint belongs to one thread at a time: looking a matrix up may expand it. */
 #ifndef LACUNA_MODEL_CHECKPOINT_H
 #define LACUNA_MODEL_CHECKPOINT_H
 
@@ -29,12 +31,13 @@ enum lac_role {
     LAC_ROLE_FFN_NORM,
     /* heads */
     LAC_ROLE_POOLER,           /* BERT, RoBERTa: tanh after it */
-    LAC_ROLE_CLASSIFIER_DENSE, /* RoBERTa classifier.dense (tanh), DistilBERT pre_classifier (ReLU) */
+    LAC_ROLE_CLASSIFIER_DENSE, /* RoBERTa classifier.dense (tanh), DistilBERT pre_classifier (ReLU)
+                                */
     LAC_ROLE_CLASSIFIER,       /* [n_labels, hidden]: sequence or token classification */
     LAC_ROLE_ANSWER,           /* qa_outputs [2, hidden] */
     LAC_ROLE_FILL_DENSE,       /* transform of the masked language model head */
     LAC_ROLE_FILL_NORM,
-    LAC_ROLE_FILL_DECODER,     /* [vocab, hidden]; tied to the word embedding when absent */
+    LAC_ROLE_FILL_DECODER, /* [vocab, hidden]; tied to the word embedding when absent */
     LAC_N_ROLES,
 };
 
@@ -43,7 +46,8 @@ struct lac_matrix {
     const char *name; /* of its weight tensor */
     size_t n_out, n_in;
     const struct lac_tensor *weight;
-    const struct lac_tensor *scale; /* compressed-tensors int-quantized: per tensor or per row; else NULL */
+    const struct lac_tensor *scale; /* compressed-tensors int-quantized: per tensor or per row, each
+                                       finite and not negative; else NULL */
     const struct lac_tensor *bias;  /* [n_out] or NULL */
 };
 
@@ -59,19 +63,25 @@ struct lac_checkpoint {
     struct lac_tensors *tensors;
     const char *config_text; /* config.json as read, with sentence-transformers' pooling merged in
                                 under "lacuna_pooling" and "lacuna_normalize", so that a packed
-                                file needs nothing else */
+                                file needs nothing else; an architecture that had to be guessed
+                                from the tensors is in it too */
+    const char *path;        /* of the directory, for messages */
+    struct lac_expansions *expansions; /* dense tensors made from sparse-bitmask */
 };
 
-/* Opens a Hugging Face directory.  Reads the configuration and maps the tensors; each matrix is
- * checked when it is asked for. */
+/* Opens a Hugging Face directory.  Reads the configuration, maps the tensors and sees that the
+ * heads of the architecture are there; each matrix is checked when it is asked for. */
 enum lac_status lac_checkpoint_open(const struct lac_host *host, const char *directory,
                                     struct lac_checkpoint **checkpoint, struct lac_error *error);
+/* Takes NULL. */
 void lac_checkpoint_close(struct lac_checkpoint *checkpoint);
 
+/* Can the role be asked for?  (A decoder tied to the word embedding: yes.) */
 bool lac_checkpoint_has(const struct lac_checkpoint *checkpoint, enum lac_role role, size_t layer);
 
 /* LAC_E_FORMAT, naming file, tensor and shapes, when it is missing or has another shape or kind
- * than the configuration implies.  layer is ignored for roles outside layers. */
+ * than the configuration implies; LAC_E_UNSUPPORTED for elements that we cannot compute with.
+ * layer is ignored for roles outside layers.  bias is NULL for embedding tables alone. */
 enum lac_status lac_checkpoint_matrix(const struct lac_checkpoint *checkpoint, enum lac_role role,
                                       size_t layer, struct lac_matrix *matrix,
                                       struct lac_error *error);

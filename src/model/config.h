@@ -17,6 +17,10 @@ enum lac_hidden_act {
     LAC_HIDDEN_RELU,
 };
 
+/* The architecture of a family with the head of one task (LAC_TASK_EMBED: none), for example
+ * "BertForMaskedLM". */
+const char *lac_architecture_name(enum lac_family family, unsigned task);
+
 enum lac_problem { LAC_PROBLEM_SINGLE_LABEL, LAC_PROBLEM_MULTI_LABEL, LAC_PROBLEM_REGRESSION };
 
 enum lac_config_pooling { LAC_CONFIG_POOL_MEAN, LAC_CONFIG_POOL_CLS, LAC_CONFIG_POOL_POOLER };
@@ -24,29 +28,33 @@ enum lac_config_pooling { LAC_CONFIG_POOL_MEAN, LAC_CONFIG_POOL_CLS, LAC_CONFIG_
 /* Strings belong to the arena the configuration was read into. */
 struct lac_config {
     enum lac_family family;
-    const char *model_type;   /* "bert", "roberta", "distilbert" */
+    const char *model_type;   /* "bert", "roberta", "xlm-roberta", "camembert", "distilbert" */
     const char *architecture; /* "BertForSequenceClassification", or "" when not given */
     const char *prefix;       /* before encoder tensors: "bert.", "roberta.", "distilbert.", or ""
                                  (set when the tensors are seen) */
     size_t vocab_size, hidden_size, n_layers, n_heads, intermediate_size;
-    size_t max_positions;     /* rows of the position table */
-    size_t position_offset;   /* position of the first token: pad + 1 for RoBERTa, else 0 */
-    size_t max_tokens;        /* max_positions - position_offset */
-    size_t n_token_types;     /* 0 for DistilBERT */
+    size_t max_positions;   /* rows of the position table */
+    size_t position_offset; /* position of the first token: pad + 1 for RoBERTa, else 0 */
+    size_t max_tokens;      /* max_positions - position_offset */
+    size_t n_token_types;   /* 0 for DistilBERT */
     int32_t pad_token_id;
     enum lac_hidden_act hidden_act;
     float layer_norm_eps;
-    size_t n_labels;
-    const char **labels;      /* [n_labels]; "LABEL_3" where the file names none */
+    size_t n_labels;     /* 0 unless tasks has CLASSIFY or TAG */
+    const char **labels; /* [n_labels]; "LABEL_3" where the file names none */
     enum lac_problem problem;
     enum lac_config_pooling pooling; /* from sentence-transformers' 1_Pooling/config.json: mean
                                         unless it says otherwise */
-    unsigned normalize;       /* 1 when modules.json has a Normalize module */
-    unsigned tasks;           /* set of enum lac_task, from the architecture; EMBED always */
+    unsigned normalize;              /* 1 when modules.json has a Normalize module */
+    unsigned tasks;                  /* set of enum lac_task, from the architecture; EMBED always */
 };
 
 /* Reads one JSON text; name is for messages.  Sizes are bounded (hidden size to 65,536, layers to
- * 1,024, vocabulary to 2^24, ...) and must fit each other: heads divide hidden. */
+ * 1,024, vocabulary to 2^24, ...) and must fit each other: heads divide hidden.
+ * Takes config.json as it is and lac_checkpoint's config_text, whose "lacuna_pooling" ("mean",
+ * "cls", "pooler") and "lacuna_normalize" no config.json has.  LAC_E_UNSUPPORTED names what we
+ * cannot run: a model type, architecture, activation, relative positions, decoders.
+ * On failure config is untouched; what the arena got stays there. */
 enum lac_status lac_config_parse(const char *name, const void *json, size_t size,
                                  struct lac_arena *arena, struct lac_config *config,
                                  struct lac_error *error);

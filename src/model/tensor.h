@@ -45,6 +45,12 @@ enum lac_status lac_tensors_open_file(const struct lac_host *host, const char *p
 /* Opens DIRECTORY/model.safetensors, or the shards that model.safetensors.index.json names. */
 enum lac_status lac_tensors_open_directory(const struct lac_host *host, const char *directory,
                                            struct lac_tensors **tensors, struct lac_error *error);
+/* Reads a safetensors file that lies in memory; name stands for its path in messages.  Borrows
+ * data. */
+enum lac_status lac_tensors_open_memory(const struct lac_host *host, const char *name,
+                                        const void *data, size_t size, struct lac_tensors **tensors,
+                                        struct lac_error *error);
+/* Takes NULL. */
 void lac_tensors_close(struct lac_tensors *tensors);
 
 size_t lac_tensors_count(const struct lac_tensors *tensors);
@@ -55,29 +61,31 @@ const struct lac_tensor *lac_tensors_find(const struct lac_tensors *tensors, con
 /* A value of __metadata__ (of the first file), or NULL. */
 const char *lac_tensors_metadata(const struct lac_tensors *tensors, const char *key);
 
-/* Converts n elements from element `first` on to fp32.  Storage must be a real number kind or an
- * integer one; the caller checked the range. */
+/* Converts n elements from element `first` on to fp32, rounding to nearest; NaN and infinity stay.
+ * Storage is not LAC_STORE_OTHER; the caller checked the range. */
 void lac_tensor_to_f32(const struct lac_tensor *tensor, size_t first, size_t n, float *out);
 
-/* Writing.  Data is laid out in the order of the calls, each tensor on 64 bytes of the file (the
- * gap before it is part of a U8 tensor "__pad__N": safetensors allows no holes). */
+/* Writing.  Data is laid out in the order of the calls, each tensor on 64 bytes of the file.
+ * safetensors allows no holes: the gap after a tensor is a U8 tensor "__pad__N" of its own, and
+ * spaces fill the header up.  A writer belongs to one thread. */
 struct lac_tensor_writer;
 
-/* Opens PATH.partial; commit renames it to PATH. */
+/* Opens PATH.partial, over an older one; commit renames it to PATH. */
 enum lac_status lac_tensor_writer_open(const struct lac_host *host, const char *path,
-                                       struct lac_tensor_writer **writer,
-                                       struct lac_error *error);
+                                       struct lac_tensor_writer **writer, struct lac_error *error);
+/* Strings are copied.  LAC_E_ARGUMENT when they are not UTF-8 or the key is there already. */
 enum lac_status lac_tensor_writer_metadata(struct lac_tensor_writer *writer, const char *key,
                                            const char *value, struct lac_error *error);
-/* Borrows data until commit; name is copied. */
+/* Borrows data until commit; name is copied.  LAC_E_ARGUMENT for LAC_STORE_OTHER, a rank over
+ * LAC_MAX_RANK, and a name that is there already, is not UTF-8, is over 512 bytes or begins with
+ * "__pad__". */
 enum lac_status lac_tensor_writer_add(struct lac_tensor_writer *writer, const char *name,
-                                      enum lac_storage storage, unsigned rank,
-                                      const size_t *shape, const void *data,
-                                      struct lac_error *error);
-/* Writes, syncs, renames.  The writer is closed in any case. */
-enum lac_status lac_tensor_writer_commit(struct lac_tensor_writer *writer,
-                                         struct lac_error *error);
-/* Closes without writing. */
+                                      enum lac_storage storage, unsigned rank, const size_t *shape,
+                                      const void *data, struct lac_error *error);
+/* Writes, syncs, renames.  The writer is closed in any case; a failure leaves neither PATH.partial
+ * nor a changed PATH. */
+enum lac_status lac_tensor_writer_commit(struct lac_tensor_writer *writer, struct lac_error *error);
+/* Closes without writing.  Takes NULL. */
 void lac_tensor_writer_discard(struct lac_tensor_writer *writer);
 
 #endif

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading safetensors: golden files, and every kind of broken one. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/model/expand.h"
+#include "src/model/tensor.h"
+#include "tests/model_suite.h"
+
+static const char golden[] = "tests/data/model/every_dtype.safetensors";
+
+static enum lac_status open_bytes(const void *data, size_t size, struct lac_tensors **tensors,
+                                  struct lac_error *error)
+{
+    return lac_tensors_open_memory(&lac_default_host, "bytes", data, size, tensors, error);
+}
+
+START_TEST(golden_values_convert_exactly)
+{
+    struct lac_error error;
+    struct lac_tensors *tensors;
+    ck_assert_int_eq(
+        lac_tensors_open_file(&lac_default_host, source_path(golden), &tensors, &error), LAC_OK);
+    size_t size, n_checked = 0;
+    char *text = read_whole(source_path("tests/data/model/every_dtype.expected"), &size);
+    char name[32];
+    size_t n;
+    int used;
+    for (char *at = text; sscanf(at, "%31s %zu%n", name, &n, &used) == 2; n_checked++) {
+        at += used;
+        const struct lac_tensor *tensor = lac_tensors_find(tensors, name);
+        ck_assert_msg(tensor != NULL, "%s", name);
+        float *values = guarded_alloc(n * sizeof *values);
+        /* In two parts: the second begins inside the tensor. */
+        lac_tensor_to_f32(tensor, 0, n / 3, values);
+        lac_tensor_to_f32(tensor, n / 3, n - n / 3, values + n / 3);
+        for (size_t i = 0; i < n; i++) {
+            uint32_t expected, found;
+            ck_assert_int_eq(sscanf(at, "%x%n", &expected, &used), 1);
+            at += used;
+            memcpy(&found, &values[i], sizeof found);
+            ck_assert_msg(found == expected, "%s[%zu]: %08x, expected %08x", name, i, found,
+                          expected);
+        }
+        guarded_free(values, n * sizeof *values);
+    }
+    ck_assert_uint_eq(n_checked, 11);
+    ck_assert_str_eq(lac_tensors_metadata(tensors, "note"), "gr\xc3\xbcn");
+    ck_assert_ptr_null(lac_tensors_metadata(tensors, "absent"));
+    ck_assert_ptr_null(lac_tensors_find(tensors, "absent"));
+    ck_assert_uint_eq(lac_tensors_count(tensors), 14);
+    const struct lac_tensor *f4 = lac_tensors_find(tensors, "f4");
+    ck_assert_int_eq(f4->storage, LAC_STORE_OTHER);
+    ck_assert_str_eq(f4->storage_name, "F4");
+    ck_assert_uint_eq(f4->size_bytes, 3);
+    ck_assert_uint_eq(lac_tensors_find(tensors, "scalar")->rank, 0);
+    ck_assert_uint_eq(lac_tensors_find(tensors, "empty")->size_bytes, 0);
+    ck_assert_uint_eq(lac_tensors_find(tensors, "empty")->shape[1], 0);
+    for (size_t i = 0; i + 1 < lac_tensors_count(tensors); i++) {
+        const struct lac_tensor *a = lac_tensors_at(tensors, i);
+        ck_assert_ptr_eq((const char *)a->data + a->size_bytes,
+                         lac_tensors_at(tensors, i + 1)->data);
+    }
+    free(text);
+    lac_tensors_close(tensors);
+}
+END_TEST
+
+/* Every file must be refused with a message that holds `expected`. */
+static void refuse(const void *data, size_t size, const char *expected)
+{
+    struct lac_error error = {0};
+    struct lac_tensors *tensors = NULL;
+    enum lac_status status = open_bytes(data, size, &tensors, &error);
+    ck_assert_msg(status != LAC_OK, "accepted, expected: %s", expected);
+    ck_assert_int_eq(status, error.status);
+    ck_assert_ptr_null(tensors);
+    ck_assert_msg(strncmp(error.text, "bytes: ", 7) == 0, "%s", error.text);
+    ck_assert_msg(strstr(error.text, expected) != NULL, "\"%s\" not in: %s", expected, error.text);
+}
+
+#define T(shape, begin, end)                                                                       \
+    "{\"dtype\":\"F32\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
+
+static const struct {
+    const char *header;
+    size_t data_size;
+    const char *expected;
+} bad_headers[] = {
+    {"", 0, "does not begin with '{'"},
+    {" {}", 0, "does not begin with '{'"},
+    {"[]", 0, "does not begin with '{'"},
+    {"{", 0, "line 1"},
+    {"{}x", 0, "line 1"},
+    {"{} {}", 0, "line 1"},
+    {"{}", 1, "the tensors end at 0, but the file has 1 bytes"},
+    {"{\"a\":1}", 0, "tensor a: expected an object, found integer"},
+    {"{\"a\":null}", 0, "tensor a: expected an object, found null"},
+    {"{\"a\":{}}", 0, "dtype: expected a string"},
+    {"{\"a\":{\"dtype\":4,\"shape\":[],\"data_offsets\":[0,4]}}", 4, "dtype: expected a string"},
+    {"{\"a\":{\"dtype\":\"F31\",\"shape\":[],\"data_offsets\":[0,4]}}", 4,
+     "dtype F31 is not known"},
+    {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape: expected an array"},
+    {"{\"a\":" T("4", "0", "4") "}", 4, "shape: expected an array, found integer"},
+    {"{\"a\":" T("[1.0]", "0", "4") "}", 4, "shape[0]: expected an integer, found real"},
+    {"{\"a\":" T("[-1]", "0", "4") "}", 4, "shape[0]: -1 is negative"},
+    {"{\"a\":" T("[\"1\"]", "0", "4") "}", 4, "shape[0]: expected an integer, found string"},
+    {"{\"a\":" T("[99999999999999999999]", "0", "4") "}", 4, "integer"},
+    {"{\"a\":" T("[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, "rank 9, more than 8"},
+    {"{\"a\":" T("[4611686018427387904]", "0", "0") "}", 0, "no whole number of bytes"},
+    {"{\"a\":" T("[4294967296,4294967296]", "0", "0") "}", 0, "no whole number of bytes"},
+    {"{\"a\":" T("[4294967296,1073741824]", "0", "0") "}", 0, "no whole number of bytes"},
+    {"{\"a\":" T("[2]", "0", "4") "}", 4, "takes 8 bytes, but data_offsets give 4"},
+    {"{\"a\":" T("[0]", "0", "4") "}", 4, "takes 0 bytes, but data_offsets give 4"},
+    {"{\"a\":" T("[1]", "0", "8") "}", 4, "[0, 8] ends after the file's 4 bytes"},
+    {"{\"a\":" T("[1]", "4", "0") "}", 4, "[4, 0] is no range"},
+    {"{\"a\":" T("[1]", "-4", "0") "}", 4, "[-4, 0] is no range"},
+    {"{\"a\":" T("[0]", "5", "5") "}", 4, "ends after"},
+    {"{\"a\":" T("[1]", "9223372036854775803", "9223372036854775807") "}", 4, "ends after"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "two integers"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,2,4]}}", 4, "two integers"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4.0]}}", 4, "two integers"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "two integers"},
+    {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1, "no whole number"},
+    {"{\"a\":" T("[1]", "0", "4") ",\"b\":" T("[1]", "8", "12") "}", 12,
+     "tensor b begins at 8, but the data before it ends at 4"},
+    {"{\"a\":" T("[1]", "4", "8") "}", 8, "tensor a begins at 4, but the data before it ends at 0"},
+    {"{\"a\":" T("[2]", "0", "8") ",\"b\":" T("[1]", "4", "8") "}", 8, "tensor b begins at 4"},
+    {"{\"a\":" T("[2]", "0", "8") ",\"b\":" T("[2]", "0", "8") "}", 8, "tensor b begins at 0"},
+    {"{\"a\":" T("[2]", "0", "8") ",\"b\":" T("[0]", "4", "4") "}", 8, "begins at 4"},
+    {"{\"a\":" T("[1]", "0", "4") "}", 5, "the tensors end at 4, but the file has 5 bytes"},
+    {"{\"a\":" T("[1]", "0", "4") ",\"a\":" T("[1]", "4", "8") "}", 8, "duplicate"},
+    {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+     "duplicate"},
+    {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0, "duplicate"},
+    {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "duplicate"},
+    {"{\"__metadata__\":[]}", 0, "__metadata__: expected an object, found array"},
+    {"{\"__metadata__\":{\"k\":1}}", 0, "__metadata__: k: expected a string, found integer"},
+    {"{\"__metadata__\":{\"k\":{\"j\":\"x\"}}}", 0, "k: expected a string, found object"},
+    {"{\"a\\u0000b\":" T("[1]", "0", "4") "}", 4, "line 1"},
+    {"{\"a\\ud800\":" T("[1]", "0", "4") "}", 4, "line 1"},
+    {"{\"\xff\":" T("[1]", "0", "4") "}", 4, "line 1"},
+    {"{\"\xc0\x80\":" T("[1]", "0", "4") "}", 4, "line 1"},
+    {"{\"\xed\xa0\x80\":" T("[1]", "0", "4") "}", 4, "line 1"},
+    {"{\"__metadata__\":{\"k\":\"\xf5\x80\x80\x80\"}}", 0, "line 1"},
+};
+
+START_TEST(bad_headers_are_named)
+{
+    for (size_t i = 0; i < sizeof bad_headers / sizeof bad_headers[0]; i++) {
+        size_t size;
+        unsigned char *bytes =
+            make_safetensors(bad_headers[i].header, bad_headers[i].data_size, &size);
+        refuse(bytes, size, bad_headers[i].expected);
+        free(bytes);
+    }
+}
+END_TEST
+
+START_TEST(header_sizes_are_checked)
+{
+    static const uint64_t absurd[] = {3,         9,          100000001, UINT32_MAX,
+                                      INT64_MAX, UINT64_MAX, 1 << 20,   UINT64_MAX - 7};
+    for (size_t i = 0; i < sizeof absurd / sizeof absurd[0]; i++) {
+        unsigned char bytes[10] = {0};
+        memcpy(bytes, &absurd[i], 8);
+        memcpy(bytes + 8, "{}", 2);
+        refuse(bytes, sizeof bytes, "header of");
+    }
+    unsigned char zeros[8] = {0};
+    refuse(zeros, 8, "does not begin");
+    refuse(zeros, 7, "7 bytes; a safetensors file has at least 8");
+    refuse(NULL, 0, "0 bytes");
+
+    char header[2000];
+    snprintf(header, sizeof header, "{\"%0513d\":%s}", 0, T("[1]", "0", "4"));
+    size_t size;
+    unsigned char *bytes = make_safetensors(header, 4, &size);
+    refuse(bytes, size, "a name of 513 bytes, more than 512");
+    free(bytes);
+    struct lac_tensors *tensors;
+    struct lac_error error;
+    snprintf(header, sizeof header, "{\"%0512d\":%s}  \n", 0, T("[1]", "0", "4"));
+    bytes = make_safetensors(header, 4, &size);
+    ck_assert_int_eq(open_bytes(bytes, size, &tensors, &error), LAC_OK);
+    lac_tensors_close(tensors);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(empty_tensors_may_lie_anywhere)
+{
+    const char *header = "{\"b\":" T("[1]", "4", "8") ",\"z\":" T("[0]", "4", "4") ",\"a\":" T(
+        "[1]", "0", "4") ",\"y\":" T("[0,7]", "0", "0") ",\"x\":" T("[2,0]", "8", "8") "}";
+    size_t size;
+    struct lac_tensors *tensors;
+    struct lac_error error;
+    unsigned char *bytes = make_safetensors(header, 8, &size);
+    ck_assert_int_eq(open_bytes(bytes, size, &tensors, &error), LAC_OK);
+    static const char *const order[] = {"y", "a", "z", "b", "x"};
+    for (size_t i = 0; i < 5; i++)
+        ck_assert_str_eq(lac_tensors_at(tensors, i)->name, order[i]);
+    lac_tensors_close(tensors);
+    free(bytes);
+
+    bytes = make_safetensors("{}", 0, &size);
+    ck_assert_int_eq(open_bytes(bytes, size, &tensors, &error), LAC_OK);
+    ck_assert_uint_eq(lac_tensors_count(tensors), 0);
+    ck_assert_ptr_null(lac_tensors_find(tensors, "a"));
+    lac_tensors_close(tensors);
+    free(bytes);
+}
+END_TEST
+
+/* Touches all that an accepted file offers. */
+static void use(struct lac_tensors *tensors)
+{
+    for (size_t i = 0; i < lac_tensors_count(tensors); i++) {
+        const struct lac_tensor *tensor = lac_tensors_at(tensors, i);
+        ck_assert_ptr_eq(lac_tensors_find(tensors, tensor->name), tensor);
+        size_t n = 1;
+        for (unsigned d = 0; d < tensor->rank; d++)
+            n *= tensor->shape[d];
+        if (tensor->storage == LAC_STORE_OTHER || n > 4096)
+            continue;
+        float *values = malloc(n * sizeof *values + 1);
+        lac_tensor_to_f32(tensor, 0, n, values);
+        free(values);
+    }
+}
+
+START_TEST(every_prefix_is_refused)
+{
+    size_t size;
+    char *whole = read_whole(source_path(golden), &size);
+    struct lac_tensors *tensors;
+    struct lac_error error;
+    for (size_t n = 0; n <= size; n++) {
+        unsigned char *part = guarded_alloc(n);
+        memcpy(part, whole, n);
+        if (n < size) {
+            refuse(part, n, "");
+        } else {
+            ck_assert_int_eq(open_bytes(part, n, &tensors, &error), LAC_OK);
+            use(tensors);
+            lac_tensors_close(tensors);
+        }
+        guarded_free(part, n);
+    }
+    free(whole);
+}
+END_TEST
+
+/* Flips, overwritten and repeated bytes: any answer will do, as long as nothing is read outside. */
+START_TEST(mutations_do_no_harm)
+{
+    static const char interesting[] = "{}[]\",:0123456789-.eE\\ \xff\x80\x7f\x01";
+    uint64_t state = test_seed();
+    size_t size, n_accepted = 0;
+    char *whole = read_whole(source_path(golden), &size);
+    unsigned char *bytes = guarded_alloc(size);
+    for (int round = 0; round < 20000; round++) {
+        memcpy(bytes, whole, size);
+        for (size_t k = random_below(&state, 3) + 1; k; k--) {
+            size_t at = random_below(&state, size / 2);
+            switch (random_below(&state, 3)) {
+            case 0:
+                bytes[at] ^= (unsigned char)(1u << random_below(&state, 8));
+                break;
+            case 1:
+                bytes[at] = (unsigned char)interesting[random_below(&state, sizeof interesting)];
+                break;
+            default:
+                memmove(bytes + at, bytes + random_below(&state, size / 2),
+                        random_below(&state, size / 2));
+            }
+        }
+        struct lac_tensors *tensors = NULL;
+        struct lac_error error;
+        if (!open_bytes(bytes, size, &tensors, &error)) {
+            n_accepted++;
+            use(tensors);
+            lac_tensors_close(tensors);
+        }
+    }
+    ck_assert_uint_gt(n_accepted, 0);
+    guarded_free(bytes, size);
+    free(whole);
+}
+END_TEST
+
+START_TEST(running_out_of_memory_is_an_error)
+{
+    struct failing_host host;
+    for (size_t n = 0;; n++) {
+        struct lac_tensors *tensors = NULL;
+        struct lac_error error;
+        failing_host_init(&host, n);
+        enum lac_status status =
+            lac_tensors_open_file(&host.host, source_path(golden), &tensors, &error);
+        if (!status) {
+            lac_tensors_close(tensors);
+            ck_assert_uint_eq(host.n_live, 0);
+            ck_assert_uint_gt(n, 4);
+            break;
+        }
+        ck_assert_int_eq(status, LAC_E_MEMORY);
+        ck_assert_uint_eq(host.n_live, 0);
+    }
+}
+END_TEST
+
+/* A shard with one float tensor of that name. */
+static void write_shard(const char *path, const char *name)
+{
+    char header[200];
+    size_t size;
+    snprintf(header, sizeof header, "{\"%s\":%s}", name, T("[1]", "0", "4"));
+    unsigned char *bytes = make_safetensors(header, 4, &size);
+    write_file(path, bytes, size);
+    free(bytes);
+}
+
+static enum lac_status open_shards(const char *directory, const char *index,
+                                   struct lac_tensors **tensors, struct lac_error *error)
+{
+    char name[200];
+    snprintf(name, sizeof name, "%s/model.safetensors.index.json", directory);
+    write_text(name, index);
+    return lac_tensors_open_directory(&lac_default_host, scratch_path(directory), tensors, error);
+}
+
+START_TEST(shards_make_one_set)
+{
+    struct lac_error error;
+    struct lac_tensors *tensors;
+    write_shard("s/one.safetensors", "a");
+    write_shard("s/two.safetensors", "b");
+    ck_assert_int_eq(open_shards("s",
+                                 "{\"metadata\":{\"total_size\":8},\"weight_map\":{"
+                                 "\"b\":\"two.safetensors\",\"a\":\"one.safetensors\"}}",
+                                 &tensors, &error),
+                     LAC_OK);
+    ck_assert_uint_eq(lac_tensors_count(tensors), 2);
+    ck_assert_ptr_nonnull(strstr(lac_tensors_find(tensors, "a")->file, "/s/one.safetensors"));
+    ck_assert_ptr_nonnull(strstr(lac_tensors_find(tensors, "b")->file, "/s/two.safetensors"));
+    lac_tensors_close(tensors);
+
+    write_shard("s/model.safetensors", "c"); /* the single file goes first */
+    ck_assert_int_eq(
+        lac_tensors_open_directory(&lac_default_host, scratch_path("s"), &tensors, &error), LAC_OK);
+    ck_assert_uint_eq(lac_tensors_count(tensors), 1);
+    lac_tensors_close(tensors);
+}
+END_TEST
+
+START_TEST(bad_indices_are_named)
+{
+    static const struct {
+        const char *index, *expected;
+    } bad[] = {
+        {"[]", "weight_map"},
+        {"{}", "weight_map: expected an object, found null"},
+        {"{\"weight_map\":{}}", "an empty one"},
+        {"{\"weight_map\":[\"a\"]}", "found array"},
+        {"{\"weight_map\":{\"a\":1}}", "a: expected a string, found integer"},
+        {"{\"weight_map\":{\"a\":\"../b/one.safetensors\"}}", "is no name of a file"},
+        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "is no name of a file"},
+        {"{\"weight_map\":{\"a\":\"x/one.safetensors\"}}", "is no name of a file"},
+        {"{\"weight_map\":{\"a\":\"..\"}}", "is no name of a file"},
+        {"{\"weight_map\":{\"a\":\"\"}}", "is no name of a file"},
+        {"{\"weight_map\":{\"a\":\"nowhere.safetensors\"}}", "nowhere.safetensors: No such file"},
+        {"{\"weight_map\":{\"a\":\"one.safetensors\",\"z\":\"one.safetensors\"}}",
+         "z is not in one.safetensors"},
+        {"{\"weight_map\":{\"a\":\"two.safetensors\",\"b\":\"one.safetensors\"}}",
+         "is in one.safetensors, not in two.safetensors"},
+        {"{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"three.safetensors\"}}",
+         "tensor a is in"},
+        {"{\"weight_map\":{\"a\":\"one.safetensors\",\"a\":\"one.safetensors\"}}", "duplicate"},
+    };
+    write_shard("b/one.safetensors", "a");
+    write_shard("b/two.safetensors", "b");
+    write_shard("b/three.safetensors", "a");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct lac_error error = {0};
+        struct lac_tensors *tensors = NULL;
+        ck_assert_msg(open_shards("b", bad[i].index, &tensors, &error) != LAC_OK, "%s",
+                      bad[i].index);
+        ck_assert_msg(strstr(error.text, bad[i].expected) != NULL, "\"%s\" not in: %s",
+                      bad[i].expected, error.text);
+        ck_assert_ptr_null(tensors);
+    }
+}
+END_TEST
+
+START_TEST(directories_without_weights_are_named)
+{
+    struct lac_error error;
+    struct lac_tensors *tensors = NULL;
+    write_text("n/pytorch_model.bin", "x");
+    ck_assert_int_eq(
+        lac_tensors_open_directory(&lac_default_host, scratch_path("n"), &tensors, &error),
+        LAC_E_IO);
+    ck_assert_ptr_nonnull(strstr(error.text, "save pytorch_model.bin as safetensors"));
+    ck_assert_int_eq(
+        lac_tensors_open_file(&lac_default_host, scratch_path("absent"), &tensors, &error),
+        LAC_E_IO);
+    ck_assert_int_eq(
+        lac_tensors_open_file(&lac_default_host, scratch_directory(), &tensors, &error), LAC_E_IO);
+}
+END_TEST
+
+static enum lac_status expand(struct lac_tensors *tensors, const char *p,
+                              const struct lac_tensor **dense, struct lac_expansions *expansions,
+                              struct lac_error *error)
+{
+    return lac_expand_bitmask(expansions, tensors, p, p, dense, error);
+}
+
+START_TEST(bitmasks_expand)
+{
+    struct lac_error error;
+    struct lac_tensors *tensors;
+    struct lac_expansions expansions = {.arena = {.host = &lac_default_host}};
+    ck_assert_int_eq(lac_tensors_open_file(&lac_default_host,
+                                           source_path("tests/data/model/bitmask.safetensors"),
+                                           &tensors, &error),
+                     LAC_OK);
+    for (char name[] = "a"; name[0] <= 'd'; name[0]++) {
+        char truth_name[16];
+        snprintf(truth_name, sizeof truth_name, "%s.dense", name);
+        const struct lac_tensor *truth = lac_tensors_find(tensors, truth_name), *dense, *again;
+        ck_assert(lac_is_compressed(tensors, name));
+        ck_assert_int_eq(expand(tensors, name, &dense, &expansions, &error), LAC_OK);
+        ck_assert_int_eq(expand(tensors, name, &again, &expansions, &error), LAC_OK);
+        ck_assert_ptr_eq(dense, again);
+        ck_assert_int_eq(dense->storage, truth->storage);
+        ck_assert_uint_eq(dense->rank, 2);
+        ck_assert_uint_eq(dense->shape[0], truth->shape[0]);
+        ck_assert_uint_eq(dense->shape[1], truth->shape[1]);
+        ck_assert_uint_eq(dense->size_bytes, truth->size_bytes);
+        ck_assert_mem_eq(dense->data, truth->data, truth->size_bytes);
+    }
+    ck_assert(!lac_is_compressed(tensors, "e"));
+    lac_arena_clear(&expansions.arena);
+    lac_tensors_close(tensors);
+}
+END_TEST
+
+/* Any bit of the parts of a bitmask, changed: wrong offsets, counts, bits after the end.  Columns
+ * may change within their byte: the shape is compared with the configuration's later. */
+START_TEST(broken_bitmasks_are_refused)
+{
+    size_t size;
+    char *whole = read_whole(source_path("tests/data/model/bitmask.safetensors"), &size);
+    static const struct {
+        const char *part;
+        enum { FAILS, PASSES, EITHER } what;
+    } parts[] = {{"a.bitmask", FAILS},
+                 {"a.shape", EITHER},
+                 {"a.row_offsets", FAILS},
+                 {"a.compressed", PASSES}};
+    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
+        struct lac_tensors *tensors;
+        struct lac_error error;
+        ck_assert_int_eq(open_bytes(whole, size, &tensors, &error), LAC_OK);
+        const struct lac_tensor *part = lac_tensors_find(tensors, parts[p].part);
+        for (size_t bit = 0; bit < 8 * part->size_bytes; bit++) {
+            char *byte = whole + ((const char *)part->data - whole) + bit / 8;
+            struct lac_expansions expansions = {.arena = {.host = &lac_default_host}};
+            const struct lac_tensor *dense = NULL;
+            *byte ^= (char)(1 << bit % 8);
+            enum lac_status status = expand(tensors, "a", &dense, &expansions, &error);
+            *byte ^= (char)(1 << bit % 8);
+            ck_assert_msg(parts[p].what == EITHER || (parts[p].what == FAILS) == (status != LAC_OK),
+                          "%s bit %zu", parts[p].part, bit);
+            lac_arena_clear(&expansions.arena);
+        }
+        lac_tensors_close(tensors);
+    }
+    free(whole);
+}
+END_TEST
+
+void add_tensor_tests(Suite *suite)
+{
+    add_test(suite, "golden", golden_values_convert_exactly);
+    add_test(suite, "bad headers", bad_headers_are_named);
+    add_test(suite, "header sizes", header_sizes_are_checked);
+    add_test(suite, "empty tensors", empty_tensors_may_lie_anywhere);
+    add_test(suite, "prefixes", every_prefix_is_refused);
+    add_test(suite, "mutations", mutations_do_no_harm);
+    add_test(suite, "memory", running_out_of_memory_is_an_error);
+    add_test(suite, "shards", shards_make_one_set);
+    add_test(suite, "indices", bad_indices_are_named);
+    add_test(suite, "no weights", directories_without_weights_are_named);
+    add_test(suite, "bitmask", bitmasks_expand);
+    add_test(suite, "broken bitmask", broken_bitmasks_are_refused);
+}
