@@ -3,12 +3,22 @@ libcore_la_SOURCES += \
 	simd/cpu.c \
 	simd/cpu.h \
 	simd/kernel.h \
-	simd/math_impl.h \
+	simd/ops.h \
 	simd/registry.c \
 	simd/tables.h \
+	simd/template/activate.h \
+	simd/template/attention.h \
+	simd/template/linear_output.h \
+	simd/template/linear_token.h \
+	simd/template/math.h \
+	simd/template/norm.h \
+	simd/template/panel.h \
+	simd/template/quantize.h \
+	simd/template/softmax.h \
 	simd/scalar/linear.c \
 	simd/scalar/linear.h \
 	simd/scalar/math.h \
+	simd/scalar/ops.c \
 	simd/scalar/table.c \
 	simd/scalar/vector.h
 
@@ -25,6 +35,7 @@ libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/linear_token_f32.c \
 	simd/x86/avx2/linear_token_s8.c \
 	simd/x86/avx2/math.h \
+	simd/x86/avx2/ops.c \
 	simd/x86/avx2/spread.h \
 	simd/x86/avx2/table.c \
 	simd/x86/avx2/vector.h
@@ -35,13 +46,11 @@ isa_libraries += libsimd_avx512.la
 endif
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
-	simd/template/activate.h \
-	simd/template/linear_output.h \
-	simd/template/linear_token.h \
 	simd/x86/avx512/lanes.h \
 	simd/x86/avx512/linear_output_f32.c \
 	simd/x86/avx512/linear_token_f32.c \
 	simd/x86/avx512/math.h \
+	simd/x86/avx512/ops.c \
 	simd/x86/avx512/spread.h \
 	simd/x86/avx512/table.c \
 	simd/x86/avx512/vector.h

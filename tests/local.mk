@@ -34,3 +34,44 @@ tests_check_model_CPPFLAGS = $(test_cppflags)
 tests_check_model_LDADD = $(test_libraries) $(JANSSON_LIBS)
 EXTRA_DIST += tests/data/model/make_files.py tests/data/model/bitmask.safetensors \
 	tests/data/model/every_dtype.expected tests/data/model/every_dtype.safetensors
+
+# The vector functions of each instruction set, on arrays.
+check_LTLIBRARIES += tests/libprobe_scalar.la
+tests_libprobe_scalar_la_SOURCES = tests/math_probe.c tests/math_probe.h
+tests_libprobe_scalar_la_CPPFLAGS = $(test_cppflags) \
+	-DPROBE_NAME=math_probe_scalar -DPROBE_MATH='"simd/scalar/math.h"'
+probe_libraries = tests/libprobe_scalar.la
+if BUILD_AVX2
+check_LTLIBRARIES += tests/libprobe_avx2.la
+probe_libraries += tests/libprobe_avx2.la
+endif
+tests_libprobe_avx2_la_SOURCES = tests/math_probe.c tests/math_probe.h
+tests_libprobe_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
+tests_libprobe_avx2_la_CPPFLAGS = $(test_cppflags) \
+	-DPROBE_NAME=math_probe_avx2 -DPROBE_MATH='"simd/x86/avx2/math.h"'
+if BUILD_AVX512
+check_LTLIBRARIES += tests/libprobe_avx512.la
+probe_libraries += tests/libprobe_avx512.la
+endif
+tests_libprobe_avx512_la_SOURCES = tests/math_probe.c tests/math_probe.h
+tests_libprobe_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
+tests_libprobe_avx512_la_CPPFLAGS = $(test_cppflags) \
+	-DPROBE_NAME=math_probe_avx512 -DPROBE_MATH='"simd/x86/avx512/math.h"'
+
+check_PROGRAMS += tests/check_math
+TESTS += tests/check_math
+tests_check_math_SOURCES = tests/check_math.c
+tests_check_math_CPPFLAGS = $(test_cppflags)
+tests_check_math_LDADD = $(probe_libraries) $(test_libraries)
+
+check_PROGRAMS += tests/check_ops
+TESTS += tests/check_ops
+tests_check_ops_SOURCES = tests/check_ops.c
+tests_check_ops_CPPFLAGS = $(test_cppflags)
+tests_check_ops_LDADD = $(test_libraries)
+
+check_PROGRAMS += tests/check_attention
+TESTS += tests/check_attention
+tests_check_attention_SOURCES = tests/check_attention.c
+tests_check_attention_CPPFLAGS = $(test_cppflags)
+tests_check_attention_LDADD = $(test_libraries)

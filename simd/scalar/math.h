@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, GELU and tanh of one float; what they compute and how well: simd/math_impl.h. */
+/* exp, GELU and tanh of one float; what they compute and how well: simd/template/math.h. */
 #ifndef LACUNA_SIMD_SCALAR_MATH_H
 #define LACUNA_SIMD_SCALAR_MATH_H
 
 #include "simd/scalar/vector.h"
 
-#include "simd/math_impl.h"
+#include "simd/template/math.h"
 
 static inline float lac_exp(float x)
 {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of this folder. */
 #include "simd/scalar/linear.h"
+#include "simd/ops.h"
 #include "simd/tables.h"
 
+LAC_OPS_DECLARE(scalar)
 LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , token, )
 LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , output, )
 
@@ -11,5 +13,6 @@ LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , output, )
 const struct lac_kernel *const lac_table_scalar[] = {
     LAC_LINEAR_KERNELS(LIST_LINEAR, , token, )
     LAC_LINEAR_KERNELS(LIST_LINEAR, , output, )
+    LAC_OPS_LIST(scalar)
     NULL,
 };

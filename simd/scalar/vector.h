@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vector of the scalar kernels: one float.  The names are those of the other vector.h, so that
- * simd/math_impl.h reads the same for every instruction set. */
+ * simd/template/math.h reads the same for every instruction set. */
 #ifndef LACUNA_SIMD_SCALAR_VECTOR_H
 #define LACUNA_SIMD_SCALAR_VECTOR_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads, stores and integers of the AVX2 kernels: 8 lanes.  Beside vector.h. */
+/* Integers of the AVX2 kernels: 8 lanes.  Beside vector.h. */
 #ifndef LACUNA_SIMD_AVX2_LANES_H
 #define LACUNA_SIMD_AVX2_LANES_H
 
@@ -9,21 +9,11 @@
 #include "simd/x86/avx2/math.h"
 #include "simd/x86/avx2/vector.h"
 
-enum { VEC_LANES = 8, VEC_BYTES = 32 };
+enum { VEC_BYTES = 32 };
 
 typedef __m256i veci;
 
 #define KEEP_IN_REGISTER(a) __asm__("" : "+x"(a))
-
-static inline vec vec_load(const float *p)
-{
-    return _mm256_loadu_ps(p);
-}
-
-static inline void vec_store(float *p, vec a)
-{
-    _mm256_storeu_ps(p, a);
-}
 
 static inline vec vec_from_int(veci a)
 {

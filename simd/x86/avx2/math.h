@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, GELU and tanh of 8 floats; what they compute and how well: simd/math_impl.h. */
+/* exp, GELU and tanh of 8 floats; what they compute and how well: simd/template/math.h. */
 #ifndef LACUNA_SIMD_AVX2_MATH_H
 #define LACUNA_SIMD_AVX2_MATH_H
 
 #include "simd/x86/avx2/vector.h"
 
-#include "simd/math_impl.h"
+#include "simd/template/math.h"
 
 static inline __m256 lac_exp256(__m256 x)
 {

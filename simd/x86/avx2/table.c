@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of this folder. */
+#include "simd/ops.h"
 #include "simd/tables.h"
 
+LAC_OPS_DECLARE(avx2)
 extern const struct lac_kernel lac_linear_token_dense_s8_avx2;
 extern const struct lac_kernel lac_linear_token_16x4_s8_avx2;
 extern const struct lac_kernel lac_linear_token_8x4_s8_avx2;
@@ -44,5 +46,6 @@ const struct lac_kernel *const lac_table_avx2[] = {
     &lac_linear_output_8x1_f32_avx2,
     &lac_linear_output_4x1_f32_avx2,
     &lac_linear_output_1x1_f32_avx2,
+    LAC_OPS_LIST(avx2)
     NULL,
 };

@@ -4,6 +4,8 @@
 #define LACUNA_SIMD_AVX2_VECTOR_H
 
 #include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
 
 typedef __m256 vec;
 
@@ -81,6 +83,80 @@ static inline vec vec_scale_exponent(vec a, vec n, vec shifted)
     __m256i half = _mm256_srai_epi32(whole, 1);
     a = _mm256_mul_ps(a, power_of_two(half));
     return _mm256_mul_ps(a, power_of_two(_mm256_sub_epi32(whole, half)));
+}
+
+/* What follows is for whole kernels; explained in simd/x86/avx512/vector.h. */
+
+enum { VEC_LANES = 8 };
+
+static inline vec vec_sqrt(vec a)
+{
+    return _mm256_sqrt_ps(a);
+}
+
+static inline vec vec_load(const float *from)
+{
+    return _mm256_loadu_ps(from);
+}
+
+static inline void vec_store(float *to, vec a)
+{
+    _mm256_storeu_ps(to, a);
+}
+
+static inline __m256i lane_mask(uint64_t lanes)
+{
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int)(lanes & 255)), bits), bits);
+}
+
+static inline vec vec_load_lanes(const float *from, uint64_t lanes, vec fill)
+{
+    __m256i mask = lane_mask(lanes);
+    return _mm256_blendv_ps(fill, _mm256_maskload_ps(from, mask), _mm256_castsi256_ps(mask));
+}
+
+static inline void vec_store_lanes(float *to, uint64_t lanes, vec a)
+{
+    _mm256_maskstore_ps(to, lane_mask(lanes), a);
+}
+
+static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
+{
+    const __m256 shift = _mm256_set1_ps(0x1.8p23f + 128);
+    const __m256i byte = _mm256_set1_epi32(0xff);
+    __m256i b0 = _mm256_castps_si256(_mm256_fmadd_ps(x[0], factor, shift));
+    __m256i b1 = _mm256_castps_si256(_mm256_fmadd_ps(x[1], factor, shift));
+    __m256i b2 = _mm256_castps_si256(_mm256_fmadd_ps(x[2], factor, shift));
+    __m256i b3 = _mm256_castps_si256(_mm256_fmadd_ps(x[3], factor, shift));
+    __m256i low = _mm256_or_si256(_mm256_and_si256(b0, byte), _mm256_slli_epi32(b1, 8));
+    __m256i high = _mm256_or_si256(_mm256_and_si256(b2, byte), _mm256_slli_epi32(b3, 8));
+    /* The words above the two bytes are noise: every other one is taken from each. */
+    _mm256_storeu_si256((__m256i *)to, _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa));
+}
+
+static inline vec vec_load_quads(const float *const *rows)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[0])),
+                                _mm_loadu_ps(rows[4]), 1);
+}
+
+static inline void vec_store_quads(float *const *rows, vec a)
+{
+    _mm_storeu_ps(rows[0], _mm256_castps256_ps128(a));
+    _mm_storeu_ps(rows[4], _mm256_extractf128_ps(a, 1));
+}
+
+static inline void vec_transpose_quads(vec a[4])
+{
+    __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(a[0], a[1]));
+    __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(a[2], a[3]));
+    __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(a[0], a[1]));
+    __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(a[2], a[3]));
+    a[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(low01, low23));
+    a[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low01, low23));
+    a[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high01, high23));
+    a[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high01, high23));
 }
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Loads, stores and integers of the AVX-512 kernels: 16 lanes.  Beside vector.h. */
+/* Integers of the AVX-512 kernels: 16 lanes.  Beside vector.h. */
 #ifndef LACUNA_SIMD_AVX512_LANES_H
 #define LACUNA_SIMD_AVX512_LANES_H
 
@@ -9,21 +9,11 @@
 #include "simd/x86/avx512/math.h"
 #include "simd/x86/avx512/vector.h"
 
-enum { VEC_LANES = 16, VEC_BYTES = 64 };
+enum { VEC_BYTES = 64 };
 
 typedef __m512i veci;
 
 #define KEEP_IN_REGISTER(a) __asm__("" : "+v"(a))
-
-static inline vec vec_load(const float *p)
-{
-    return _mm512_loadu_ps(p);
-}
-
-static inline void vec_store(float *p, vec a)
-{
-    _mm512_storeu_ps(p, a);
-}
 
 static inline vec vec_from_int(veci a)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, GELU and tanh of 16 floats; what they compute and how well: simd/math_impl.h. */
+/* exp, GELU and tanh of 16 floats; what they compute and how well: simd/template/math.h. */
 #ifndef LACUNA_SIMD_AVX512_MATH_H
 #define LACUNA_SIMD_AVX512_MATH_H
 
 #include "simd/x86/avx512/vector.h"
 
-#include "simd/math_impl.h"
+#include "simd/template/math.h"
 
 static inline __m512 lac_exp512(__m512 x)
 {

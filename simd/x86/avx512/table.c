@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of this folder. */
+#include "simd/ops.h"
 #include "simd/tables.h"
 
+LAC_OPS_DECLARE(avx512)
 extern const struct lac_kernel lac_linear_token_dense_f32_avx512;
 extern const struct lac_kernel lac_linear_token_16x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_8x1_f32_avx512;
@@ -24,5 +26,6 @@ const struct lac_kernel *const lac_table_avx512[] = {
     &lac_linear_output_8x1_f32_avx512,
     &lac_linear_output_4x1_f32_avx512,
     &lac_linear_output_1x1_f32_avx512,
+    LAC_OPS_LIST(avx512)
     NULL,
 };

@@ -4,6 +4,8 @@
 #define LACUNA_SIMD_AVX512_VECTOR_H
 
 #include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
 
 typedef __m512 vec;
 
@@ -74,6 +76,83 @@ static inline vec vec_scale_exponent(vec a, vec n, vec shifted)
 {
     (void)shifted;
     return _mm512_scalef_ps(a, n);
+}
+
+/* What follows is for whole kernels; these exist for real vectors only. */
+
+enum { VEC_LANES = 16 };
+
+static inline vec vec_sqrt(vec a)
+{
+    return _mm512_sqrt_ps(a);
+}
+
+static inline vec vec_load(const float *from)
+{
+    return _mm512_loadu_ps(from);
+}
+
+static inline void vec_store(float *to, vec a)
+{
+    _mm512_storeu_ps(to, a);
+}
+
+/* Lanes whose bits are not set are taken from fill, and their memory is not touched. */
+static inline vec vec_load_lanes(const float *from, uint64_t lanes, vec fill)
+{
+    return _mm512_mask_loadu_ps(fill, (__mmask16)lanes, from);
+}
+
+static inline void vec_store_lanes(float *to, uint64_t lanes, vec a)
+{
+    _mm512_mask_storeu_ps(to, (__mmask16)lanes, a);
+}
+
+/* For each lane the four bytes round_half_even(x[i] * factor) + 128, the product not rounded
+ * before.  1.5 * 2^23 + 128 puts the byte into the low bits; 0xca selects by the bits of a mask. */
+static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
+{
+    const __m512 shift = _mm512_set1_ps(0x1.8p23f + 128);
+    const __m512i byte = _mm512_set1_epi32(0xff), word = _mm512_set1_epi32(0xffff);
+    __m512i b0 = _mm512_castps_si512(_mm512_fmadd_ps(x[0], factor, shift));
+    __m512i b1 = _mm512_castps_si512(_mm512_fmadd_ps(x[1], factor, shift));
+    __m512i b2 = _mm512_castps_si512(_mm512_fmadd_ps(x[2], factor, shift));
+    __m512i b3 = _mm512_castps_si512(_mm512_fmadd_ps(x[3], factor, shift));
+    __m512i low = _mm512_ternarylogic_epi32(byte, b0, _mm512_slli_epi32(b1, 8), 0xca);
+    __m512i high = _mm512_ternarylogic_epi32(byte, b2, _mm512_slli_epi32(b3, 8), 0xca);
+    high = _mm512_slli_epi32(high, 16);
+    _mm512_storeu_si512(to, _mm512_ternarylogic_epi32(word, low, high, 0xca));
+}
+
+/* Group i of four lanes is what rows[4 * i] points to. */
+static inline vec vec_load_quads(const float *const *rows)
+{
+    __m512 a = _mm512_castps128_ps512(_mm_loadu_ps(rows[0]));
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(rows[4]), 1);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(rows[8]), 2);
+    return _mm512_insertf32x4(a, _mm_loadu_ps(rows[12]), 3);
+}
+
+/* The inverse. */
+static inline void vec_store_quads(float *const *rows, vec a)
+{
+    _mm_storeu_ps(rows[0], _mm512_castps512_ps128(a));
+    _mm_storeu_ps(rows[4], _mm512_extractf32x4_ps(a, 1));
+    _mm_storeu_ps(rows[8], _mm512_extractf32x4_ps(a, 2));
+    _mm_storeu_ps(rows[12], _mm512_extractf32x4_ps(a, 3));
+}
+
+/* Transposes the 4 x 4 squares that the groups of four lanes of a[0..3] make. */
+static inline void vec_transpose_quads(vec a[4])
+{
+    __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(a[0], a[1]));
+    __m512d low23 = _mm512_castps_pd(_mm512_unpacklo_ps(a[2], a[3]));
+    __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(a[0], a[1]));
+    __m512d high23 = _mm512_castps_pd(_mm512_unpackhi_ps(a[2], a[3]));
+    a[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
+    a[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
+    a[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
+    a[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
 }
 
 #endif

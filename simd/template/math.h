@@ -3,12 +3,12 @@
  *
  * The operations and their order are the same everywhere, every multiply-add is fused, and so the
  * results are the same bit for bit.  The bounds below were found over all 2^32 arguments, and
- * tests/check_ops.c holds them.  Coefficients are our own, from a Remez exchange in double
+ * tests/check_math.c holds them.  Coefficients are our own, from a Remez exchange in double
  * precision with the weight named at each, rounded to float; those of GELU were then moved by a
  * few units in the last place to where the error measured in float is least.  Arguments that are
  * not numbers give results that are not. */
-#ifndef LACUNA_SIMD_MATH_IMPL_H
-#define LACUNA_SIMD_MATH_IMPL_H
+#ifndef LACUNA_SIMD_TEMPLATE_MATH_H
+#define LACUNA_SIMD_TEMPLATE_MATH_H
 
 /* e^x within 0.9 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, e^x = 2^n e^r.
  *

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention, for every vector instruction set: include after a math.h and the definitions of
+ *
+ *   ATTENTION_VECS          vectors of queries that are worked on together, at most 3
+ *   ATTENTION_ROWS(n_vecs)  keys, or rows of values, whose sums fit in registers beside them
+ *
+ * For each block of keys, online softmax (Milakov and Gimelshein 2018, as in Dao et al. 2022):
+ *
+ *   s = scale * K q;  m' = max(m, max s);  p = exp(s - m');  c = exp(m - m')
+ *   l = c l + sum p;  o = c o + V p;  m = m'          and in the end  y = o / l
+ *
+ * Every lane sums in a fixed order: over the rows of the head for s, over the keys for l and o.
+ * How keys are spread over segments, or lanes over vectors, therefore changes no bit. */
+#ifndef LACUNA_SIMD_TEMPLATE_ATTENTION_H
+#define LACUNA_SIMD_TEMPLATE_ATTENTION_H
+
+#include <math.h>
+#include <stddef.h>
+
+#include "simd/kernel.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+enum { MOST_ROWS = 16, MOST_LANES = ATTENTION_VECS * VEC_LANES };
+
+/* Keys of one block that lie in one segment. */
+struct key_part {
+    const float *k, *v;
+    size_t ld, n_keys;
+};
+
+struct key_block {
+    struct key_part parts[LAC_KEY_BLOCK];
+    size_t n_parts, n_keys;
+};
+
+/* Where the next block begins. */
+struct key_cursor {
+    const struct lac_kv_segment *segment, *end;
+    size_t key; /* in *segment */
+};
+
+/* The state of all lanes; rows of n_vecs vectors. */
+struct attention_state {
+    float s[LAC_KEY_BLOCK * MOST_LANES]; /* scores of a block, then their exponentials */
+    float o[LAC_MAX_HEAD_DIM * MOST_LANES];
+    vec block_max[ATTENTION_VECS], max[ATTENTION_VECS];
+    vec correction[ATTENTION_VECS], sum[ATTENTION_VECS];
+};
+
+static int next_block(struct key_cursor *cursor, struct key_block *block)
+{
+    block->n_parts = block->n_keys = 0;
+    while (block->n_keys < LAC_KEY_BLOCK && cursor->segment < cursor->end) {
+        const struct lac_kv_segment *s = cursor->segment;
+        size_t room = LAC_KEY_BLOCK - block->n_keys, left = s->n_keys - cursor->key;
+        size_t n = left < room ? left : room;
+        if (n)
+            block->parts[block->n_parts++] =
+                (struct key_part){s->k + cursor->key, s->v + cursor->key, s->ld, n};
+        block->n_keys += n;
+        cursor->key += n;
+        if (n == left) {
+            cursor->segment++;
+            cursor->key = 0;
+        }
+    }
+    return block->n_keys > 0;
+}
+
+/* s[j] = scale * sum_d k[d][j] q[d] for n_rows keys, and their maximum. */
+ALWAYS_INLINE void score_keys(const struct lac_attention_args *a, const float *q, const float *k,
+                              size_t ld, float *s, vec *max, const int n_rows, const int n_vecs)
+{
+    vec sum[MOST_ROWS][ATTENTION_VECS];
+#pragma GCC unroll 16
+    for (int j = 0; j < n_rows; j++)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++)
+            sum[j][i] = vec_set1(0);
+    for (size_t d = 0; d < a->head_dim; d++, q += a->q_ld, k += ld) {
+        vec x[ATTENTION_VECS];
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++)
+            x[i] = vec_load(q + i * VEC_LANES);
+#pragma GCC unroll 16
+        for (int j = 0; j < n_rows; j++) {
+            vec key = vec_set1(k[j]);
+#pragma GCC unroll 3
+            for (int i = 0; i < n_vecs; i++)
+                sum[j][i] = vec_fma(key, x[i], sum[j][i]);
+        }
+    }
+    const vec scale = vec_set1(a->scale);
+#pragma GCC unroll 16
+    for (int j = 0; j < n_rows; j++)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++) {
+            vec score = vec_mul(sum[j][i], scale);
+            max[i] = vec_max(max[i], score);
+            vec_store(s + (j * n_vecs + i) * VEC_LANES, score);
+        }
+}
+
+/* o[r] = correction o[r] + sum_j p[j] v[r][j] for n_rows rows, v at the first of them; at the
+ * first block o holds nothing yet. */
+ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const float *p,
+                              const vec *correction, float *o, const int n_rows, const int n_vecs)
+{
+    vec sum[MOST_ROWS][ATTENTION_VECS];
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++)
+            sum[r][i] = correction
+                            ? vec_mul(correction[i], vec_load(o + (r * n_vecs + i) * VEC_LANES))
+                            : vec_set1(0);
+    for (const struct key_part *part = block->parts; part < block->parts + block->n_parts; part++) {
+        const float *v = part->v + row * part->ld;
+        const size_t ld = part->ld;
+        for (size_t j = 0; j < part->n_keys; j++, v++, p += n_vecs * VEC_LANES) {
+            vec x[ATTENTION_VECS];
+#pragma GCC unroll 3
+            for (int i = 0; i < n_vecs; i++)
+                x[i] = vec_load(p + i * VEC_LANES);
+#pragma GCC unroll 16
+            for (int r = 0; r < n_rows; r++) {
+                vec value = vec_set1(v[(size_t)r * ld]);
+#pragma GCC unroll 3
+                for (int i = 0; i < n_vecs; i++)
+                    sum[r][i] = vec_fma(value, x[i], sum[r][i]);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++)
+            vec_store(o + (r * n_vecs + i) * VEC_LANES, sum[r][i]);
+}
+
+/* Calls tile(n) until n rows are done: as many whole tiles of most rows as there are, one of 8,
+ * and one of exactly what is left. */
+#define IN_TILES(n, most, tile)                                                                    \
+    do {                                                                                           \
+        size_t left_ = (n);                                                                        \
+        for (; left_ >= (most); left_ -= (most))                                                   \
+            tile((most));                                                                          \
+        if ((most) > 8 && left_ >= 8) {                                                            \
+            tile(8);                                                                               \
+            left_ -= 8;                                                                            \
+        }                                                                                          \
+        switch (left_) {                                                                           \
+        case 7:                                                                                    \
+            tile(7);                                                                               \
+            break;                                                                                 \
+        case 6:                                                                                    \
+            tile(6);                                                                               \
+            break;                                                                                 \
+        case 5:                                                                                    \
+            tile(5);                                                                               \
+            break;                                                                                 \
+        case 4:                                                                                    \
+            tile(4);                                                                               \
+            break;                                                                                 \
+        case 3:                                                                                    \
+            tile(3);                                                                               \
+            break;                                                                                 \
+        case 2:                                                                                    \
+            tile(2);                                                                               \
+            break;                                                                                 \
+        case 1:                                                                                    \
+            tile(1);                                                                               \
+            break;                                                                                 \
+        }                                                                                          \
+    } while (0)
+
+ALWAYS_INLINE void score_block(const struct lac_attention_args *a, const float *q,
+                               const struct key_block *block, struct attention_state *state,
+                               const int n_vecs)
+{
+    float *s = state->s;
+    for (int i = 0; i < n_vecs; i++)
+        state->block_max[i] = vec_set1(-INFINITY);
+    for (const struct key_part *part = block->parts; part < block->parts + block->n_parts; part++) {
+        const float *k = part->k;
+#define SCORE(n)                                                                                   \
+    do {                                                                                           \
+        score_keys(a, q, k, part->ld, s, state->block_max, (n), n_vecs);                           \
+        k += (n);                                                                                  \
+        s += (n)*n_vecs * VEC_LANES;                                                               \
+    } while (0)
+        IN_TILES(part->n_keys, ATTENTION_ROWS(n_vecs), SCORE);
+#undef SCORE
+    }
+}
+
+/* Scores to exponentials, and the lanes' sums. */
+ALWAYS_INLINE void weigh_block(struct attention_state *state, size_t n_keys, const int n_vecs)
+{
+    vec max[ATTENTION_VECS], sum[ATTENTION_VECS];
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++) {
+        max[i] = vec_max(state->max[i], state->block_max[i]);
+        state->correction[i] = vec_exp(vec_sub(state->max[i], max[i]));
+        state->max[i] = max[i];
+        sum[i] = vec_set1(0);
+    }
+    for (float *s = state->s; s < state->s + n_keys * n_vecs * VEC_LANES; s += n_vecs * VEC_LANES)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++) {
+            vec p = vec_exp(vec_sub(vec_load(s + i * VEC_LANES), max[i]));
+            vec_store(s + i * VEC_LANES, p);
+            sum[i] = vec_add(sum[i], p);
+        }
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++)
+        state->sum[i] = vec_fma(state->sum[i], state->correction[i], sum[i]);
+}
+
+ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct key_block *block,
+                             int is_first, struct attention_state *state, const int n_vecs)
+{
+    const vec *correction = is_first ? NULL : state->correction;
+    float *o = state->o;
+    size_t row = 0;
+#define ADD(n)                                                                                     \
+    do {                                                                                           \
+        add_values(block, row, state->s, correction, o, (n), n_vecs);                              \
+        row += (n);                                                                                \
+        o += (n)*n_vecs * VEC_LANES;                                                               \
+    } while (0)
+    IN_TILES(a->head_dim, ATTENTION_ROWS(n_vecs), ADD);
+#undef ADD
+}
+
+ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane,
+                          const struct attention_state *state, const int n_vecs)
+{
+    for (int i = 0; i < n_vecs; i++) {
+        size_t at = lane + (size_t)i * VEC_LANES;
+        uint64_t lanes = a->lane_mask >> at;
+        vec share = vec_div(vec_set1(1.0f), state->sum[i]), most = vec_set1(0);
+        const float *o = state->o + i * VEC_LANES;
+        for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES) {
+            vec y = vec_mul(vec_load(o), share);
+            vec_store_lanes(a->y + d * a->y_ld + at, lanes, y);
+            most = vec_max(most, vec_abs(y));
+        }
+        if (a->abs_max)
+            vec_store_lanes(a->abs_max + at, lanes, vec_max(vec_load(a->abs_max + at), most));
+    }
+}
+
+/* Queries from lane on, as many as n_vecs vectors hold. */
+ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, const int n_vecs)
+{
+    struct attention_state state;
+    struct key_block block;
+    struct key_cursor cursor = {a->segments, a->segments + a->n_segments, 0};
+    const float *q = a->q + lane;
+    for (int i = 0; i < n_vecs; i++) {
+        state.max[i] = vec_set1(-INFINITY);
+        state.sum[i] = vec_set1(0);
+    }
+    for (int is_first = 1; next_block(&cursor, &block); is_first = 0) {
+        score_block(a, q, &block, &state, n_vecs);
+        weigh_block(&state, block.n_keys, n_vecs);
+        add_block(a, &block, is_first, &state, n_vecs);
+    }
+    finish(a, lane, &state, n_vecs);
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quantising panels, for every vector instruction set: include after a vector.h. */
+#ifndef LACUNA_SIMD_TEMPLATE_QUANTIZE_H
+#define LACUNA_SIMD_TEMPLATE_QUANTIZE_H
+
+#include <float.h>
+
+#include "simd/kernel.h"
+
+/* max|x| of one vector of tokens. */
+static inline vec measure_tokens(const float *x, size_t n_features, size_t ld)
+{
+    vec most[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
+    size_t f = 0;
+    for (; f + 4 <= n_features; f += 4)
+        for (size_t i = 0; i < 4; i++)
+            most[i] = vec_max(most[i], vec_abs(vec_load(x + (f + i) * ld)));
+    for (; f < n_features; f++)
+        most[0] = vec_max(most[0], vec_abs(vec_load(x + f * ld)));
+    return vec_max(vec_max(most[0], most[1]), vec_max(most[2], most[3]));
+}
+
+/* One vector of tokens: x and y at its first lane. */
+static inline void quantize_tokens(const float *x, size_t n_features, size_t ld, vec most,
+                                   uint8_t *y, float *scale)
+{
+    const vec steps = vec_set1(127.0f);
+    vec_store(scale, vec_div(most, steps));
+    /* Finite for a token of zeros, whose products are then 0 and not 0 * infinity. */
+    vec factor = vec_min(vec_div(steps, most), vec_set1(FLT_MAX));
+    size_t f = 0;
+    for (; f + 4 <= n_features; f += 4, x += 4 * ld, y += 4 * ld) {
+        vec rows[4] = {vec_load(x), vec_load(x + ld), vec_load(x + 2 * ld), vec_load(x + 3 * ld)};
+        vec_store_bytes(y, rows, factor);
+    }
+    if (f == n_features)
+        return;
+    vec rows[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
+    for (size_t i = 0; f + i < n_features; i++)
+        rows[i] = vec_load(x + i * ld);
+    vec_store_bytes(y, rows, factor);
+}
+
+static void quantize(const struct lac_quantize_args *a)
+{
+    for (size_t lane = 0; lane < a->n_lanes; lane += VEC_LANES) {
+        const float *x = a->x + lane;
+        vec most =
+            a->abs_max ? vec_load(a->abs_max + lane) : measure_tokens(x, a->n_features, a->ld);
+        quantize_tokens(x, a->n_features, a->ld, most, a->y_u8 + lane * 4, a->y_scale + lane);
+    }
+}
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention: every kernel against the scalar one, bit for bit, however the keys are cut into
+ * segments and wherever queries lie; the scalar one against a plain definition in double. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "simd/kernel.h"
+#include "src/base/checked.h"
+#include "tests/support.h"
+
+enum { MOST_SEGMENTS = 32, LD = LAC_TILE };
+
+/* One sequence's head: queries [n_queries][head_dim], keys and values [n_keys][head_dim]. */
+struct head {
+    size_t n_queries, n_keys, head_dim;
+    float *q, *k, *v;
+    float scale;
+};
+
+/* The same keys and values cut into segments, each between guard pages, with not-a-number in
+ * the gaps between rows. */
+struct cut {
+    size_t n, size[MOST_SEGMENTS];
+    struct lac_kv_segment segments[MOST_SEGMENTS];
+};
+
+/* Outputs and largest magnitudes of n_queries queries. */
+struct result {
+    float *y, *abs_max;
+};
+
+static float *random_array(size_t n, float width, uint64_t *state)
+{
+    float *x = malloc(n * sizeof *x);
+    ck_assert_ptr_nonnull(x);
+    for (size_t i = 0; i < n; i++)
+        x[i] = random_float(state) * width;
+    return x;
+}
+
+static struct head make_head(size_t n_queries, size_t n_keys, size_t head_dim, float width,
+                             uint64_t *state)
+{
+    struct head h = {n_queries, n_keys, head_dim, NULL, NULL, NULL, 0.3f};
+    h.q = random_array(n_queries * head_dim, width, state);
+    h.k = random_array(n_keys * head_dim, width, state);
+    h.v = random_array(n_keys * head_dim, width, state);
+    return h;
+}
+
+static void free_head(struct head *h)
+{
+    free(h->q);
+    free(h->k);
+    free(h->v);
+}
+
+static size_t segment_size(const struct cut *cut, const struct head *h, size_t i)
+{
+    return ((h->head_dim - 1) * cut->segments[i].ld + cut->segments[i].n_keys) * sizeof(float);
+}
+
+/* Rows end at the guard page, or begin after one: at an alignment of any 4 bytes. */
+static float *make_rows(const struct cut *cut, const struct head *h, size_t i, const float *from,
+                        int in_front)
+{
+    const struct lac_kv_segment *s = &cut->segments[i];
+    size_t size = segment_size(cut, h, i);
+    float *rows = in_front ? guarded_alloc_front(size) : guarded_alloc(size);
+    memset(rows, 0xff, size); /* not a number */
+    for (size_t j = 0; j < s->n_keys; j++)
+        for (size_t d = 0; d < h->head_dim; d++)
+            rows[d * s->ld + j] = from[j * h->head_dim + d];
+    return rows;
+}
+
+/* Segments of `first` keys, then of `step`; step 0: sizes at random from 0 to 20. */
+static struct cut make_cut(const struct head *h, size_t first, size_t step, int in_front,
+                           uint64_t *state)
+{
+    struct cut cut = {0};
+    for (size_t at = 0; at < h->n_keys;) {
+        size_t i = cut.n++, wanted = i ? step : first;
+        if (!step)
+            wanted = random_below(state, 21);
+        size_t left = h->n_keys - at,
+               n = i == MOST_SEGMENTS - 1 ? left : lac_min_size(wanted, left);
+        cut.segments[i].n_keys = n;
+        cut.segments[i].ld = lac_round_up(n + 1, LAC_LANES);
+        if (!n)
+            continue; /* a segment without keys has no memory either */
+        cut.segments[i].k = make_rows(&cut, h, i, h->k + at * h->head_dim, in_front);
+        cut.segments[i].v = make_rows(&cut, h, i, h->v + at * h->head_dim, in_front);
+        at += n;
+    }
+    return cut;
+}
+
+static void free_cut(struct cut *cut, const struct head *h, int in_front)
+{
+    void (*release)(void *, size_t) = in_front ? guarded_free_front : guarded_free;
+    for (size_t i = 0; i < cut->n; i++)
+        if (cut->segments[i].n_keys) {
+            release((void *)cut->segments[i].k, segment_size(cut, h, i));
+            release((void *)cut->segments[i].v, segment_size(cut, h, i));
+        }
+}
+
+/* Runs queries [0, n_queries) of h in lanes from `lane` on, one call; checks that no other lane
+ * is written.  Other lanes of q are not numbers. */
+static void run_lanes(const struct lac_kernel *kernel, const struct head *h, const struct cut *cut,
+                      size_t lane, size_t n_lanes, struct result *r)
+{
+    size_t n = h->n_queries, size = h->head_dim * LD * sizeof(float);
+    size_t max_size = n_lanes * sizeof(float);
+    float *q = guarded_alloc(size), *y = guarded_alloc(size), *abs_max = guarded_alloc(max_size);
+    memset(q, 0xff, size);
+    for (size_t t = 0; t < n; t++)
+        for (size_t d = 0; d < h->head_dim; d++)
+            q[d * LD + lane + t] = h->q[t * h->head_dim + d];
+    for (size_t i = 0; i < h->head_dim * LD; i++)
+        y[i] = -77;
+    for (size_t t = 0; t < n_lanes; t++)
+        abs_max[t] = 1e-3f;
+    struct lac_attention_args args = {.q = q,
+                                      .q_ld = LD,
+                                      .n_lanes = n_lanes,
+                                      .lane_mask = ((UINT64_C(1) << n) - 1) << lane,
+                                      .head_dim = h->head_dim,
+                                      .scale = h->scale,
+                                      .segments = cut->segments,
+                                      .n_segments = cut->n,
+                                      .y = y,
+                                      .y_ld = LD,
+                                      .abs_max = abs_max};
+    kernel->run.attention(&args);
+    for (size_t i = 0; i < h->head_dim * LD; i++) {
+        size_t t = i % LD - lane;
+        if (t < n)
+            r->y[t * h->head_dim + i / LD] = y[i];
+        else
+            ck_assert_msg(y[i] == -77, "%s: lane %zu written", kernel->name, i % LD);
+    }
+    for (size_t t = 0; t < n_lanes; t++)
+        if (t - lane < n)
+            r->abs_max[t - lane] = abs_max[t];
+        else
+            ck_assert_msg(abs_max[t] == 1e-3f, "%s: abs_max of lane %zu", kernel->name, t);
+    guarded_free(q, size);
+    guarded_free(y, size);
+    guarded_free(abs_max, max_size);
+}
+
+static struct result make_result(const struct head *h)
+{
+    struct result r = {malloc(h->n_queries * h->head_dim * sizeof(float)),
+                       malloc(h->n_queries * sizeof(float))};
+    ck_assert(r.y && r.abs_max);
+    return r;
+}
+
+static void free_result(struct result *r)
+{
+    free(r->y);
+    free(r->abs_max);
+}
+
+static void assert_same_result(const struct lac_kernel *kernel, const char *what,
+                               const struct head *h, const struct result *expected,
+                               const struct result *found)
+{
+    ck_assert_msg(!memcmp(expected->y, found->y, h->n_queries * h->head_dim * sizeof(float)) &&
+                      !memcmp(expected->abs_max, found->abs_max, h->n_queries * sizeof(float)),
+                  "%s: %zu queries, %zu keys, head size %zu: differs with %s", kernel->name,
+                  h->n_queries, h->n_keys, h->head_dim, what);
+}
+
+static double score(const struct head *h, size_t t, size_t j, double *size)
+{
+    double dot = 0;
+    *size = 0;
+    for (size_t d = 0; d < h->head_dim; d++) {
+        double product = (double)h->q[t * h->head_dim + d] * h->k[j * h->head_dim + d];
+        dot += product;
+        *size += fabs(product);
+    }
+    *size *= h->scale;
+    return dot * h->scale;
+}
+
+/* y = sum p v / sum p.  A score's error is at most (head_dim + 1) u scale sum|q k| =: e, and u
+ * |s - m| more when the maximum is taken off; so each p is off by a factor of at most
+ * 1 + e' with e' for both and 2^-23 for exp; the same for their sum, and n_keys + 4 roundings
+ * for the sums: |err| <= (2 e' + 2 (n_keys + 4) u) sum p|v| / sum p. */
+static void assert_attention(const struct head *h, const struct result *r)
+{
+    double u = FLT_EPSILON / 2, *p = malloc(h->n_keys * sizeof *p);
+    ck_assert_ptr_nonnull(p);
+    for (size_t t = 0; t < h->n_queries; t++) {
+        double max = -INFINITY, sum = 0, size, largest = 0, most = 1e-3f, width = 0;
+        for (size_t j = 0; j < h->n_keys; j++) {
+            p[j] = score(h, t, j, &size);
+            max = fmax(max, p[j]);
+            largest = fmax(largest, size);
+        }
+        for (size_t j = 0; j < h->n_keys; j++) {
+            /* Far below the maximum nothing is left that an error could be seen in. */
+            width = fmax(width, fmin(max - p[j], 110));
+            sum += p[j] = exp(p[j] - max);
+        }
+        double e = ((double)h->head_dim + 1) * u * largest + u * width + 2 * u;
+        for (size_t d = 0; d < h->head_dim; d++) {
+            double exact = 0, scale = 0;
+            for (size_t j = 0; j < h->n_keys; j++) {
+                exact += p[j] * h->v[j * h->head_dim + d];
+                scale += p[j] * fabs(h->v[j * h->head_dim + d]);
+            }
+            double bound = (2 * expm1(2 * e) + 2 * ((double)h->n_keys + 4) * u) * scale / sum;
+            double y = r->y[t * h->head_dim + d];
+            ck_assert_msg(fabs(y - exact / sum) <= bound + 1e-37,
+                          "query %zu row %zu: %.9g for %.9g, bound %g", t, d, y, exact / sum,
+                          bound);
+            most = fmax(most, fabs(y));
+        }
+        ck_assert_msg(r->abs_max[t] == (float)most, "abs_max %g for %g", r->abs_max[t], most);
+    }
+    free(p);
+}
+
+/* One head on all kernels, in several cuts and places. */
+static void check_head(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
+                       const struct head *h, uint64_t *state)
+{
+    static const struct {
+        size_t first, step;
+    } cuts[] = {{48, 48}, {1, 48}, {13, 48}, {7, 16}, {47, 48}, {0, 0}};
+    struct result expected = make_result(h), found = make_result(h);
+    struct cut whole = make_cut(h, h->n_keys, h->n_keys, 0, state);
+    run_lanes(scalar, h, &whole, 0, lac_round_up(h->n_queries, LAC_LANES), &expected);
+    assert_attention(h, &expected);
+    for (size_t n_lanes = LAC_LANES; n_lanes <= LAC_TILE; n_lanes += LAC_LANES) {
+        if (h->n_queries > n_lanes)
+            continue;
+        size_t last = n_lanes - h->n_queries;
+        run_lanes(kernel, h, &whole, 0, n_lanes, &found);
+        assert_same_result(kernel, "more lanes", h, &expected, &found);
+        run_lanes(kernel, h, &whole, random_below(state, last + 1), n_lanes, &found);
+        assert_same_result(kernel, "another lane", h, &expected, &found);
+        for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+            int in_front = (int)random_below(state, 2);
+            struct cut cut = make_cut(h, cuts[i].first, cuts[i].step, in_front, state);
+            run_lanes(kernel, h, &cut, last, n_lanes, &found);
+            assert_same_result(kernel, "other segments", h, &expected, &found);
+            free_cut(&cut, h, in_front);
+        }
+    }
+    free_cut(&whole, h, 0);
+    free_result(&expected);
+    free_result(&found);
+}
+
+static void each_kernel(void (*check)(const struct lac_kernel *, const struct lac_kernel *))
+{
+    const struct lac_kernel *scalar = lac_kernel_find(LAC_OP_ATTENTION, 0);
+    size_t n = 0;
+    ck_assert_ptr_nonnull(scalar);
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if ((*k)->op == LAC_OP_ATTENTION && !((*k)->needs & ~lac_cpu_features())) {
+            check(*k, scalar);
+            n++;
+        }
+    ck_assert_uint_ge(n, 1);
+}
+
+static void shapes_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    static const size_t queries[] = {1, 15, 16, 17, 33, 48};
+    static const size_t keys[] = {1, 2, 3, 5, 8, 13, 63, 64, 65, 130};
+    static const size_t dims[] = {1, 3, 8, 20, 32, 64};
+    uint64_t state = test_seed();
+    for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            size_t n = queries[(d + k) % (sizeof queries / sizeof queries[0])];
+            struct head h = make_head(n, keys[k], dims[d], 1, &state);
+            check_head(kernel, scalar, &h, &state);
+            free_head(&h);
+        }
+}
+
+START_TEST(shapes)
+{
+    each_kernel(shapes_kernel);
+}
+END_TEST
+
+static void large_heads_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    uint64_t state = test_seed();
+    for (size_t d = 117; d <= LAC_MAX_HEAD_DIM; d += 139) {
+        struct head h = make_head(5, 70, d, 1, &state);
+        check_head(kernel, scalar, &h, &state);
+        free_head(&h);
+    }
+    struct head h = make_head(3, 9, LAC_MAX_HEAD_DIM, 1, &state);
+    check_head(kernel, scalar, &h, &state);
+    free_head(&h);
+}
+
+START_TEST(large_heads)
+{
+    each_kernel(large_heads_kernel);
+}
+END_TEST
+
+/* Every number of rows and keys that a register tile may be left with. */
+static void remainders_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    uint64_t state = test_seed();
+    for (size_t n = 1; n <= 33; n++) {
+        struct head h = make_head(4, n, 34 - n, 1, &state);
+        check_head(kernel, scalar, &h, &state);
+        free_head(&h);
+    }
+}
+
+START_TEST(remainders)
+{
+    each_kernel(remainders_kernel);
+}
+END_TEST
+
+/* Zeros, equal keys, scores that leave one key alone, a maximum that keeps growing. */
+static void contents_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    static const float widths[] = {0, 1e-20f, 30, 1e6f};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        struct head h = make_head(7, 150, 16, widths[i], &state);
+        check_head(kernel, scalar, &h, &state);
+        free_head(&h);
+    }
+    struct head h = make_head(7, 200, 16, 1, &state);
+    for (size_t j = 0; j < h.n_keys; j++)
+        for (size_t d = 0; d < h.head_dim; d++)
+            h.k[j * h.head_dim + d] = h.q[d] * (float)j; /* growing for query 0 */
+    check_head(kernel, scalar, &h, &state);
+    free_head(&h);
+}
+
+START_TEST(contents)
+{
+    each_kernel(contents_kernel);
+}
+END_TEST
+
+int main(void)
+{
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if ((*k)->op == LAC_OP_ATTENTION && (*k)->needs & ~lac_cpu_features())
+            printf("not run on this machine: %s\n", (*k)->name);
+    Suite *suite = suite_create("attention");
+    add_test(suite, "shapes", shapes);
+    add_test(suite, "large_heads", large_heads);
+    add_test(suite, "remainders", remainders);
+    add_test(suite, "contents", contents);
+    return run_suite(suite);
+}

@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quantising, layer norm, softmax and panels: every kernel against the scalar one, bit for bit,
+ * and the scalar one against a plain definition in double. */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "simd/kernel.h"
+#include "src/base/checked.h"
+#include "tests/support.h"
+
+enum content { RANDOM, HUGE_VALUES, TINY_VALUES, ZEROS, EQUAL, MIXED, N_CONTENTS };
+
+/* Where the page that must not be touched lies. */
+enum guard { GUARD_BEHIND, GUARD_BEFORE, N_GUARDS };
+
+static const size_t feature_counts[] = {1, 2, 4, 7, 16, 17, 77, 256};
+enum { N_FEATURE_COUNTS = sizeof feature_counts / sizeof feature_counts[0] };
+
+/* Tiles of ld lanes of which a kernel works on n. */
+static const struct {
+    size_t ld, n;
+} tiles[] = {{16, 16}, {48, 16}, {48, 32}, {48, 48}};
+enum { N_TILES = sizeof tiles / sizeof tiles[0] };
+
+static void *alloc(enum guard guard, size_t size)
+{
+    return guard == GUARD_BEHIND ? guarded_alloc(size) : guarded_alloc_front(size);
+}
+
+static void release(enum guard guard, void *memory, size_t size)
+{
+    (guard == GUARD_BEHIND ? guarded_free : guarded_free_front)(memory, size);
+}
+
+static float value(enum content content, uint64_t *state, size_t feature)
+{
+    float x = random_float(state);
+    switch (content) {
+    case HUGE_VALUES:
+        return x * 1e17f;
+    case TINY_VALUES:
+        return x * 1e-30f;
+    case ZEROS:
+        return 0;
+    case EQUAL:
+        return 0.7f;
+    case MIXED:
+        return feature % 5 ? x * 1e-3f : x * 100;
+    default:
+        return x;
+    }
+}
+
+/* A panel [n_features][ld]; its last lane is a token of zeros. */
+static float *make_panel(enum guard guard, enum content content, size_t n_features, size_t ld,
+                         uint64_t *state)
+{
+    float *x = alloc(guard, n_features * ld * sizeof *x);
+    for (size_t i = 0; i < n_features * ld; i++)
+        x[i] = i % ld == ld - 1 ? 0 : value(content, state, i / ld);
+    return x;
+}
+
+static void assert_same(const struct lac_kernel *kernel, const char *what, const void *expected,
+                        const void *found, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (((const uint8_t *)expected)[i] != ((const uint8_t *)found)[i])
+            ck_abort_msg("%s: byte %zu of %s differs", kernel->name, i, what);
+}
+
+/* Calls check(kernel, scalar kernel) for each that this machine runs. */
+static void each_kernel(enum lac_op op,
+                        void (*check)(const struct lac_kernel *, const struct lac_kernel *))
+{
+    const struct lac_kernel *scalar = lac_kernel_find(op, 0);
+    size_t n = 0;
+    ck_assert_ptr_nonnull(scalar);
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if ((*k)->op == op && !((*k)->needs & ~lac_cpu_features())) {
+            check(*k, scalar);
+            n++;
+        }
+    ck_assert_uint_ge(n, 1);
+}
+
+/* Quantising.  Outputs begin as the 0xa5 of fresh guarded memory, so lanes that must not be
+ * written are compared too. */
+
+struct quantized {
+    uint8_t *bytes;
+    float *scale;
+    size_t bytes_size, scale_size;
+};
+
+static struct quantized make_quantized(enum guard guard, size_t n_features, size_t tile)
+{
+    struct quantized q = {.bytes_size = lac_round_up(n_features, 4) * tiles[tile].ld,
+                          .scale_size = tiles[tile].n * sizeof(float)};
+    q.bytes = alloc(guard, q.bytes_size);
+    q.scale = alloc(guard, q.scale_size);
+    return q;
+}
+
+static void release_quantized(enum guard guard, struct quantized *q)
+{
+    release(guard, q->bytes, q->bytes_size);
+    release(guard, q->scale, q->scale_size);
+}
+
+static void assert_same_quantized(const struct lac_kernel *kernel, const struct quantized *expected,
+                                  const struct quantized *found)
+{
+    assert_same(kernel, "y_u8", expected->bytes, found->bytes, found->bytes_size);
+    assert_same(kernel, "y_scale", expected->scale, found->scale, found->scale_size);
+}
+
+/* Bytes against x / scale in double, with the scale max|x| / 127. */
+static void assert_quantized(const float *x, size_t n_features, size_t tile,
+                             const struct quantized *q)
+{
+    size_t ld = tiles[tile].ld;
+    for (size_t t = 0; t < tiles[tile].n; t++) {
+        double most = 0;
+        for (size_t f = 0; f < n_features; f++)
+            most = fmax(most, fabs(x[f * ld + t]));
+        ck_assert_double_eq_tol(q->scale[t], most / 127, most * FLT_EPSILON / 127 + 0x1p-148);
+        for (size_t f = 0; f < lac_round_up(n_features, 4); f++) {
+            int byte = q->bytes[(f / 4 * ld + t) * 4 + f % 4] - 128;
+            double exact = f < n_features && most > 0 ? x[f * ld + t] * 127 / most : 0;
+            ck_assert_int_ge(byte, -127);
+            ck_assert_msg(fabs(byte - exact) <= 0.5 + 127 * 2 * FLT_EPSILON,
+                          "token %zu feature %zu: %d for %f", t, f, byte, exact);
+        }
+    }
+}
+
+static void check_quantize(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
+                           enum guard guard, enum content content, size_t n_features, size_t tile,
+                           uint64_t *state)
+{
+    size_t ld = tiles[tile].ld, x_size = n_features * ld * sizeof(float);
+    float *x = make_panel(guard, content, n_features, ld, state);
+    struct quantized expected = make_quantized(guard, n_features, tile);
+    struct quantized found = make_quantized(guard, n_features, tile);
+    size_t max_size = tiles[tile].n * sizeof(float);
+    float *abs_max = alloc(guard, max_size);
+    struct lac_quantize_args args = {.x = x,
+                                     .n_features = n_features,
+                                     .ld = ld,
+                                     .n_lanes = tiles[tile].n,
+                                     .y_u8 = expected.bytes,
+                                     .y_scale = expected.scale};
+    scalar->run.quantize(&args);
+    assert_quantized(x, n_features, tile, &expected);
+    args.y_u8 = found.bytes;
+    args.y_scale = found.scale;
+    kernel->run.quantize(&args);
+    assert_same_quantized(kernel, &expected, &found);
+
+    for (size_t t = 0; t < tiles[tile].n; t++) {
+        abs_max[t] = 0;
+        for (size_t f = 0; f < n_features; f++)
+            abs_max[t] = fmaxf(abs_max[t], fabsf(x[f * ld + t]));
+    }
+    args.abs_max = abs_max;
+    memset(found.bytes, 0xa5, found.bytes_size);
+    kernel->run.quantize(&args);
+    assert_same_quantized(kernel, &expected, &found);
+    release(guard, abs_max, max_size);
+    release(guard, x, x_size);
+    release_quantized(guard, &expected);
+    release_quantized(guard, &found);
+}
+
+static void quantize_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    uint64_t state = test_seed();
+    for (int content = 0; content < N_CONTENTS; content++)
+        for (size_t f = 0; f < N_FEATURE_COUNTS; f++)
+            for (size_t tile = 0; tile < N_TILES; tile++)
+                check_quantize(kernel, scalar, (content + f + tile) % N_GUARDS, content,
+                               feature_counts[f], tile, &state);
+}
+
+START_TEST(quantize)
+{
+    each_kernel(LAC_OP_QUANTIZE, quantize_kernel);
+}
+END_TEST
+
+/* max = 127, so that values are bytes and halves fall between two of them. */
+static void quantize_halves(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    (void)scalar;
+    static const float values[] = {127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -126.5f, -127};
+    static const uint8_t expected[] = {255, 128, 130, 130, 128, 126, 2, 1};
+    _Alignas(64) float x[8 * 16];
+    _Alignas(64) uint8_t bytes[8 * 16];
+    float scale[16];
+    for (size_t i = 0; i < 8 * 16; i++)
+        x[i] = values[i / 16];
+    kernel->run.quantize(&(struct lac_quantize_args){
+        .x = x, .n_features = 8, .ld = 16, .n_lanes = 16, .y_u8 = bytes, .y_scale = scale});
+    for (size_t f = 0; f < 8; f++)
+        ck_assert_uint_eq(bytes[(f / 4 * 16 + 3) * 4 + f % 4], expected[f]);
+    ck_assert_float_eq(scale[0], 1);
+}
+
+START_TEST(quantize_rounds_half_to_even)
+{
+    each_kernel(LAC_OP_QUANTIZE, quantize_halves);
+}
+END_TEST
+
+/* Layer norm. */
+
+/* With u = eps / 2 of float, and sums of n terms in four parts (n / 4 + 3 roundings):
+ *   |mean - exact| <= (n / 4 + 4) u mean|x|  =: d
+ *   variance       relative (n / 4 + 8) u, and d^2 more
+ *   y              the sum of what both make, and a few roundings of its own. */
+static void assert_normed(const struct lac_norm_args *a, const float *x)
+{
+    double n = (double)a->n_features, u = FLT_EPSILON / 2, steps = n / 4 + 8;
+    for (size_t t = 0; t < a->n_lanes; t++) {
+        double sum = 0, size = 0, squares = 0;
+        for (size_t f = 0; f < a->n_features; f++) {
+            sum += x[f * a->ld + t];
+            size += fabs(x[f * a->ld + t]);
+        }
+        double mean = sum / n, d = steps * u * size / n;
+        for (size_t f = 0; f < a->n_features; f++)
+            squares += (x[f * a->ld + t] - mean) * (x[f * a->ld + t] - mean);
+        double variance = squares / n, factor = 1 / sqrt(variance + a->eps);
+        double factor_error = steps * u + d * d * factor * factor;
+        for (size_t f = 0; f < a->n_features; f++) {
+            double z = (x[f * a->ld + t] - mean) * factor, g = a->gamma[f];
+            double exact = z * g + a->beta[f];
+            double bound = fabs(g) * (d * factor + fabs(z) * factor_error) +
+                           4 * u * (fabs(z * g) + fabs(a->beta[f])) +
+                           u * fabs(g * factor * x[f * a->ld + t]);
+            ck_assert_msg(fabs(a->y[f * a->ld + t] - exact) <= bound,
+                          "token %zu feature %zu of %zu: %.9g for %.9g, bound %g", t, f,
+                          a->n_features, a->y[f * a->ld + t], exact, bound);
+        }
+    }
+}
+
+static void check_norm(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
+                       enum guard guard, enum content content, size_t n_features, size_t tile,
+                       uint64_t *state)
+{
+    size_t ld = tiles[tile].ld, size = n_features * ld * sizeof(float);
+    float *x = make_panel(guard, content, n_features, ld, state);
+    float *expected = alloc(guard, size), *found = alloc(guard, size);
+    float *gamma = alloc(guard, n_features * sizeof(float));
+    float *beta = alloc(guard, n_features * sizeof(float));
+    struct quantized expected_q = make_quantized(guard, n_features, tile);
+    struct quantized found_q = make_quantized(guard, n_features, tile);
+    for (size_t f = 0; f < n_features; f++) {
+        gamma[f] = random_float(state);
+        beta[f] = random_float(state);
+    }
+    struct lac_norm_args args = {.x = x,
+                                 .n_features = n_features,
+                                 .ld = ld,
+                                 .n_lanes = tiles[tile].n,
+                                 .gamma = gamma,
+                                 .beta = beta,
+                                 .eps = 1e-5f,
+                                 .y = expected,
+                                 .y_u8 = expected_q.bytes,
+                                 .y_scale = expected_q.scale};
+    scalar->run.norm(&args);
+    assert_normed(&args, x);
+    assert_quantized(expected, n_features, tile, &expected_q);
+    args.y = found;
+    args.y_u8 = found_q.bytes;
+    args.y_scale = found_q.scale;
+    kernel->run.norm(&args);
+    assert_same(kernel, "y", expected, found, size);
+    assert_same_quantized(kernel, &expected_q, &found_q);
+
+    /* Without bytes, and in place: lanes beyond n_lanes are then those of x. */
+    memcpy(found, x, size);
+    args.x = args.y = found;
+    args.y_u8 = NULL;
+    args.y_scale = NULL;
+    kernel->run.norm(&args);
+    for (size_t i = 0; i < n_features * ld; i++)
+        if (i % ld >= args.n_lanes)
+            expected[i] = x[i];
+    assert_same(kernel, "y in place", expected, found, size);
+
+    release(guard, x, size);
+    release(guard, expected, size);
+    release(guard, found, size);
+    release(guard, gamma, n_features * sizeof(float));
+    release(guard, beta, n_features * sizeof(float));
+    release_quantized(guard, &expected_q);
+    release_quantized(guard, &found_q);
+}
+
+static void norm_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    uint64_t state = test_seed();
+    for (int content = 0; content < N_CONTENTS; content++)
+        for (size_t f = 0; f < N_FEATURE_COUNTS; f++)
+            for (size_t tile = 0; tile < N_TILES; tile++)
+                check_norm(kernel, scalar, (content + f + tile) % N_GUARDS, content,
+                           feature_counts[f], tile, &state);
+}
+
+START_TEST(norm)
+{
+    each_kernel(LAC_OP_NORM, norm_kernel);
+}
+END_TEST
+
+/* Softmax. */
+
+static void assert_softmax(const float *x, size_t n, const float *y)
+{
+    double max = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++)
+        max = fmax(max, x[i]);
+    for (size_t i = 0; i < n; i++)
+        sum += exp(x[i] - max);
+    for (size_t i = 0; i < n; i++) {
+        double exact = exp(x[i] - max) / sum;
+        /* exp 2^-23, the sum n / 16 + 4 roundings, x - max one of up to |x - max|, and 3 more */
+        double bound = exact * (FLT_EPSILON * ((double)n / 32 + 8 + fabs(x[i] - max))) + 0x1p-148;
+        ck_assert_msg(exact == 0 ? y[i] == 0 : fabs(y[i] - exact) <= bound,
+                      "element %zu of %zu: %.9g for %.9g", i, n, y[i], exact);
+    }
+}
+
+static void check_softmax(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
+                          enum guard guard, size_t n, float width, uint64_t *state)
+{
+    size_t size = n * sizeof(float);
+    float *x = alloc(guard, size), *expected = alloc(guard, size), *found = alloc(guard, size);
+    for (size_t i = 0; i < n; i++)
+        x[i] = i % 7 == 3 && i ? -INFINITY : random_float(state) * width;
+    scalar->run.softmax(&(struct lac_softmax_args){x, n, expected});
+    assert_softmax(x, n, expected);
+    kernel->run.softmax(&(struct lac_softmax_args){x, n, found});
+    assert_same(kernel, "y", expected, found, size);
+    kernel->run.softmax(&(struct lac_softmax_args){x, n, x});
+    assert_same(kernel, "y in place", expected, x, size);
+    release(guard, x, size);
+    release(guard, expected, size);
+    release(guard, found, size);
+}
+
+static void softmax_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    static const float widths[] = {0, 1, 30, 1e4f, 1e30f};
+    uint64_t state = test_seed();
+    for (int guard = 0; guard < N_GUARDS; guard++)
+        for (size_t w = 0; w < sizeof widths / sizeof widths[0]; w++) {
+            for (size_t n = 1; n <= 50; n++)
+                check_softmax(kernel, scalar, guard, n, widths[w], &state);
+            check_softmax(kernel, scalar, guard, 1001, widths[w], &state);
+        }
+}
+
+START_TEST(softmax)
+{
+    each_kernel(LAC_OP_SOFTMAX, softmax_kernel);
+}
+END_TEST
+
+/* Rows and panels: the definition is one line, so it is written out here. */
+
+static void check_panels(const struct lac_kernel *to, const struct lac_kernel *from,
+                         enum guard guard, size_t n_rows, size_t n_features, size_t tile,
+                         uint64_t *state)
+{
+    size_t ld = tiles[tile].ld, row_size = n_features * sizeof(float);
+    /* At the last lanes of the tile, and the panel ends with them. */
+    size_t first = ld - LAC_LANES, panel_size = n_features * ld * sizeof(float);
+    float *panel = alloc(guard, panel_size), *rows[LAC_LANES], *back[LAC_LANES];
+    for (size_t r = 0; r < n_rows; r++) {
+        rows[r] = alloc(guard, row_size);
+        back[r] = alloc(guard, row_size);
+        for (size_t f = 0; f < n_features; f++)
+            rows[r][f] = random_float(state);
+    }
+    for (size_t i = 0; i < n_features * ld; i++)
+        panel[i] = -7;
+    if (to)
+        to->run.to_panel(&(struct lac_to_panel_args){(const float *const *)rows, n_rows, n_features,
+                                                     ld, panel + first});
+    for (size_t i = 0; to && i < n_features * ld; i++) {
+        size_t lane = i % ld - first;
+        float expected = i % ld < first ? -7 : lane < n_rows ? rows[lane][i / ld] : 0;
+        ck_assert_msg(panel[i] == expected, "%s: feature %zu lane %zu of %zu: %g for %g", to->name,
+                      i / ld, i % ld, ld, panel[i], expected);
+    }
+    for (size_t i = 0; i < n_features * ld; i++)
+        panel[i] = (float)i;
+    if (from)
+        from->run.from_panel(
+            &(struct lac_from_panel_args){panel + first, n_rows, n_features, ld, back});
+    for (size_t r = 0; from && r < n_rows; r++)
+        for (size_t f = 0; f < n_features; f++)
+            ck_assert_msg(back[r][f] == (float)(f * ld + first + r), "%s: row %zu feature %zu",
+                          from->name, r, f);
+    for (size_t r = 0; r < n_rows; r++) {
+        release(guard, rows[r], row_size);
+        release(guard, back[r], row_size);
+    }
+    release(guard, panel, panel_size);
+}
+
+static void all_panels(const struct lac_kernel *to, const struct lac_kernel *from)
+{
+    static const size_t row_counts[] = {1, 2, 7, 8, 9, 15, 16};
+    uint64_t state = test_seed();
+    for (int guard = 0; guard < N_GUARDS; guard++)
+        for (size_t r = 0; r < sizeof row_counts / sizeof row_counts[0]; r++)
+            for (size_t f = 0; f + 1 < N_FEATURE_COUNTS; f++)
+                for (size_t tile = 0; tile < N_TILES; tile++)
+                    check_panels(to, from, guard, row_counts[r], feature_counts[f], tile, &state);
+}
+
+static void to_panel_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    (void)scalar;
+    all_panels(kernel, NULL);
+}
+
+static void from_panel_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    (void)scalar;
+    all_panels(NULL, kernel);
+}
+
+START_TEST(to_panel)
+{
+    each_kernel(LAC_OP_TO_PANEL, to_panel_kernel);
+}
+END_TEST
+
+START_TEST(from_panel)
+{
+    each_kernel(LAC_OP_FROM_PANEL, from_panel_kernel);
+}
+END_TEST
+
+static int is_ours(enum lac_op op)
+{
+    return op == LAC_OP_QUANTIZE || op == LAC_OP_NORM || op == LAC_OP_SOFTMAX ||
+           op == LAC_OP_TO_PANEL || op == LAC_OP_FROM_PANEL;
+}
+
+int main(void)
+{
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if (is_ours((*k)->op) && (*k)->needs & ~lac_cpu_features())
+            printf("not run on this machine: %s\n", (*k)->name);
+    Suite *suite = suite_create("ops");
+    add_test(suite, "quantize", quantize);
+    add_test(suite, "quantize_rounds_half_to_even", quantize_rounds_half_to_even);
+    add_test(suite, "norm", norm);
+    add_test(suite, "softmax", softmax);
+    add_test(suite, "to_panel", to_panel);
+    add_test(suite, "from_panel", from_panel);
+    return run_suite(suite);
+}
