@@ -12,7 +12,10 @@
  *
  * ld is a multiple of LAC_LANES and panels start on 64 bytes.  Lanes past the tile's tokens
  * belong to the tile: kernels may compute and write them, and their values never reach a token.
- * In a u8 panel the features that pad the last dword meet zero weights. */
+ * In a u8 panel the features that pad the last dword meet zero weights.
+ *
+ * All operations but the linear ones give the same bits with every kernel, as long as values are
+ * finite: sums have a fixed order, and every multiply-add is fused. */
 #ifndef LACUNA_SIMD_KERNEL_H
 #define LACUNA_SIMD_KERNEL_H
 
@@ -75,8 +78,8 @@ struct lac_linear_args {
     const float *y_inv_scale; /* [ld], with y_u8 */
 };
 
-/* y_u8 = quantised x, with a scale for each token: scale = max|x| / 127, 0 for a token of zeros
- * (its bytes are then all 128). */
+/* y_u8 = round_half_even(x * (127 / max|x|)) + 128, the outer product not rounded before, and a
+ * scale for each token: max|x| / 127, 0 for a token of zeros (its bytes are then all 128). */
 struct lac_quantize_args {
     const float *x; /* f32 panel */
     size_t n_features, ld, n_lanes; /* works on the first n_lanes lanes: a multiple of LAC_LANES */
@@ -107,7 +110,8 @@ struct lac_kv_segment {
 /* For queries in lanes and one head: y = sum_j softmax_j(scale * q.k_j) v_j over the keys of all
  * segments, in their order.  Keys are taken in blocks of LAC_KEY_BLOCK counted from the first key
  * of the first segment (so a result depends on its own sequence alone, never on where in a batch
- * that lies), by online softmax in fp32.  Only lanes whose bit is set in lane_mask are written. */
+ * that lies), by online softmax in fp32.  Only lanes whose bit is set in lane_mask are written.
+ * Takes up to 68 KB of stack. */
 enum { LAC_KEY_BLOCK = 64, LAC_MAX_HEAD_DIM = 256 };
 
 struct lac_attention_args {

@@ -20,6 +20,7 @@
 #include "simd/kernel.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NEVER_INLINE  __attribute__((noinline))
 
 enum { MOST_ROWS = 16, MOST_LANES = ATTENTION_VECS * VEC_LANES };
 
@@ -92,14 +93,17 @@ ALWAYS_INLINE void score_keys(const struct lac_attention_args *a, const float *q
         }
     }
     const vec scale = vec_set1(a->scale);
-#pragma GCC unroll 16
-    for (int j = 0; j < n_rows; j++)
 #pragma GCC unroll 3
-        for (int i = 0; i < n_vecs; i++) {
+    for (int i = 0; i < n_vecs; i++) {
+        vec most = max[i];
+#pragma GCC unroll 16
+        for (int j = 0; j < n_rows; j++) {
             vec score = vec_mul(sum[j][i], scale);
-            max[i] = vec_max(max[i], score);
+            most = vec_max(most, score);
             vec_store(s + (j * n_vecs + i) * VEC_LANES, score);
         }
+        max[i] = most;
+    }
 }
 
 /* o[r] = correction o[r] + sum_j p[j] v[r][j] for n_rows rows, v at the first of them; at the
@@ -139,59 +143,60 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
             vec_store(o + (r * n_vecs + i) * VEC_LANES, sum[r][i]);
 }
 
-/* Calls tile(n) until n rows are done: as many whole tiles of most rows as there are, one of 8,
- * and one of exactly what is left. */
-#define IN_TILES(n, most, tile)                                                                    \
-    do {                                                                                           \
-        size_t left_ = (n);                                                                        \
-        for (; left_ >= (most); left_ -= (most))                                                   \
-            tile((most));                                                                          \
-        if ((most) > 8 && left_ >= 8) {                                                            \
-            tile(8);                                                                               \
-            left_ -= 8;                                                                            \
-        }                                                                                          \
-        switch (left_) {                                                                           \
-        case 7:                                                                                    \
-            tile(7);                                                                               \
-            break;                                                                                 \
-        case 6:                                                                                    \
-            tile(6);                                                                               \
-            break;                                                                                 \
-        case 5:                                                                                    \
-            tile(5);                                                                               \
-            break;                                                                                 \
-        case 4:                                                                                    \
-            tile(4);                                                                               \
-            break;                                                                                 \
-        case 3:                                                                                    \
-            tile(3);                                                                               \
-            break;                                                                                 \
-        case 2:                                                                                    \
-            tile(2);                                                                               \
-            break;                                                                                 \
-        case 1:                                                                                    \
-            tile(1);                                                                               \
-            break;                                                                                 \
-        }                                                                                          \
-    } while (0)
+/* Tiles of each number of rows, as functions of their own: inlined into one, they would crowd each
+ * other out of the registers. */
+typedef void score_function(const struct lac_attention_args *a, const float *q, const float *k,
+                            size_t ld, float *s, vec *max);
+typedef void add_function(const struct key_block *block, size_t row, const float *p,
+                          const vec *correction, float *o);
+
+struct attention_tiles {
+    score_function *score;
+    add_function *add;
+};
+
+#define DEFINE_TILE(n_vecs, n_rows)                                                                \
+    static NEVER_INLINE void score_##n_rows##x##n_vecs(const struct lac_attention_args *a,         \
+                                                       const float *q, const float *k, size_t ld,  \
+                                                       float *s, vec *max)                         \
+    {                                                                                              \
+        score_keys(a, q, k, ld, s, max, n_rows, n_vecs);                                           \
+    }                                                                                              \
+    static NEVER_INLINE void add_##n_rows##x##n_vecs(const struct key_block *block, size_t row,    \
+                                                     const float *p, const vec *correction,        \
+                                                     float *o)                                     \
+    {                                                                                              \
+        add_values(block, row, p, correction, o, n_rows, n_vecs);                                  \
+    }
+#define LIST_TILE(n_vecs, n_rows) [n_rows] = {score_##n_rows##x##n_vecs, add_##n_rows##x##n_vecs},
+
+/* The tiles for one number of vectors: table tiles_<n_vecs>, by number of rows.  List names those
+ * there are: X(n_vecs, n_rows) for 1 to 8 at most and one of the most rows. */
+#define ATTENTION_TILES(list, n_vecs)                                                              \
+    list(DEFINE_TILE,                                                                              \
+         n_vecs) static const struct attention_tiles tiles_##n_vecs[MOST_ROWS + 1] = {             \
+        list(LIST_TILE, n_vecs)};
+
+/* How many of the rows left the next tile takes. */
+static inline size_t tile_rows(size_t left, size_t most)
+{
+    return left >= most ? most : left >= 8 ? 8 : left;
+}
 
 ALWAYS_INLINE void score_block(const struct lac_attention_args *a, const float *q,
-                               const struct key_block *block, struct attention_state *state,
-                               const int n_vecs)
+                               const struct key_block *block, const struct attention_tiles *tiles,
+                               struct attention_state *state, const int n_vecs)
 {
     float *s = state->s;
     for (int i = 0; i < n_vecs; i++)
         state->block_max[i] = vec_set1(-INFINITY);
-    for (const struct key_part *part = block->parts; part < block->parts + block->n_parts; part++) {
-        const float *k = part->k;
-#define SCORE(n)                                                                                   \
-    do {                                                                                           \
-        score_keys(a, q, k, part->ld, s, state->block_max, (n), n_vecs);                           \
-        k += (n);                                                                                  \
-        s += (n)*n_vecs * VEC_LANES;                                                               \
-    } while (0)
-        IN_TILES(part->n_keys, ATTENTION_ROWS(n_vecs), SCORE);
-#undef SCORE
+    for (size_t i = 0; i < block->n_parts; i++) {
+        const struct key_part *part = &block->parts[i];
+        for (size_t j = 0, n; j < part->n_keys; j += n) {
+            n = tile_rows(part->n_keys - j, ATTENTION_ROWS(n_vecs));
+            tiles[n].score(a, q, part->k + j, part->ld, s, state->block_max);
+            s += n * n_vecs * VEC_LANES;
+        }
     }
 }
 
@@ -219,19 +224,14 @@ ALWAYS_INLINE void weigh_block(struct attention_state *state, size_t n_keys, con
 }
 
 ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct key_block *block,
-                             int is_first, struct attention_state *state, const int n_vecs)
+                             const struct attention_tiles *tiles, int is_first,
+                             struct attention_state *state, const int n_vecs)
 {
     const vec *correction = is_first ? NULL : state->correction;
-    float *o = state->o;
-    size_t row = 0;
-#define ADD(n)                                                                                     \
-    do {                                                                                           \
-        add_values(block, row, state->s, correction, o, (n), n_vecs);                              \
-        row += (n);                                                                                \
-        o += (n)*n_vecs * VEC_LANES;                                                               \
-    } while (0)
-    IN_TILES(a->head_dim, ATTENTION_ROWS(n_vecs), ADD);
-#undef ADD
+    for (size_t d = 0, n; d < a->head_dim; d += n) {
+        n = tile_rows(a->head_dim - d, ATTENTION_ROWS(n_vecs));
+        tiles[n].add(block, d, state->s, correction, state->o + d * n_vecs * VEC_LANES);
+    }
 }
 
 ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane,
@@ -253,7 +253,8 @@ ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane,
 }
 
 /* Queries from lane on, as many as n_vecs vectors hold. */
-ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, const int n_vecs)
+ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane,
+                          const struct attention_tiles *tiles, const int n_vecs)
 {
     struct attention_state state;
     struct key_block block;
@@ -264,9 +265,9 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, const
         state.sum[i] = vec_set1(0);
     }
     for (int is_first = 1; next_block(&cursor, &block); is_first = 0) {
-        score_block(a, q, &block, &state, n_vecs);
+        score_block(a, q, &block, tiles, &state, n_vecs);
         weigh_block(&state, block.n_keys, n_vecs);
-        add_block(a, &block, is_first, &state, n_vecs);
+        add_block(a, &block, tiles, is_first, &state, n_vecs);
     }
     finish(a, lane, &state, n_vecs);
 }

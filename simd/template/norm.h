@@ -18,10 +18,13 @@ static inline vec sum_tokens(const float *x, size_t n_features, size_t ld)
     vec part[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
     size_t f = 0;
     for (; f + 4 <= n_features; f += 4)
+#pragma GCC unroll 4
         for (size_t i = 0; i < 4; i++)
             part[i] = vec_add(part[i], vec_load(x + (f + i) * ld));
-    for (size_t i = 0; f + i < n_features; i++)
-        part[i] = vec_add(part[i], vec_load(x + (f + i) * ld));
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+        if (f + i < n_features)
+            part[i] = vec_add(part[i], vec_load(x + (f + i) * ld));
     return add_parts(part);
 }
 
@@ -36,32 +39,45 @@ static inline vec sum_squares(const float *x, size_t n_features, size_t ld, vec 
     vec part[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
     size_t f = 0;
     for (; f + 4 <= n_features; f += 4)
+#pragma GCC unroll 4
         for (size_t i = 0; i < 4; i++)
             part[i] = add_square(part[i], x + (f + i) * ld, mean);
-    for (size_t i = 0; f + i < n_features; i++)
-        part[i] = add_square(part[i], x + (f + i) * ld, mean);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+        if (f + i < n_features)
+            part[i] = add_square(part[i], x + (f + i) * ld, mean);
     return add_parts(part);
+}
+
+/* y of one feature; *most follows |y|. */
+static inline void norm_feature(const struct lac_norm_args *a, size_t f, size_t lane, vec mean,
+                                vec factor, vec *most)
+{
+    vec v = vec_mul(vec_sub(vec_load(a->x + f * a->ld + lane), mean), factor);
+    v = vec_fma(v, vec_set1(a->gamma[f]), vec_set1(a->beta[f]));
+    *most = vec_max(*most, vec_abs(v));
+    vec_store(a->y + f * a->ld + lane, v);
 }
 
 /* One vector of tokens, all its passes, while its columns are in cache. */
 static inline void norm_tokens(const struct lac_norm_args *a, size_t lane)
 {
     const float *x = a->x + lane;
-    float *y = a->y + lane;
-    size_t ld = a->ld;
+    size_t ld = a->ld, f = 0;
     const vec share = vec_set1(1.0f / (float)a->n_features);
     vec mean = vec_mul(sum_tokens(x, a->n_features, ld), share);
     vec variance = vec_mul(sum_squares(x, a->n_features, ld, mean), share);
     vec factor = vec_div(vec_set1(1.0f), vec_sqrt(vec_add(variance, vec_set1(a->eps))));
-    vec most = vec_set1(0);
-    for (size_t f = 0; f < a->n_features; f++) {
-        vec v = vec_mul(vec_sub(vec_load(x + f * ld), mean), factor);
-        v = vec_fma(v, vec_set1(a->gamma[f]), vec_set1(a->beta[f]));
-        most = vec_max(most, vec_abs(v));
-        vec_store(y + f * ld, v);
-    }
+    vec most[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
+    for (; f + 4 <= a->n_features; f += 4)
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++)
+            norm_feature(a, f + i, lane, mean, factor, &most[i]);
+    for (; f < a->n_features; f++)
+        norm_feature(a, f, lane, mean, factor, &most[0]);
     if (a->y_u8)
-        quantize_tokens(y, a->n_features, ld, most, a->y_u8 + lane * 4, a->y_scale + lane);
+        quantize_tokens(a->y + lane, a->n_features, ld, max_parts(most), a->y_u8 + lane * 4,
+                        a->y_scale + lane);
 }
 
 static void norm(const struct lac_norm_args *a)

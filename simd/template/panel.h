@@ -19,9 +19,11 @@ static void to_panel(const struct lac_to_panel_args *a)
             rows[i] = i < a->n_rows ? a->rows[i] + f : zeros;
         for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES) {
             vec quads[4];
+#pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++)
                 quads[i] = vec_load_quads(rows + lane + i);
             vec_transpose_quads(quads);
+#pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++)
                 vec_store(panel + i * a->ld + lane, quads[i]);
         }
@@ -41,9 +43,11 @@ static void from_panel(const struct lac_from_panel_args *a)
             rows[i] = i < a->n_rows ? a->rows[i] + f : unused;
         for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES) {
             vec quads[4];
+#pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++)
                 quads[i] = vec_load(panel + i * a->ld + lane);
             vec_transpose_quads(quads);
+#pragma GCC unroll 4
             for (size_t i = 0; i < 4; i++)
                 vec_store_quads(rows + lane + i, quads[i]);
         }

@@ -7,17 +7,23 @@
 
 #include "simd/kernel.h"
 
+static inline vec max_parts(const vec part[4])
+{
+    return vec_max(vec_max(part[0], part[1]), vec_max(part[2], part[3]));
+}
+
 /* max|x| of one vector of tokens. */
 static inline vec measure_tokens(const float *x, size_t n_features, size_t ld)
 {
     vec most[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
     size_t f = 0;
     for (; f + 4 <= n_features; f += 4)
+#pragma GCC unroll 4
         for (size_t i = 0; i < 4; i++)
             most[i] = vec_max(most[i], vec_abs(vec_load(x + (f + i) * ld)));
     for (; f < n_features; f++)
         most[0] = vec_max(most[0], vec_abs(vec_load(x + f * ld)));
-    return vec_max(vec_max(most[0], most[1]), vec_max(most[2], most[3]));
+    return max_parts(most);
 }
 
 /* One vector of tokens: x and y at its first lane. */
@@ -35,9 +41,10 @@ static inline void quantize_tokens(const float *x, size_t n_features, size_t ld,
     }
     if (f == n_features)
         return;
-    vec rows[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
-    for (size_t i = 0; f + i < n_features; i++)
-        rows[i] = vec_load(x + i * ld);
+    vec rows[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++)
+        rows[i] = f + i < n_features ? vec_load(x + i * ld) : vec_set1(0);
     vec_store_bytes(y, rows, factor);
 }
 

@@ -6,17 +6,22 @@
 #define ATTENTION_VECS         2
 #define ATTENTION_ROWS(n_vecs) 6
 
+#include "simd/ops.h"
 #include "simd/template/attention.h"
 #include "simd/template/norm.h"
-#include "simd/ops.h"
 #include "simd/template/panel.h"
 #include "simd/template/quantize.h"
 #include "simd/template/softmax.h"
 
+#define TILES_TO_6(X, n_vecs)                                                                      \
+    X(n_vecs, 1) X(n_vecs, 2) X(n_vecs, 3) X(n_vecs, 4) X(n_vecs, 5) X(n_vecs, 6)
+
+ATTENTION_TILES(TILES_TO_6, 2)
+
 static void attention(const struct lac_attention_args *a)
 {
     for (size_t lane = 0; lane < a->n_lanes; lane += LAC_LANES)
-        attend(a, lane, 2);
+        attend(a, lane, tiles_2, 2);
 }
 
 LAC_OPS_DEFINE(avx2, LAC_CPU_AVX2)

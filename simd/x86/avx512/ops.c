@@ -7,31 +7,31 @@
 #define ATTENTION_VECS         3
 #define ATTENTION_ROWS(n_vecs) ((n_vecs) == 3 ? 8 : (n_vecs) == 2 ? 12 : 16)
 
+#include "simd/ops.h"
 #include "simd/template/attention.h"
 #include "simd/template/norm.h"
-#include "simd/ops.h"
 #include "simd/template/panel.h"
 #include "simd/template/quantize.h"
 #include "simd/template/softmax.h"
 
-static void attend_16(const struct lac_attention_args *a)
-{
-    attend(a, 0, 1);
-}
+#define TILES_TO_8(X, n_vecs)                                                                      \
+    X(n_vecs, 1)                                                                                   \
+    X(n_vecs, 2) X(n_vecs, 3) X(n_vecs, 4) X(n_vecs, 5) X(n_vecs, 6) X(n_vecs, 7) X(n_vecs, 8)
+#define TILES_TO_12(X, n_vecs) TILES_TO_8(X, n_vecs) X(n_vecs, 12)
+#define TILES_TO_16(X, n_vecs) TILES_TO_8(X, n_vecs) X(n_vecs, 16)
 
-static void attend_32(const struct lac_attention_args *a)
-{
-    attend(a, 0, 2);
-}
-
-static void attend_48(const struct lac_attention_args *a)
-{
-    attend(a, 0, 3);
-}
+ATTENTION_TILES(TILES_TO_16, 1)
+ATTENTION_TILES(TILES_TO_12, 2)
+ATTENTION_TILES(TILES_TO_8, 3)
 
 static void attention(const struct lac_attention_args *a)
 {
-    (a->n_lanes == 48 ? attend_48 : a->n_lanes == 32 ? attend_32 : attend_16)(a);
+    if (a->n_lanes == 48)
+        attend(a, 0, tiles_3, 3);
+    else if (a->n_lanes == 32)
+        attend(a, 0, tiles_2, 2);
+    else
+        attend(a, 0, tiles_1, 1);
 }
 
 LAC_OPS_DEFINE(avx512, LAC_CPU_AVX512)
