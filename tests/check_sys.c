@@ -4,11 +4,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "src/sys/clock.h"
 #include "src/sys/pool.h"
+#include "src/sys/quota.h"
 #include "src/sys/topology.h"
 #include "tests/support.h"
 
@@ -19,34 +22,39 @@ static const char two_packages[] =
 struct placement_case {
     const char *machine;
     const char *allowed;
+    size_t quota;
     size_t n_threads;
     enum lac_bind bind;
     const char *places; /* of all workers, between blanks; "-" is not bound */
 };
 
 static const struct placement_case placement_cases[] = {
-    {two_packages, NULL, 0, LAC_BIND_CORE, "0,8 1,9 2,10 3,11 4,12 5,13 6,14 7,15"},
-    {two_packages, NULL, 3, LAC_BIND_CORE, "0,8 1,9 2,10"},
-    {two_packages, NULL, 10, LAC_BIND_CORE, "0,8 1,9 2,10 3,11 4,12 5,13 6,14 7,15 0,8 1,9"},
-    {two_packages, NULL, 0, LAC_BIND_THREAD, "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15"},
-    {two_packages, NULL, 2, LAC_BIND_NUMA, "0-3,8-11 0-3,8-11"},
-    {two_packages, NULL, 6, LAC_BIND_NUMA,
+    {two_packages, NULL, 0, 0, LAC_BIND_CORE, "0,8 1,9 2,10 3,11 4,12 5,13 6,14 7,15"},
+    {two_packages, NULL, 0, 3, LAC_BIND_CORE, "0,8 1,9 2,10"},
+    {two_packages, NULL, 0, 10, LAC_BIND_CORE, "0,8 1,9 2,10 3,11 4,12 5,13 6,14 7,15 0,8 1,9"},
+    {two_packages, NULL, 0, 0, LAC_BIND_THREAD, "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15"},
+    {two_packages, NULL, 0, 2, LAC_BIND_NUMA, "0-3,8-11 0-3,8-11"},
+    {two_packages, NULL, 0, 6, LAC_BIND_NUMA,
      "0-3,8-11 0-3,8-11 0-3,8-11 0-3,8-11 4-7,12-15 4-7,12-15"},
-    {two_packages, NULL, 0, LAC_BIND_NONE, "- - - - - - - -"},
+    {two_packages, NULL, 0, 0, LAC_BIND_NONE, "- - - - - - - -"},
     /* Cpusets that cut through cores and packages. */
-    {two_packages, "2,3,4", 0, LAC_BIND_CORE, "2 3 4"},
-    {two_packages, "0,8,9", 0, LAC_BIND_CORE, "0,8 9"},
-    {two_packages, "0,8,9", 0, LAC_BIND_THREAD, "0 9 8"},
-    {two_packages, "0,8,9", 5, LAC_BIND_THREAD, "0 9 8 0 9"},
-    {two_packages, "1,5,9,13", 0, LAC_BIND_NUMA, "1,9 5,13"},
-    {two_packages, "15", 0, LAC_BIND_CORE, "15"},
-    {two_packages, "15", 2, LAC_BIND_NUMA, "15 15"},
+    {two_packages, "2,3,4", 0, 0, LAC_BIND_CORE, "2 3 4"},
+    {two_packages, "0,8,9", 0, 0, LAC_BIND_CORE, "0,8 9"},
+    {two_packages, "0,8,9", 0, 0, LAC_BIND_THREAD, "0 9 8"},
+    {two_packages, "0,8,9", 0, 5, LAC_BIND_THREAD, "0 9 8 0 9"},
+    {two_packages, "1,5,9,13", 0, 0, LAC_BIND_NUMA, "1,9 5,13"},
+    {two_packages, "15", 0, 0, LAC_BIND_CORE, "15"},
+    {two_packages, "15", 0, 2, LAC_BIND_NUMA, "15 15"},
     /* Packages that alternate. */
-    {"pack:2 core:3 pu:1(indexes=0,2,4,1,3,5)", NULL, 4, LAC_BIND_CORE, "0 2 4 1"},
-    {"numa:1 core:4 pu:1", "1-2,77", 0, LAC_BIND_CORE, "1 2"},
+    {"pack:2 core:3 pu:1(indexes=0,2,4,1,3,5)", NULL, 0, 4, LAC_BIND_CORE, "0 2 4 1"},
+    {"numa:1 core:4 pu:1", "1-2,77", 0, 0, LAC_BIND_CORE, "1 2"},
+    /* Quotas: nobody is bound, unless the caller said how many, or all cores are granted. */
+    {two_packages, NULL, 3, 0, LAC_BIND_CORE, "- - -"},
+    {two_packages, "0-1", 3, 0, LAC_BIND_CORE, "0 1"},
+    {two_packages, NULL, 3, 2, LAC_BIND_CORE, "0,8 1,9"},
     /* A machine that tells of no cores. */
-    {"numa:1 pu:3", NULL, 0, LAC_BIND_CORE, "0 1 2"},
-    {"numa:1 pu:1", NULL, 2, LAC_BIND_CORE, "0 0"},
+    {"numa:1 pu:3", NULL, 0, 0, LAC_BIND_CORE, "0 1 2"},
+    {"numa:1 pu:1", NULL, 0, 2, LAC_BIND_CORE, "0 0"},
 };
 
 START_TEST(workers_are_placed)
@@ -54,9 +62,9 @@ START_TEST(workers_are_placed)
     const struct placement_case *c = &placement_cases[_i];
     struct lac_error error = {0};
     struct lac_topology *topology;
-    ck_assert_msg(
-        !lac_topology_new_synthetic(&lac_default_host, c->machine, c->allowed, &topology, &error),
-        "%s", error.text);
+    ck_assert_msg(!lac_topology_new_synthetic(&lac_default_host, c->machine, c->allowed, c->quota,
+                                              &topology, &error),
+                  "%s", error.text);
     struct lac_placement *placement;
     ck_assert_int_eq(lac_placement_new(topology, c->n_threads, c->bind, &placement, &error), 0);
     char all[512] = "";
@@ -79,15 +87,15 @@ START_TEST(caches_are_shared_evenly)
     ck_assert_int_eq(
         lac_topology_new_synthetic(&lac_default_host,
                                    "pack:2 l3:1(size=16777216) l2:2(size=2097152) core:2 pu:2",
-                                   "6-8", &t, &error),
+                                   "6-8", 0, &t, &error),
         0);
     ck_assert_uint_eq(lac_topology_cores(t), 2);
     ck_assert_uint_eq(lac_topology_threads(t), 3);
     ck_assert_uint_eq(lac_topology_l2_bytes(t), 1 << 20);
     ck_assert_uint_eq(lac_topology_l3_bytes(t), 4 << 20);
     lac_topology_free(t);
-    ck_assert_int_eq(lac_topology_new_synthetic(&lac_default_host, "core:2 pu:1", NULL, &t, &error),
-                     0);
+    ck_assert_int_eq(
+        lac_topology_new_synthetic(&lac_default_host, "core:2 pu:1", NULL, 0, &t, &error), 0);
     ck_assert_uint_eq(lac_topology_l2_bytes(t), 0);
     ck_assert_uint_eq(lac_topology_l3_bytes(t), 0);
     lac_topology_free(t);
@@ -98,13 +106,14 @@ START_TEST(bad_requests_are_refused)
 {
     struct lac_error error = {0};
     struct lac_topology *t = NULL;
-    ck_assert_int_eq(lac_topology_new_synthetic(&lac_default_host, "nonsense", NULL, &t, &error),
+    ck_assert_int_eq(lac_topology_new_synthetic(&lac_default_host, "nonsense", NULL, 0, &t, &error),
                      LAC_E_ARGUMENT);
-    ck_assert_int_eq(lac_topology_new_synthetic(&lac_default_host, "core:2 pu:1", "9", &t, &error),
-                     LAC_E_UNSUPPORTED);
+    ck_assert_int_eq(
+        lac_topology_new_synthetic(&lac_default_host, "core:2 pu:1", "9", 0, &t, &error),
+        LAC_E_UNSUPPORTED);
     ck_assert_ptr_null(t);
-    ck_assert_int_eq(lac_topology_new_synthetic(&lac_default_host, "core:2 pu:1", NULL, &t, &error),
-                     0);
+    ck_assert_int_eq(
+        lac_topology_new_synthetic(&lac_default_host, "core:2 pu:1", NULL, 0, &t, &error), 0);
     struct lac_placement *p = NULL;
     ck_assert_int_eq(lac_placement_new(t, LAC_MAX_THREADS + 1, LAC_BIND_CORE, &p, &error),
                      LAC_E_LIMIT);
@@ -112,6 +121,57 @@ START_TEST(bad_requests_are_refused)
     ck_assert_int_eq(lac_placement_new(t, 1, (enum lac_bind)9, &p, &error), LAC_E_ARGUMENT);
     ck_assert_ptr_null(p);
     lac_topology_free(t);
+}
+END_TEST
+
+/* Writes text to directory/name below the scratch directory, with the folders on the way. */
+static const char *write_group(const char *name, const char *text)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", scratch_directory(), name);
+    for (char *p = path + strlen(scratch_directory()) + 1; (p = strchr(p, '/')); *p++ = '/') {
+        *p = '\0';
+        mkdir(path, 0700);
+    }
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(text, file);
+    fclose(file);
+    return path;
+}
+
+static size_t read_quota(const char *groups)
+{
+    return lac_quota_processors(write_group("proc", groups), scratch_directory());
+}
+
+START_TEST(quotas_are_found)
+{
+    ck_assert_uint_eq(lac_quota_processors("/nowhere/at/all", "/"), 0);
+    ck_assert_uint_eq(read_quota("0::/a/b\n"), 0);
+    write_group("a/b/cpu.max", "max 100000\n");
+    ck_assert_uint_eq(read_quota("0::/a/b\n"), 0);
+    write_group("a/cpu.max", "250000 100000\n");
+    ck_assert_uint_eq(read_quota("0::/a/b\n"), 3);
+    ck_assert_uint_eq(read_quota("0::/other\n"), 0);
+    write_group("a/b/cpu.max", "50000 100000\n");
+    ck_assert_uint_eq(read_quota("0::/a/b\n"), 1);
+    ck_assert_uint_eq(read_quota("0::/a\n"), 3);
+    write_group("cpu.max", "200000 100000\n");
+    ck_assert_uint_eq(read_quota("0::/\n"), 2);
+    ck_assert_uint_eq(read_quota("0::/not/here\n"), 2);
+    write_group("cpu.max", "-5 0\n");
+    ck_assert_uint_eq(read_quota("0::/\n"), 0);
+    write_group("cpu.max", "");
+    ck_assert_uint_eq(read_quota("0::/\nnonsense\n:\n"), 0);
+
+    write_group("cpu/box/cpu.cfs_quota_us", "-1\n");
+    write_group("cpu/box/cpu.cfs_period_us", "100000\n");
+    ck_assert_uint_eq(read_quota("5:memory:/box\n4:cpu,cpuacct:/box\n"), 0);
+    write_group("cpu/box/cpu.cfs_quota_us", "400000\n");
+    ck_assert_uint_eq(read_quota("5:memory:/box\n4:cpu,cpuacct:/box\n"), 4);
+    ck_assert_uint_eq(read_quota("4:cpuacct,cpu:/box\n"), 4);
+    ck_assert_uint_eq(read_quota("4:cpuset:/box\n"), 0);
 }
 END_TEST
 
@@ -342,7 +402,7 @@ START_TEST(refused_binding_warns_once)
     host.log = (struct lac_log){write_diary, &diary};
     struct lac_error error = {0};
     struct lac_topology *t;
-    ck_assert_int_eq(lac_topology_new_synthetic(&host, "core:8 pu:1", NULL, &t, &error), 0);
+    ck_assert_int_eq(lac_topology_new_synthetic(&host, "core:8 pu:1", NULL, 0, &t, &error), 0);
     struct lac_pool *pool;
     ck_assert_int_eq(lac_pool_new(&host, t, 0, LAC_BIND_CORE, &pool, &error), 0);
     size_t runs[8] = {0};
@@ -403,7 +463,7 @@ START_TEST(missing_memory_is_an_error)
         struct lac_host host = {.allocator = {miser_alloc, miser_release, &miser}};
         struct lac_topology *t = NULL;
         struct lac_pool *pool = NULL;
-        enum lac_status status = lac_topology_new_synthetic(&host, two_packages, NULL, &t, NULL);
+        enum lac_status status = lac_topology_new_synthetic(&host, two_packages, NULL, 0, &t, NULL);
         if (!status)
             status = lac_pool_new(&host, t, 3, LAC_BIND_CORE, &pool, NULL);
         lac_pool_free(pool);
@@ -470,6 +530,7 @@ int main(void)
              sizeof placement_cases / sizeof *placement_cases);
     add_test(suite, "caches", caches_are_shared_evenly);
     add_test(suite, "bad requests", bad_requests_are_refused);
+    add_test(suite, "quotas", quotas_are_found);
     add_test(suite, "allowed cpuset", the_allowed_cpuset_is_kept);
     add_loop(suite, "runs", every_worker_runs_once, N_POOL_SIZES);
     add_loop(suite, "barriers", barriers_hold_all_back, N_POOL_SIZES);

@@ -6,5 +6,7 @@ libcore_la_SOURCES += \
 	src/sys/event.h \
 	src/sys/pool.c \
 	src/sys/pool.h \
+	src/sys/quota.c \
+	src/sys/quota.h \
 	src/sys/topology.c \
 	src/sys/topology.h

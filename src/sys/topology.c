@@ -9,6 +9,7 @@
 #include <hwloc.h>
 
 #include "src/base/checked.h"
+#include "src/sys/quota.h"
 
 struct lac_topology {
     const struct lac_host *host;
@@ -18,6 +19,7 @@ struct lac_topology {
     size_t n_cores;
     hwloc_obj_t *cores; /* [n_cores] with an allowed hardware thread, in hwloc's logical order */
     size_t l2_bytes, l3_bytes;
+    size_t quota; /* processors that cgroups grant time for; 0: no bound */
 };
 
 struct lac_placement {
@@ -111,6 +113,7 @@ enum lac_status lac_topology_new(const struct lac_host *host, struct lac_topolog
     if (status)
         goto out;
     keep_bound_part(t);
+    t->quota = lac_quota_processors("/proc/self/cgroup", "/sys/fs/cgroup");
     status = find_cores(t, error);
     if (status)
         goto out;
@@ -122,12 +125,13 @@ out:
 }
 
 enum lac_status lac_topology_new_synthetic(const struct lac_host *host, const char *description,
-                                           const char *allowed, struct lac_topology **topology,
-                                           struct lac_error *error)
+                                           const char *allowed, size_t quota,
+                                           struct lac_topology **topology, struct lac_error *error)
 {
     struct lac_topology *t = new_empty(host);
     if (!t)
         return lac_fail(error, LAC_E_MEMORY, "topology: no memory");
+    t->quota = quota;
     enum lac_status status = LAC_OK;
     if (hwloc_topology_set_synthetic(t->machine, description)) {
         status = lac_fail(error, LAC_E_ARGUMENT, "topology: \"%s\" is not a machine", description);
@@ -254,6 +258,16 @@ static enum lac_status fill_placement(struct lac_placement *p, enum lac_bind bin
     return LAC_OK;
 }
 
+static void choose_threads(const struct lac_topology *t, size_t *n_threads, enum lac_bind *bind)
+{
+    *n_threads = *bind == LAC_BIND_THREAD ? lac_topology_threads(t) : t->n_cores;
+    *n_threads = lac_min_size(*n_threads, LAC_MAX_THREADS);
+    if (t->quota && t->quota < *n_threads) {
+        *n_threads = t->quota;
+        *bind = LAC_BIND_NONE;
+    }
+}
+
 enum lac_status lac_placement_new(const struct lac_topology *topology, size_t n_threads,
                                   enum lac_bind bind, struct lac_placement **placement,
                                   struct lac_error *error)
@@ -264,8 +278,7 @@ enum lac_status lac_placement_new(const struct lac_topology *topology, size_t n_
         return lac_fail(error, LAC_E_LIMIT, "threads: %zu is more than %d", n_threads,
                         LAC_MAX_THREADS);
     if (!n_threads)
-        n_threads = bind == LAC_BIND_THREAD ? lac_topology_threads(topology) : topology->n_cores;
-    n_threads = lac_min_size(n_threads, LAC_MAX_THREADS);
+        choose_threads(topology, &n_threads, &bind);
 
     const struct lac_host *host = topology->host;
     struct lac_placement *p = lac_alloc_zero(host, 1, sizeof *p);

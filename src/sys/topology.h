@@ -17,10 +17,11 @@ struct lac_topology;
 enum lac_status lac_topology_new(const struct lac_host *host, struct lac_topology **topology,
                                  struct lac_error *error);
 /* A made-up machine in hwloc's synthetic notation, such as "pack:2 core:4 pu:2", of which
- * `allowed` (hardware threads, "0-3,8"; NULL for all) may be used.  Nothing can be bound on it. */
+ * `allowed` (hardware threads, "0-3,8"; NULL for all) may be used, with a quota of so many
+ * processors (0: none).  Nothing can be bound on it. */
 enum lac_status lac_topology_new_synthetic(const struct lac_host *host, const char *description,
-                                           const char *allowed, struct lac_topology **topology,
-                                           struct lac_error *error);
+                                           const char *allowed, size_t quota,
+                                           struct lac_topology **topology, struct lac_error *error);
 void lac_topology_free(struct lac_topology *topology);
 
 /* Physical cores and hardware threads that may be used; at least 1 each. */
@@ -35,7 +36,9 @@ struct lac_placement;
 
 enum { LAC_MAX_THREADS = 4096 };
 
-/* n_threads 0: one per core, or one per hardware thread with LAC_BIND_THREAD.  Neighbouring
+/* n_threads 0: one per core, or one per hardware thread with LAC_BIND_THREAD, but no more than the
+ * quota of processor time comes to.  Where the quota decides nobody is bound: others with the same
+ * cores and a quota of their own would all choose the same ones.  Neighbouring
  * workers share caches: a package fills before the next is used, and with LAC_BIND_THREAD every
  * core of all packages gets a first worker before any gets a second.  More workers than places
  * wrap around.  LAC_E_LIMIT over LAC_MAX_THREADS.  Borrows topology. */
