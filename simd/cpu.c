@@ -9,8 +9,9 @@ static int bit(uint32_t word, unsigned i)
     return (int)(word >> i & 1);
 }
 
-/* State components that the system must save: XMM and YMM; opmask and both halves of ZMM. */
-enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6 };
+/* State components that the system must save: XMM and YMM; opmask and both halves of ZMM; tile
+ * configuration and tiles. */
+enum { XCR0_YMM = 0x06, XCR0_ZMM = 0xe6, XCR0_TILES = 0x60000 };
 
 unsigned lac_cpu_features_of(const struct lac_cpuid *w)
 {
@@ -23,8 +24,8 @@ unsigned lac_cpu_features_of(const struct lac_cpuid *w)
         return 0;
     if (bit(w->leaf7_1_eax, 4))
         f |= LAC_CPU_AVX_VNNI;
-    if (!saves_zmm || !bit(w->leaf7_ebx, 16) || !bit(w->leaf7_ebx, 17) ||
-        !bit(w->leaf7_ebx, 30) || !bit(w->leaf7_ebx, 31))
+    if (!saves_zmm || !bit(w->leaf7_ebx, 16) || !bit(w->leaf7_ebx, 17) || !bit(w->leaf7_ebx, 30) ||
+        !bit(w->leaf7_ebx, 31))
         return f;
     f |= LAC_CPU_AVX512;
     if (bit(w->leaf7_ecx, 11))
@@ -35,13 +36,13 @@ unsigned lac_cpu_features_of(const struct lac_cpuid *w)
         f |= LAC_CPU_AVX512_BF16;
     if (bit(w->leaf7_edx, 23))
         f |= LAC_CPU_AVX512_FP16;
-    if (bit(w->leaf7_edx, 24) && bit(w->leaf7_edx, 25))
+    if ((w->xcr0 & XCR0_TILES) == XCR0_TILES && bit(w->leaf7_edx, 24) && bit(w->leaf7_edx, 25))
         f |= LAC_CPU_AMX_INT8;
     /* Skylake-SP and Cascade Lake (model 0x55) lower their clock for 512-bit multiplies by far
      * more than their successors do (Intel optimization manual, 2.6.3); without VNNI the wider
      * registers do not earn that back. */
-    unsigned family = w->leaf1_eax >> 8 & 0xf, model = (w->leaf1_eax >> 4 & 0xf) |
-                                                       (w->leaf1_eax >> 12 & 0xf0);
+    unsigned family = w->leaf1_eax >> 8 & 0xf,
+             model = (w->leaf1_eax >> 4 & 0xf) | (w->leaf1_eax >> 12 & 0xf0);
     if (!memcmp(w->vendor, "GenuineIntel", 12) && family == 6 && model == 0x55 &&
         !(f & LAC_CPU_AVX512_VNNI))
         f |= LAC_CPU_PREFER_256;
@@ -50,6 +51,22 @@ unsigned lac_cpu_features_of(const struct lac_cpuid *w)
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+/* Linux hands out tile registers on request, to the whole process, for good. */
+static int tiles_granted(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+#if defined(__linux__)
+    return !syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
+#else
+    return 0;
+#endif
+}
 
 static uint64_t read_xcr0(void)
 {
@@ -71,7 +88,10 @@ unsigned lac_cpu_features(void)
     }
     if (bit(w.leaf1_ecx, 27)) /* OSXSAVE */
         w.xcr0 = read_xcr0();
-    return lac_cpu_features_of(&w);
+    unsigned features = lac_cpu_features_of(&w);
+    if (features & LAC_CPU_AMX_INT8 && !tiles_granted())
+        features &= ~(unsigned)LAC_CPU_AMX_INT8;
+    return features;
 }
 #else
 unsigned lac_cpu_features(void)
@@ -85,7 +105,8 @@ static const struct {
     unsigned needs, allowed;
 } isas[] = {
     /* best first */
-    {"avx512_vnni", LAC_CPU_AVX512_VNNI, ~0u},
+    {"amx_int8", LAC_CPU_AMX_INT8, ~0u},
+    {"avx512_vnni", LAC_CPU_AVX512_VNNI, ~(unsigned)LAC_CPU_AMX_INT8},
     {"avx512", LAC_CPU_AVX512, LAC_CPU_AVX2 | LAC_CPU_AVX512 | LAC_CPU_PREFER_256},
     {"avx2", LAC_CPU_AVX2, LAC_CPU_AVX2 | LAC_CPU_PREFER_256},
     {"scalar", 0, 0},

@@ -14,7 +14,7 @@ enum lac_cpu_feature {
     LAC_CPU_AVX512_VBMI2 = 1 << 4,
     LAC_CPU_AVX512_BF16 = 1 << 5,
     LAC_CPU_AVX512_FP16 = 1 << 6,
-    LAC_CPU_AMX_INT8 = 1 << 7,    /* the instructions; the system's leave is another matter */
+    LAC_CPU_AMX_INT8 = 1 << 7,    /* and the system saves tiles */
     LAC_CPU_PREFER_256 = 1 << 8,  /* has AVX-512, but slows down in 512-bit registers */
 };
 
@@ -29,10 +29,11 @@ struct lac_cpuid {
 
 /* Set of enum lac_cpu_feature. */
 unsigned lac_cpu_features_of(const struct lac_cpuid *words);
-/* Of the processor we run on; 0 where nothing is known.  The same at every call. */
+/* Of the processor we run on; 0 where nothing is known.  The same at every call.  Asks Linux for
+ * the use of tile registers where there are any. */
 unsigned lac_cpu_features(void);
 
-/* The features that an instruction set named "scalar", "avx2", "avx512" or "avx512_vnni" lets
+/* The features that an instruction set named "scalar", "avx2", "avx512", "avx512_vnni" or "amx_int8" lets
  * kernels use; NULL means all.  Returns 0 and sets *allowed, or -1 for a name not known. */
 int lac_isa_allowed(const char *isa, unsigned *allowed);
 /* The best of those names that features cover. */

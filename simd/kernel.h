@@ -157,6 +157,9 @@ struct lac_kernel {
     unsigned needs;           /* set of enum lac_cpu_feature */
     /* Linear only; NULL: always.  May refuse a weight. */
     int (*fits)(const struct lac_weight *weight);
+    /* Linear only; NULL: nothing to do.  Makes the kernel's own copy of a weight, in the arena:
+     * the caller puts it into weight->extra before the first run.  NULL without memory. */
+    const void *(*pack)(const struct lac_weight *weight, struct lac_arena *arena);
     union {
         void (*linear)(const struct lac_linear_args *args);
         void (*quantize)(const struct lac_quantize_args *args);

@@ -8,6 +8,7 @@ libcore_la_SOURCES += \
 	simd/tables.h \
 	simd/template/activate.h \
 	simd/template/attention.h \
+	simd/template/linear_finish.h \
 	simd/template/linear_output.h \
 	simd/template/linear_token.h \
 	simd/template/math.h \
@@ -64,3 +65,13 @@ libsimd_avx512_vnni_la_SOURCES = \
 	simd/x86/avx512_vnni/linear_output_s8.c \
 	simd/x86/avx512_vnni/linear_token_s8.c \
 	simd/x86/avx512_vnni/table.c
+
+if BUILD_AMX_INT8
+noinst_LTLIBRARIES += libsimd_amx_int8.la
+isa_libraries += libsimd_amx_int8.la
+endif
+libsimd_amx_int8_la_CFLAGS = $(AM_CFLAGS) $(AMX_INT8_CFLAGS)
+libsimd_amx_int8_la_SOURCES = \
+	simd/x86/amx_int8/linear_token_s8.c \
+	simd/x86/amx_int8/table.c \
+	simd/x86/amx_int8/tile.h

@@ -8,6 +8,9 @@
 #include <pthread.h>
 
 static const struct lac_kernel *const *const tables[] = {
+#ifdef LACUNA_HAVE_AMX_INT8
+    lac_table_amx_int8,
+#endif
 #ifdef LACUNA_HAVE_AVX512_VNNI
     lac_table_avx512_vnni,
 #endif

@@ -9,5 +9,6 @@ extern const struct lac_kernel *const lac_table_scalar[];
 extern const struct lac_kernel *const lac_table_avx2[];
 extern const struct lac_kernel *const lac_table_avx512[];
 extern const struct lac_kernel *const lac_table_avx512_vnni[];
+extern const struct lac_kernel *const lac_table_amx_int8[];
 
 #endif

@@ -256,6 +256,10 @@ static void try_shape(const struct lac_kernel *kernel, size_t n_out, size_t n_in
     if (kernel->op == LAC_OP_LINEAR_OUTPUT && random_u64(state) & 1)
         p.ld = n_tokens + random_below(state, 3);
     make_product(&p, state, content);
+    if (kernel->pack) {
+        p.weight.extra = kernel->pack(&p.weight, &p.arena);
+        ck_assert_ptr_nonnull(p.weight.extra);
+    }
     try_kernel(kernel, &p, LAC_OUT_UNIT * (1 + random_below(state, 4)));
     free_product(&p);
 }

@@ -42,11 +42,14 @@ static void finish_token(const struct lac_linear_args *a, size_t out, size_t t,
 {
     vec values[LINE_VECS];
     float finished[LINE];
-    UNROLL for (size_t v = 0; v < LINE_VECS; v++) values[v] =
-        finish_sums(a, out + v * VEC_LANES, t, sums + v * VEC_LANES);
+    UNROLL
+    for (size_t v = 0; v < LINE_VECS; v++)
+        values[v] = finish_sums(a, out + v * VEC_LANES, t, sums + v * VEC_LANES);
     if (a->activation != LAC_ACT_NONE)
         activate(a->activation, values, LINE_VECS);
-    UNROLL for (size_t v = 0; v < LINE_VECS; v++) vec_store(finished + v * VEC_LANES, values[v]);
+    UNROLL
+    for (size_t v = 0; v < LINE_VECS; v++)
+        vec_store(finished + v * VEC_LANES, values[v]);
 
     size_t n = lac_min_size(LINE, a->w->n_out - out), at = out * a->ld + t;
     if (a->residual)
@@ -75,12 +78,12 @@ ALWAYS_INLINE void step(ACC *acc, const struct lac_linear_args *a, const uint8_t
                         const size_t rows, const size_t tokens)
 {
     const size_t stride = a->ld * 4;
-    UNROLL for (size_t v = 0; v < LINE_VECS; v++)
-    {
+    UNROLL
+    for (size_t v = 0; v < LINE_VECS; v++) {
         size_t first = v * VEC_LANES;
         struct w_reg w = w_line(line + first * 4, n_lanes > first ? n_lanes - first : 0);
-        UNROLL for (size_t t = 0; t < tokens; t++)
-        {
+        UNROLL
+        for (size_t t = 0; t < tokens; t++) {
             const uint8_t *xt = x + t * 4;
             struct x_reg xs = rows == LINE ? x_broadcast(xt + (index ? index[0] : dense) * stride)
                                            : x_spread(xt, stride, index + first / rows, rows);
@@ -93,7 +96,9 @@ ALWAYS_INLINE void step(ACC *acc, const struct lac_linear_args *a, const uint8_t
 ALWAYS_INLINE void reduce(const ACC *acc, ACC_SCALAR *sums, const size_t rows, const size_t stride)
 {
     ACC_SCALAR lanes[LINE];
-    UNROLL for (size_t v = 0; v < LINE_VECS; v++) acc_store(lanes + v * VEC_LANES, acc[v * stride]);
+    UNROLL
+    for (size_t v = 0; v < LINE_VECS; v++)
+        acc_store(lanes + v * VEC_LANES, acc[v * stride]);
     for (size_t r = 0; r < rows; r++) {
         ACC_SCALAR total = lanes[r];
         for (size_t l = r + rows; l < LINE; l += rows)
@@ -120,21 +125,28 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, const uint8_t *x, 
     const struct lac_weight *w = a->w;
     const size_t per_line = LINE / rows, n = LINE_VECS * tokens, sets = SETS(tokens);
     ACC acc[LINE_VECS * 8 * 2];
-    UNROLL for (size_t i = 0; i < sets * n; i++) acc[i] = acc_zero();
+    UNROLL
+    for (size_t i = 0; i < sets * n; i++)
+        acc[i] = acc_zero();
     size_t begin = w->row_begin[b], end = w->row_begin[b + 1], k = begin;
     const uint8_t *line = (const uint8_t *)w->blocks + k * rows * 4;
     const uint16_t *index = indexed ? w->index : NULL;
     for (; k + sets * per_line <= end; k += sets * per_line, line += sets * LINE * 4)
-        UNROLL for (size_t s = 0; s < sets; s++)
-            step(acc + s * n, a, x, k + s - begin, indexed ? index + k + s * per_line : NULL,
-                 line + s * LINE * 4, LINE, rows, tokens);
+        UNROLL
+    for (size_t s = 0; s < sets; s++)
+        step(acc + s * n, a, x, k + s - begin, indexed ? index + k + s * per_line : NULL,
+             line + s * LINE * 4, LINE, rows, tokens);
     if (sets > 1)
         for (; k + per_line <= end; k += per_line, line += LINE * 4)
             step(acc, a, x, k - begin, indexed ? index + k : NULL, line, LINE, rows, tokens);
     if (rows < LINE && k < end)
         last_line(acc, a, x, index + k, end - k, line, rows, tokens);
-    UNROLL for (size_t i = n; i < sets * n; i++) acc[i % n] = acc_add(acc[i % n], acc[i]);
-    UNROLL for (size_t t = 0; t < tokens; t++) reduce(acc + t, sums + t * LINE, rows, tokens);
+    UNROLL
+    for (size_t i = n; i < sets * n; i++)
+        acc[i % n] = acc_add(acc[i % n], acc[i]);
+    UNROLL
+    for (size_t t = 0; t < tokens; t++)
+        reduce(acc + t, sums + t * LINE, rows, tokens);
 }
 
 ALWAYS_INLINE void output_lanes(const struct lac_linear_args *a, size_t t, const size_t rows,
