@@ -75,3 +75,30 @@ TESTS += tests/check_attention
 tests_check_attention_SOURCES = tests/check_attention.c
 tests_check_attention_CPPFLAGS = $(test_cppflags)
 tests_check_attention_LDADD = $(test_libraries)
+
+check_PROGRAMS += tests/check_cpu
+TESTS += tests/check_cpu
+tests_check_cpu_SOURCES = tests/check_cpu.c
+tests_check_cpu_CPPFLAGS = $(test_cppflags)
+tests_check_cpu_LDADD = $(test_libraries)
+
+TESTS += tests/check_rooms.sh
+dist_check_SCRIPTS = tests/check_rooms.sh
+
+# The tests again with the instruction set capped, and under the sanitizers in
+# build folders of their own.
+ISAS = scalar avx2 avx512 avx512_vnni amx_int8
+check-isa: check
+	for isa in $(ISAS); do \
+		echo "=== $$isa"; LACUNA_ISA=$$isa $(MAKE) $(AM_MAKEFLAGS) check || exit 1; done
+
+sanitized = --quiet --enable-werror CFLAGS="-O1 -g"
+check-asan:
+	mkdir -p $@ && cd $@ && \
+	$(abs_top_srcdir)/configure $(sanitized) --enable-sanitizers=address,undefined && \
+	$(MAKE) $(AM_MAKEFLAGS) check
+check-tsan:
+	mkdir -p $@ && cd $@ && \
+	$(abs_top_srcdir)/configure $(sanitized) --enable-sanitizers=thread && \
+	$(MAKE) $(AM_MAKEFLAGS) check
+.PHONY: check-isa check-asan check-tsan
