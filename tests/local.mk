@@ -33,7 +33,16 @@ tests_check_model_SOURCES = tests/check_model.c tests/model_suite.h \
 tests_check_model_CPPFLAGS = $(test_cppflags)
 tests_check_model_LDADD = $(test_libraries) $(JANSSON_LIBS)
 EXTRA_DIST += tests/data/model/make_files.py tests/data/model/bitmask.safetensors \
-	tests/data/model/every_dtype.expected tests/data/model/every_dtype.safetensors
+	tests/data/model/every_dtype.expected tests/data/model/every_dtype.safetensors \
+	tests/data/model/config_bert.json tests/data/model/config_distilbert.json \
+	tests/fuzz/run tests/fuzz/fuzz_config.c tests/fuzz/config.dict \
+	tests/fuzz/fuzz_safetensors.c tests/fuzz/safetensors.dict
+
+# `make fuzz`: every fuzz target for FUZZ_SECONDS, with clang; no part of `make check`.
+FUZZ_SECONDS = 60
+.PHONY: fuzz
+fuzz:
+	$(srcdir)/tests/fuzz/run $(FUZZ_SECONDS)
 
 # The vector functions of each instruction set, on arrays.
 check_LTLIBRARIES += tests/libprobe_scalar.la

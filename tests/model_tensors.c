@@ -91,23 +91,26 @@ static const struct {
     {"", 0, "does not begin with '{'"},
     {" {}", 0, "does not begin with '{'"},
     {"[]", 0, "does not begin with '{'"},
-    {"{", 0, "line 1"},
-    {"{}x", 0, "line 1"},
-    {"{} {}", 0, "line 1"},
+    {"{", 0, "byte 1: expected a string, found the end"},
+    {"{}x", 0, "byte 2: expected the end, found 'x'"},
+    {"{} {}", 0, "byte 3: expected the end, found '{'"},
     {"{}", 1, "the tensors end at 0, but the file has 1 bytes"},
-    {"{\"a\":1}", 0, "tensor a: expected an object, found integer"},
-    {"{\"a\":null}", 0, "tensor a: expected an object, found null"},
-    {"{\"a\":{}}", 0, "dtype: expected a string"},
-    {"{\"a\":{\"dtype\":4,\"shape\":[],\"data_offsets\":[0,4]}}", 4, "dtype: expected a string"},
+    {"{\"a\":1}", 0, "tensor a: byte 5: expected '{', found '1'"},
+    {"{\"a\":null}", 0, "tensor a: byte 5: expected '{', found 'n'"},
+    {"{\"a\":{}}", 0, "tensor a: dtype is missing"},
+    {"{\"a\":{\"dtype\":4,\"shape\":[],\"data_offsets\":[0,4]}}", 4,
+     "dtype: byte 14: expected a string, found '4'"},
     {"{\"a\":{\"dtype\":\"F31\",\"shape\":[],\"data_offsets\":[0,4]}}", 4,
-     "dtype F31 is not known"},
-    {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape: expected an array"},
-    {"{\"a\":" T("4", "0", "4") "}", 4, "shape: expected an array, found integer"},
-    {"{\"a\":" T("[1.0]", "0", "4") "}", 4, "shape[0]: expected an integer, found real"},
-    {"{\"a\":" T("[-1]", "0", "4") "}", 4, "shape[0]: -1 is negative"},
-    {"{\"a\":" T("[\"1\"]", "0", "4") "}", 4, "shape[0]: expected an integer, found string"},
-    {"{\"a\":" T("[99999999999999999999]", "0", "4") "}", 4, "integer"},
-    {"{\"a\":" T("[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, "rank 9, more than 8"},
+     "dtype: \"F31\" is not known"},
+    {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, "shape is missing"},
+    {"{\"a\":" T("4", "0", "4") "}", 4, "shape: byte 28: expected '[', found '4'"},
+    {"{\"a\":" T("[1.0]", "0", "4") "}", 4,
+     "shape: byte 30: expected an integer from 0 to 2^63 - 1, found '.'"},
+    {"{\"a\":" T("[-1]", "0", "4") "}", 4, "expected an integer from 0 to 2^63 - 1, found '-'"},
+    {"{\"a\":" T("[\"1\"]", "0", "4") "}", 4, "expected an integer from 0 to 2^63 - 1, found '\"'"},
+    {"{\"a\":" T("[99999999999999999999]", "0", "4") "}", 4,
+     "expected an integer from 0 to 2^63 - 1, found '9'"},
+    {"{\"a\":" T("[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, "shape: rank over 8"},
     {"{\"a\":" T("[4611686018427387904]", "0", "0") "}", 0, "no whole number of bytes"},
     {"{\"a\":" T("[4294967296,4294967296]", "0", "0") "}", 0, "no whole number of bytes"},
     {"{\"a\":" T("[4294967296,1073741824]", "0", "0") "}", 0, "no whole number of bytes"},
@@ -115,13 +118,15 @@ static const struct {
     {"{\"a\":" T("[0]", "0", "4") "}", 4, "takes 0 bytes, but data_offsets give 4"},
     {"{\"a\":" T("[1]", "0", "8") "}", 4, "[0, 8] ends after the file's 4 bytes"},
     {"{\"a\":" T("[1]", "4", "0") "}", 4, "[4, 0] is no range"},
-    {"{\"a\":" T("[1]", "-4", "0") "}", 4, "[-4, 0] is no range"},
+    {"{\"a\":" T("[1]", "-4", "0") "}", 4, "data_offsets: byte 48: expected an integer from 0"},
     {"{\"a\":" T("[0]", "5", "5") "}", 4, "ends after"},
     {"{\"a\":" T("[1]", "9223372036854775803", "9223372036854775807") "}", 4, "ends after"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4, "two integers"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,2,4]}}", 4, "two integers"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4.0]}}", 4, "two integers"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "two integers"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4,
+     "expected ',', found ']'"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,2,4]}}", 4,
+     "expected ']', found ','"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4.0]}}", 4, "found '.'"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "data_offsets is missing"},
     {"{\"a\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1, "no whole number"},
     {"{\"a\":" T("[1]", "0", "4") ",\"b\":" T("[1]", "8", "12") "}", 12,
      "tensor b begins at 8, but the data before it ends at 4"},
@@ -135,15 +140,32 @@ static const struct {
      "duplicate"},
     {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0, "duplicate"},
     {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "duplicate"},
-    {"{\"__metadata__\":[]}", 0, "__metadata__: expected an object, found array"},
-    {"{\"__metadata__\":{\"k\":1}}", 0, "__metadata__: k: expected a string, found integer"},
-    {"{\"__metadata__\":{\"k\":{\"j\":\"x\"}}}", 0, "k: expected a string, found object"},
-    {"{\"a\\u0000b\":" T("[1]", "0", "4") "}", 4, "line 1"},
-    {"{\"a\\ud800\":" T("[1]", "0", "4") "}", 4, "line 1"},
-    {"{\"\xff\":" T("[1]", "0", "4") "}", 4, "line 1"},
-    {"{\"\xc0\x80\":" T("[1]", "0", "4") "}", 4, "line 1"},
-    {"{\"\xed\xa0\x80\":" T("[1]", "0", "4") "}", 4, "line 1"},
-    {"{\"__metadata__\":{\"k\":\"\xf5\x80\x80\x80\"}}", 0, "line 1"},
+    {"{\"__metadata__\":[]}", 0, "__metadata__: byte 16: expected '{', found '['"},
+    {"{\"__metadata__\":{\"k\":1}}", 0, "__metadata__: byte 21: expected a string, found '1'"},
+    {"{\"__metadata__\":{\"k\":{\"j\":\"x\"}}}", 0, "expected a string, found '{'"},
+    {"{\"a\\u0000b\":" T("[1]", "0", "4") "}", 4, "expected an escape sequence"},
+    {"{\"a\\ud800\":" T("[1]", "0", "4") "}", 4, "expected an escape sequence"},
+    {"{\"a\\udc00\":" T("[1]", "0", "4") "}", 4, "expected an escape sequence"},
+    {"{\"a\\ud800\\u0041\":" T("[1]", "0", "4") "}", 4, "expected an escape sequence"},
+    {"{\"a\\u00g1\":" T("[1]", "0", "4") "}", 4, "expected an escape sequence"},
+    {"{\"a\\x\":" T("[1]", "0", "4") "}", 4, "expected an escape sequence"},
+    {"{\"a\n\":" T("[1]", "0", "4") "}", 4, "expected the end of a string"},
+    {"{\"a\\", 0, "expected an escape sequence, found the end"},
+    {"{\"a\\u12", 0, "expected an escape sequence, found the end"},
+    {"{\"a", 0, "expected the end of a string, found the end"},
+    {"{\"a\"}", 0, "expected ':', found '}'"},
+    {"{\"a\":" T("[1]", "0", "4") ",}", 4, "expected a string, found '}'"},
+    {"{\"a\":" T("[1,]", "0", "4") "}", 4, "expected an integer"},
+    {"{\"a\":" T("[01]", "0", "4") "}", 4, "expected an integer"},
+    {"{\"a\":" T("[1e0]", "0", "4") "}", 4, "expected an integer"},
+    {"{\"a\":" T("[1]", "0", "4") ",\"a\":" T("[0]", "4", "4") "}", 4, "tensor a is a duplicate"},
+    {"{\"a\":" T("[1]", "0", "4") ",\"\\u0061\":" T("[0]", "4", "4") "}", 4,
+     "tensor a is a duplicate"},
+    {"{\"a\":{\"x\":1}}", 0, "tensor a: key \"x\" is not known"},
+    {"{\"\xff\":" T("[1]", "0", "4") "}", 4, "expected UTF-8"},
+    {"{\"\xc0\x80\":" T("[1]", "0", "4") "}", 4, "expected UTF-8"},
+    {"{\"\xed\xa0\x80\":" T("[1]", "0", "4") "}", 4, "expected UTF-8"},
+    {"{\"__metadata__\":{\"k\":\"\xf5\x80\x80\x80\"}}", 0, "expected UTF-8"},
 };
 
 START_TEST(bad_headers_are_named)
@@ -209,6 +231,31 @@ START_TEST(empty_tensors_may_lie_anywhere)
     ck_assert_uint_eq(lac_tensors_count(tensors), 0);
     ck_assert_ptr_null(lac_tensors_find(tensors, "a"));
     lac_tensors_close(tensors);
+    free(bytes);
+}
+END_TEST
+
+START_TEST(escapes_are_resolved)
+{
+    const char *header =
+        "\t{ \"__metadata__\" : { \"b\" : \"\\ud83d\\ude00\\u00E9\\u20ac\\\"\\\\\\/\" ,\n"
+        "\"a\\t\":\"\\b\\f\\n\\r\\t\\u0041\xc3\xa9\" , \"\" : \"\" } ,"
+        "\"\\u0077\":{ \"shape\" : [ 2 , 1 ] , \"data_offsets\" : [ 0 , 2 ] ,"
+        "\"dtype\" : \"U8\" } } \r\n";
+    size_t size;
+    struct lac_tensors *tensors;
+    struct lac_error error = {0};
+    unsigned char *bytes = make_safetensors(header + 1, 2, &size);
+    ck_assert_msg(open_bytes(bytes, size, &tensors, &error) == LAC_OK, "%s", error.text);
+    ck_assert_str_eq(lac_tensors_metadata(tensors, "b"),
+                     "\xf0\x9f\x98\x80\xc3\xa9\xe2\x82\xac\"\\/");
+    ck_assert_str_eq(lac_tensors_metadata(tensors, "a\t"), "\b\f\n\r\tA\xc3\xa9");
+    ck_assert_str_eq(lac_tensors_metadata(tensors, ""), "");
+    ck_assert_uint_eq(lac_tensors_find(tensors, "w")->shape[0], 2);
+    lac_tensors_close(tensors);
+    free(bytes);
+    bytes = make_safetensors(header, 2, &size);
+    refuse(bytes, size, "does not begin with '{'");
     free(bytes);
 }
 END_TEST
@@ -489,6 +536,7 @@ void add_tensor_tests(Suite *suite)
     add_test(suite, "bad headers", bad_headers_are_named);
     add_test(suite, "header sizes", header_sizes_are_checked);
     add_test(suite, "empty tensors", empty_tensors_may_lie_anywhere);
+    add_test(suite, "escapes", escapes_are_resolved);
     add_test(suite, "prefixes", every_prefix_is_refused);
     add_test(suite, "mutations", mutations_do_no_harm);
     add_test(suite, "memory", running_out_of_memory_is_an_error);

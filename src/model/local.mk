@@ -8,6 +8,8 @@ libcore_la_SOURCES += \
 	src/model/expand.h \
 	src/model/json_file.c \
 	src/model/json_file.h \
+	src/model/json_scan.c \
+	src/model/json_scan.h \
 	src/model/matrix.c \
 	src/model/names.c \
 	src/model/names.h \

@@ -94,17 +94,19 @@ static const struct {
     [LAC_ROLE_FILL_DECODER] = {"fill decoder", LINEAR},
 };
 
-/* Room for every template with a prefix and 20 digits, and for ".weight_zero_point". */
+/* LAC_NAME_SIZE holds every template with a prefix and 20 digits; what does not fit is cut. */
 static void expand(const char *template, const char *prefix, size_t layer, char name[LAC_NAME_SIZE])
 {
+    char number[24];
     size_t used = 0;
-    for (const char *c = template; *c && used + 1 < LAC_NAME_SIZE; c++) {
-        size_t room = LAC_NAME_SIZE - used;
-        int n = *c == '@'   ? snprintf(name + used, room, "%s", prefix)
-                : *c == '#' ? snprintf(name + used, room, "%zu", layer)
-                            : snprintf(name + used, room, "%c", *c);
-        used += (size_t)n;
+    snprintf(number, sizeof number, "%zu", layer);
+    for (const char *c = template; *c; c++) {
+        const char literal[] = {*c, '\0'};
+        const char *part = *c == '@' ? prefix : *c == '#' ? number : literal;
+        while (*part && used + 1 < LAC_NAME_SIZE)
+            name[used++] = *part++;
     }
+    name[used] = '\0';
 }
 
 bool lac_role_name(const struct lac_config *config, enum lac_role role, size_t layer,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "src/base/checked.h"
-#include "src/base/json.h"
+#include "src/model/json_scan.h"
 #include "src/model/storage.h"
 #include "src/model/tensor_set.h"
 
@@ -48,45 +48,62 @@ static enum lac_status split_file(const char *path, const void *data, size_t siz
     return LAC_OK;
 }
 
-static enum lac_status read_shape(const json_t *shape, struct lac_tensor *tensor,
+static enum lac_status read_shape(struct lac_scan *scan, struct lac_tensor *tensor,
                                   struct lac_error *error)
 {
-    if (!json_is_array(shape))
-        return lac_fail(error, LAC_E_FORMAT, "shape: expected an array, found %s",
-                        lac_json_kind(shape));
-    if (json_array_size(shape) > LAC_MAX_RANK)
-        return lac_fail(error, LAC_E_LIMIT, "shape: rank %zu, more than %d", json_array_size(shape),
-                        LAC_MAX_RANK);
-    tensor->rank = (unsigned)json_array_size(shape);
-    for (unsigned i = 0; i < tensor->rank; i++) {
-        const json_t *length = json_array_get(shape, i);
-        if (!json_is_integer(length))
-            return lac_fail(error, LAC_E_FORMAT, "shape[%u]: expected an integer, found %s", i,
-                            lac_json_kind(length));
-        if (json_integer_value(length) < 0)
-            return lac_fail(error, LAC_E_FORMAT, "shape[%u]: %lld is negative", i,
-                            (long long)json_integer_value(length));
-        tensor->shape[i] = (size_t)json_integer_value(length);
+    enum lac_status status = lac_scan_expect(scan, '[', error);
+    bool more = !status && !lac_scan_take(scan, ']');
+    tensor->rank = 0;
+    while (!status && more) {
+        if (tensor->rank == LAC_MAX_RANK)
+            return lac_fail(error, LAC_E_LIMIT, "rank over %d", LAC_MAX_RANK);
+        status = lac_scan_size(scan, &tensor->shape[tensor->rank++], error);
+        if (!status)
+            status = lac_scan_more(scan, ']', &more, error);
     }
+    return status;
+}
+
+static enum lac_status read_offsets(struct lac_scan *scan, const struct header *header,
+                                    struct lac_tensor *tensor, struct lac_error *error)
+{
+    size_t begin = 0, end = 0;
+    enum lac_status status = lac_scan_expect(scan, '[', error);
+    if (!status)
+        status = lac_scan_size(scan, &begin, error);
+    if (!status)
+        status = lac_scan_expect(scan, ',', error);
+    if (!status)
+        status = lac_scan_size(scan, &end, error);
+    if (!status)
+        status = lac_scan_expect(scan, ']', error);
+    if (status)
+        return status;
+    if (end < begin)
+        return lac_fail(error, LAC_E_FORMAT, "[%zu, %zu] is no range", begin, end);
+    if (end > header->data_size)
+        return lac_fail(error, LAC_E_FORMAT, "[%zu, %zu] ends after the file's %zu bytes of data",
+                        begin, end, header->data_size);
+    tensor->data = header->data + begin;
+    tensor->size_bytes = end - begin;
     return LAC_OK;
 }
 
-static enum lac_status read_offsets(const struct header *header, const json_t *offsets,
-                                    struct lac_tensor *tensor, struct lac_error *error)
+/* text: room for the name, which is not kept. */
+static enum lac_status read_dtype(struct lac_scan *scan, char *text,
+                                  const struct lac_storage_kind **kind, struct lac_tensor *tensor,
+                                  struct lac_error *error)
 {
-    const json_t *first = json_array_get(offsets, 0), *second = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(second))
-        return lac_fail(error, LAC_E_FORMAT, "data_offsets: expected two integers");
-    json_int_t begin = json_integer_value(first), end = json_integer_value(second);
-    if (begin < 0 || end < begin)
-        return lac_fail(error, LAC_E_FORMAT, "data_offsets: [%lld, %lld] is no range",
-                        (long long)begin, (long long)end);
-    if ((uint64_t)end > header->data_size)
-        return lac_fail(error, LAC_E_FORMAT,
-                        "data_offsets: [%lld, %lld] ends after the file's %zu bytes of data",
-                        (long long)begin, (long long)end, header->data_size);
-    tensor->data = header->data + begin;
-    tensor->size_bytes = (size_t)(end - begin);
+    char *end = text;
+    enum lac_status status = lac_scan_string(scan, &end, error);
+    if (status)
+        return status;
+    *kind = lac_storage_named(text);
+    if (!*kind)
+        return lac_fail(error, LAC_E_UNSUPPORTED,
+                        "\"%.40s\" is not known, so its size cannot be checked", text);
+    tensor->storage = (*kind)->storage;
+    tensor->storage_name = (*kind)->name;
     return LAC_OK;
 }
 
@@ -106,29 +123,61 @@ static enum lac_status check_size(const struct lac_storage_kind *kind,
     return LAC_OK;
 }
 
-static enum lac_status read_tensor(const struct header *header, const json_t *entry,
+enum { DTYPE = 1, SHAPE = 2, OFFSETS = 4, N_MEMBERS = 3 };
+
+static const char *const members[N_MEMBERS] = {"dtype", "shape", "data_offsets"};
+
+/* One member of a tensor's object; its bit joins *seen. */
+static enum lac_status read_member(struct lac_scan *scan, const struct header *header, char *text,
+                                   unsigned *seen, const struct lac_storage_kind **kind,
                                    struct lac_tensor *tensor, struct lac_error *error)
 {
-    if (!json_is_object(entry))
-        return lac_fail(error, LAC_E_FORMAT, "expected an object, found %s", lac_json_kind(entry));
-    const json_t *dtype = json_object_get(entry, "dtype");
-    if (!json_is_string(dtype))
-        return lac_fail(error, LAC_E_FORMAT, "dtype: expected a string, found %s",
-                        lac_json_kind(dtype));
-    const struct lac_storage_kind *kind = lac_storage_named(json_string_value(dtype));
-    if (!kind)
-        return lac_fail(error, LAC_E_UNSUPPORTED,
-                        "dtype %.40s is not known, so its size cannot "
-                        "be checked",
-                        json_string_value(dtype));
-    tensor->storage = kind->storage;
-    tensor->storage_name = kind->name;
-    enum lac_status status = read_shape(json_object_get(entry, "shape"), tensor, error);
-    if (!status)
-        status = read_offsets(header, json_object_get(entry, "data_offsets"), tensor, error);
-    if (!status)
-        status = check_size(kind, tensor, error);
-    return status;
+    char *end = text;
+    unsigned member = 0;
+    enum lac_status status = lac_scan_string(scan, &end, error);
+    if (status)
+        return status;
+    while (member < N_MEMBERS && strcmp(text, members[member]))
+        member++;
+    if (member == N_MEMBERS || *seen & 1u << member)
+        return lac_fail(error, LAC_E_FORMAT, "key \"%.40s\" is %s", text,
+                        member == N_MEMBERS ? "not known" : "a duplicate");
+    *seen |= 1u << member;
+    status = lac_scan_expect(scan, ':', error);
+    if (status)
+        return status;
+    switch (1u << member) {
+    case DTYPE:
+        status = read_dtype(scan, text, kind, tensor, error);
+        break;
+    case SHAPE:
+        status = read_shape(scan, tensor, error);
+        break;
+    case OFFSETS:
+        status = read_offsets(scan, header, tensor, error);
+        break;
+    }
+    return status ? lac_fail_in(error, status, "%s", members[member]) : LAC_OK;
+}
+
+static enum lac_status read_tensor(struct lac_scan *scan, const struct header *header, char *text,
+                                   struct lac_tensor *tensor, struct lac_error *error)
+{
+    const struct lac_storage_kind *kind = NULL;
+    unsigned seen = 0;
+    enum lac_status status = lac_scan_expect(scan, '{', error);
+    bool more = !status && !lac_scan_take(scan, '}');
+    while (!status && more) {
+        status = read_member(scan, header, text, &seen, &kind, tensor, error);
+        if (!status)
+            status = lac_scan_more(scan, '}', &more, error);
+    }
+    if (status)
+        return status;
+    for (unsigned i = 0; i < N_MEMBERS; i++)
+        if (!(seen & 1u << i))
+            return lac_fail(error, LAC_E_FORMAT, "%s is missing", members[i]);
+    return check_size(kind, tensor, error);
 }
 
 static int compare_places(const void *left, const void *right)
@@ -147,7 +196,8 @@ static enum lac_status check_cover(const struct header *header, struct lac_tenso
                                    size_t n, struct lac_error *error)
 {
     size_t end = 0;
-    qsort(tensors, n, sizeof *tensors, compare_places);
+    if (n)
+        qsort(tensors, n, sizeof *tensors, compare_places);
     for (size_t i = 0; i < n; i++) {
         size_t begin = (size_t)((const uint8_t *)tensors[i].data - header->data);
         if (begin != end)
@@ -163,100 +213,148 @@ static enum lac_status check_cover(const struct header *header, struct lac_tenso
     return LAC_OK;
 }
 
-static enum lac_status check_metadata(const char *path, json_t *metadata, struct lac_error *error)
+int lac_metadata_compare(const void *left, const void *right)
 {
-    const char *key;
-    json_t *value;
-    if (!json_is_object(metadata))
-        return lac_fail(error, LAC_E_FORMAT, "%s: __metadata__: expected an object, found %s", path,
-                        lac_json_kind(metadata));
-    json_object_foreach(metadata, key, value) if (!json_is_string(value)) return lac_fail(
-        error, LAC_E_FORMAT, "%s: __metadata__: %.200s: expected a string, found %s", path, key,
-        lac_json_kind(value));
+    const struct lac_metadata *a = left, *b = right;
+    return strcmp(a->key, b->key);
+}
+
+static enum lac_status add_pair(struct lac_tensors *set, const char *key, const char *value,
+                                struct lac_error *error)
+{
+    if (set->n_metadata == set->metadata_room) {
+        size_t room = set->metadata_room ? 2 * set->metadata_room : 16;
+        struct lac_metadata *grown =
+            lac_realloc(set->host, set->metadata, set->n_metadata, room, sizeof *grown);
+        if (!grown)
+            return lac_fail(error, LAC_E_MEMORY, "no memory for %zu keys", room);
+        set->metadata = grown;
+        set->metadata_room = room;
+    }
+    set->metadata[set->n_metadata++] = (struct lac_metadata){key, value};
     return LAC_OK;
 }
 
-/* One piece for all names: an arena piece each would waste a cache line on it. */
-static enum lac_status copy_names(struct lac_tensors *set, const struct header *header,
-                                  json_t *root, char **names, const char **path,
+static enum lac_status sort_pairs(struct lac_metadata *pairs, size_t n, struct lac_error *error)
+{
+    qsort(pairs, n, sizeof *pairs, lac_metadata_compare);
+    for (size_t i = 1; i < n; i++)
+        if (!strcmp(pairs[i - 1].key, pairs[i].key))
+            return lac_fail(error, LAC_E_FORMAT, "key \"%.200s\" is a duplicate", pairs[i].key);
+    return LAC_OK;
+}
+
+/* The pairs of later files come after the first one's n_first, are checked among themselves, and
+ * are dropped. */
+static enum lac_status read_metadata(struct lac_scan *scan, struct lac_tensors *set, char **text,
+                                     struct lac_error *error)
+{
+    size_t n_first = set->n_metadata;
+    enum lac_status status = lac_scan_expect(scan, '{', error);
+    bool more = !status && !lac_scan_take(scan, '}');
+    while (!status && more) {
+        const char *key = *text;
+        status = lac_scan_string(scan, text, error);
+        if (!status)
+            status = lac_scan_expect(scan, ':', error);
+        const char *value = *text;
+        if (!status)
+            status = lac_scan_string(scan, text, error);
+        if (!status)
+            status = add_pair(set, key, value, error);
+        if (!status)
+            status = lac_scan_more(scan, '}', &more, error);
+    }
+    if (!status && set->n_metadata > n_first)
+        status = sort_pairs(set->metadata + n_first, set->n_metadata - n_first, error);
+    if (status || set->n_files)
+        set->n_metadata = n_first;
+    return status;
+}
+
+/* Room for one more tensor at set->items[n]. */
+static enum lac_status reserve(struct lac_tensors *set, size_t n, struct lac_error *error)
+{
+    if (n < set->room)
+        return LAC_OK;
+    if (n == LAC_MAX_TENSORS)
+        return lac_fail(error, LAC_E_LIMIT, "more than %d tensors", LAC_MAX_TENSORS);
+    size_t room = set->room ? 2 * set->room : 256;
+    struct lac_tensor *grown = lac_realloc(set->host, set->items, n, room, sizeof *grown);
+    if (!grown)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu tensors", room);
+    set->items = grown;
+    set->room = room;
+    return LAC_OK;
+}
+
+/* One member of the header: the metadata, or a tensor, which is set->items[*n]. */
+static enum lac_status read_entry(struct lac_scan *scan, const struct header *header,
+                                  struct lac_tensors *set, const char *path, char **text, size_t *n,
                                   struct lac_error *error)
 {
-    const char *key;
-    json_t *entry;
-    size_t size_bytes = 0;
-    json_object_foreach(root, key, entry)
-    {
-        size_t length = strlen(key);
-        if (length > LAC_MAX_TENSOR_NAME)
-            return lac_fail(error, LAC_E_LIMIT,
-                            "%s: tensor %.40s...: a name of %zu bytes, more than %d", header->path,
-                            key, length, LAC_MAX_TENSOR_NAME);
-        size_bytes += length + 1; /* both within the header's size */
+    const char *name = *text;
+    enum lac_status status = lac_scan_string(scan, text, error);
+    if (!status)
+        status = lac_scan_expect(scan, ':', error);
+    if (status)
+        return status;
+    if (!strcmp(name, "__metadata__")) {
+        if (set->has_metadata++)
+            return lac_fail(error, LAC_E_FORMAT, "__metadata__ is a duplicate");
+        status = read_metadata(scan, set, text, error);
+        return status ? lac_fail_in(error, status, "__metadata__") : LAC_OK;
     }
-    *names = lac_arena_alloc(&set->arena, size_bytes, 1);
-    *path = lac_arena_strndup(&set->arena, header->path, strlen(header->path));
-    if (!*names || !*path)
-        return lac_fail(error, LAC_E_MEMORY, "%s: no memory for the names of %zu tensors",
-                        header->path, json_object_size(root));
+    size_t length = (size_t)(*text - name) - 1;
+    if (length > LAC_MAX_TENSOR_NAME)
+        return lac_fail(error, LAC_E_LIMIT, "tensor %.40s...: a name of %zu bytes, more than %d",
+                        name, length, LAC_MAX_TENSOR_NAME);
+    status = reserve(set, *n, error);
+    if (status)
+        return status;
+    struct lac_tensor *tensor = &set->items[*n];
+    *tensor = (struct lac_tensor){.name = name, .file = path};
+    status = read_tensor(scan, header, *text, tensor, error);
+    if (status)
+        return lac_fail_in(error, status, "tensor %.200s", name);
+    ++*n;
     return LAC_OK;
 }
 
-static enum lac_status read_tensors(struct lac_tensors *set, const struct header *header,
-                                    json_t *root, struct lac_error *error)
+static enum lac_status read_header(const struct header *header, struct lac_tensors *set, size_t *n,
+                                   struct lac_error *error)
 {
-    size_t n = json_object_size(root), n_all;
-    if (n > LAC_MAX_TENSORS || !lac_add_size(set->n, n, &n_all) || n_all > LAC_MAX_TENSORS)
-        return lac_fail(error, LAC_E_LIMIT, "%s: %zu tensors, more than %d", header->path, n,
-                        LAC_MAX_TENSORS);
-    char *names = NULL;
-    const char *path = NULL;
-    enum lac_status status = copy_names(set, header, root, &names, &path, error);
-    if (status)
-        return status;
-    struct lac_tensor *grown = lac_realloc(set->host, set->items, set->n, n_all, sizeof *grown);
-    if (!grown)
-        return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu tensors", header->path, n);
-    set->items = grown;
-
-    struct lac_tensor *tensor = grown + set->n;
-    const char *key;
-    json_t *entry;
-    json_object_foreach(root, key, entry)
-    {
-        size_t size = strlen(key) + 1;
-        *tensor = (struct lac_tensor){.name = memcpy(names, key, size), .file = path};
-        names += size;
-        status = read_tensor(header, entry, tensor++, error);
-        if (status)
-            return lac_fail_in(error, status, "%s: tensor %.200s", header->path, key);
+    /* Unescaped strings with their final 0 take no more room than the JSON; one string that is not
+     * kept may follow them. */
+    char *text = lac_arena_alloc(&set->arena, header->json_size, 1);
+    const char *path = lac_arena_strndup(&set->arena, header->path, strlen(header->path));
+    if (!text || !path)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu bytes of names", header->json_size);
+    struct lac_scan scan = {header->json, header->json, header->json + header->json_size};
+    set->has_metadata = 0;
+    enum lac_status status = lac_scan_expect(&scan, '{', error);
+    bool more = !status && !lac_scan_take(&scan, '}');
+    while (!status && more) {
+        status = read_entry(&scan, header, set, path, &text, n, error);
+        if (!status)
+            status = lac_scan_more(&scan, '}', &more, error);
     }
-    status = check_cover(header, grown + set->n, n, error);
-    if (!status)
-        set->n = n_all;
-    return status;
+    return status ? status : lac_scan_end(&scan, error);
 }
 
 enum lac_status lac_tensor_set_read(struct lac_tensors *set, const char *path, const void *data,
                                     size_t size, struct lac_error *error)
 {
     struct header header = {0};
+    size_t n = set->n;
     enum lac_status status = split_file(path, data, size, &header, error);
     if (status)
         return status;
-    json_t *root = NULL;
-    status = lac_json_parse(path, header.json, header.json_size, &root, error);
+    status = read_header(&header, set, &n, error);
     if (status)
-        return status;
-    json_t *metadata = json_incref(json_object_get(root, "__metadata__"));
-    if (metadata) {
-        status = check_metadata(path, metadata, error);
-        json_object_del(root, "__metadata__");
-    }
+        return lac_fail_in(error, status, "%s", path);
+    status = check_cover(&header, set->items + set->n, n - set->n, error);
     if (!status)
-        status = read_tensors(set, &header, root, error);
-    if (!status && !set->metadata && !set->n_files)
-        set->metadata = json_incref(metadata);
-    json_decref(metadata);
-    json_decref(root);
+        set->n = n;
     return status;
 }

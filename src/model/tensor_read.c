@@ -25,11 +25,11 @@ void lac_tensors_close(struct lac_tensors *tensors)
     const struct lac_host *host = tensors->host;
     for (size_t i = 0; i < tensors->n_files; i++)
         lac_file_close(&tensors->files[i]);
-    json_decref(tensors->metadata);
     lac_arena_clear(&tensors->arena);
     lac_free(host, tensors->files);
     lac_free(host, tensors->items);
     lac_free(host, tensors->by_name);
+    lac_free(host, tensors->metadata);
     lac_free(host, tensors);
 }
 
@@ -68,9 +68,13 @@ enum lac_status lac_tensor_set_index(struct lac_tensors *set, struct lac_error *
     qsort(set->by_name, set->n, sizeof *set->by_name, compare_names);
     for (size_t i = 1; i < set->n; i++) {
         const struct lac_tensor *a = set->by_name[i - 1], *b = set->by_name[i];
-        if (!strcmp(a->name, b->name))
-            return lac_fail(error, LAC_E_FORMAT, "%s: tensor %.200s is in %s too", b->file, b->name,
-                            a->file);
+        if (strcmp(a->name, b->name))
+            continue;
+        if (a->file == b->file)
+            return lac_fail(error, LAC_E_FORMAT, "%s: tensor %.200s is a duplicate", b->file,
+                            b->name);
+        return lac_fail(error, LAC_E_FORMAT, "%s: tensor %.200s is in %s too", b->file, b->name,
+                        a->file);
     }
     return LAC_OK;
 }
@@ -168,5 +172,10 @@ const struct lac_tensor *lac_tensors_find(const struct lac_tensors *tensors, con
 
 const char *lac_tensors_metadata(const struct lac_tensors *tensors, const char *key)
 {
-    return json_string_value(json_object_get(tensors->metadata, key));
+    const struct lac_metadata wanted = {.key = key};
+    if (!tensors->n_metadata)
+        return NULL;
+    const struct lac_metadata *found = bsearch(&wanted, tensors->metadata, tensors->n_metadata,
+                                               sizeof wanted, lac_metadata_compare);
+    return found ? found->value : NULL;
 }

@@ -3,8 +3,6 @@
 #ifndef LACUNA_MODEL_TENSOR_SET_H
 #define LACUNA_MODEL_TENSOR_SET_H
 
-#include <jansson.h>
-
 #include "src/base/arena.h"
 #include "src/base/file.h"
 #include "src/model/tensor.h"
@@ -16,14 +14,23 @@ enum {
     LAC_MAX_SHARDS = 4096,
 };
 
+struct lac_metadata {
+    const char *key, *value;
+};
+
+/* By key, for qsort and bsearch. */
+int lac_metadata_compare(const void *left, const void *right);
+
 struct lac_tensors {
     const struct lac_host *host;
     struct lac_arena arena;      /* names and paths */
     struct lac_file *files;      /* [n_files], mapped */
     struct lac_tensor *items;    /* [n]: file after file, each in the order of its data */
     struct lac_tensor **by_name; /* [n], sorted; NULL until lac_tensor_set_index */
-    size_t n_files, n;
-    json_t *metadata; /* __metadata__ of the first file, or NULL */
+    size_t n_files, n, room;
+    struct lac_metadata *metadata; /* [n_metadata], sorted: __metadata__ of the first file */
+    size_t n_metadata, metadata_room;
+    unsigned has_metadata; /* of the file being read */
 };
 
 /* An empty set, for lac_tensors_close. */
@@ -31,7 +38,7 @@ enum lac_status lac_tensor_set_new(const struct lac_host *host, struct lac_tenso
                                    struct lac_error *error);
 
 /* Appends the tensors of a safetensors file that lies in memory; data stays the caller's.  After a
- * failure the set is as before. */
+ * failure the set can only be closed. */
 enum lac_status lac_tensor_set_read(struct lac_tensors *set, const char *path, const void *data,
                                     size_t size, struct lac_error *error);
 
