@@ -111,3 +111,22 @@ check-tsan:
 	$(abs_top_srcdir)/configure $(sanitized) --enable-sanitizers=thread && \
 	$(MAKE) $(AM_MAKEFLAGS) check
 .PHONY: check-isa check-asan check-tsan
+
+check_PROGRAMS += tests/check_text
+TESTS += tests/check_text
+tests_check_text_SOURCES = tests/check_text.c tests/text_files.c tests/text_support.c \
+	tests/text_support.h
+tests_check_text_CPPFLAGS = $(test_cppflags)
+tests_check_text_LDADD = $(test_libraries)
+EXTRA_DIST += \
+	tests/data/text/added.json \
+	tests/data/text/cased.json \
+	tests/data/text/expected.tsv \
+	tests/data/text/prefix.json \
+	tests/data/text/reference_tokenizers.py \
+	tests/data/text/roberta.json \
+	tests/data/text/roberta/merges.txt \
+	tests/data/text/roberta/vocab.json \
+	tests/data/text/uncased.json \
+	tests/data/text/uncased/vocab.txt \
+	tests/data/text/words.json

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Models: how a word becomes tokens of the vocabulary. */
+#ifndef LACUNA_TEXT_WORDMODEL_H
+#define LACUNA_TEXT_WORDMODEL_H
+
+#include "src/base/error.h"
+#include "src/text/map.h"
+#include "src/text/scratch.h"
+#include "src/text/vocab.h"
+
+enum { LAC_MAX_AFFIX_BYTES = 64 };
+
+/* The longest token that begins the rest of the word, again and again (devlin2018).  A word of
+ * more than max_chars characters, or with a rest that no token begins, is one unknown token. */
+struct lac_wordpiece {
+    struct lac_slice prefix; /* of tokens that continue a word: "##" */
+    size_t max_chars;
+    int32_t unknown;
+};
+
+/* Byte pair encoding (sennrich2016): of all neighbours that merge, those of the lowest rank merge
+ * first, the leftmost of them before the others. */
+struct lac_bpe {
+    struct lac_map merges;   /* left id << 32 | right id -> rank, id of the two together */
+    struct lac_slice prefix; /* of the characters after the first */
+    struct lac_slice suffix; /* of the last character */
+    int32_t unknown;         /* -1: characters without a token are left out */
+    bool fuse_unknown;       /* neighbouring unknown characters become one token */
+    bool byte_fallback;      /* unknown characters become their bytes where all have tokens */
+    bool whole_words;        /* ignore_merges: a word that is a token is that token */
+    int32_t byte_ids[256];   /* of "<0x00>" to "<0xFF>", or -1 */
+    int32_t char_ids[512];   /* of one-character tokens, or -1; without affixes */
+};
+
+enum lac_model_kind { LAC_MODEL_WORDPIECE, LAC_MODEL_BPE };
+
+struct lac_word_model {
+    enum lac_model_kind kind;
+    struct lac_vocab vocab;
+    struct lac_wordpiece wordpiece;
+    struct lac_bpe bpe;
+};
+
+/* Fills in byte_ids and char_ids. */
+void lac_bpe_prepare(struct lac_bpe *bpe, const struct lac_vocab *vocab);
+
+/* Appends the tokens of scratch->text[begin, end) to tokens. */
+enum lac_status lac_wordpiece_encode(const struct lac_word_model *model,
+                                     struct lac_scratch *scratch, size_t begin, size_t end,
+                                     struct lac_tokens *tokens, struct lac_error *error);
+enum lac_status lac_bpe_encode(const struct lac_word_model *model, struct lac_scratch *scratch,
+                               size_t begin, size_t end, struct lac_tokens *tokens,
+                               struct lac_error *error);
+
+/* Where text[begin, end) lies in the original. */
+static inline struct lac_span lac_origin(const struct lac_aligned *text, size_t begin, size_t end)
+{
+    return (struct lac_span){text->from[begin].begin, text->from[end - 1].end};
+}
+
+#endif
