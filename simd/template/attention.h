@@ -144,7 +144,8 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
 }
 
 /* Tiles of each number of rows, as functions of their own: inlined into one, they would crowd each
- * other out of the registers. */
+ * other out of the registers.  For each number of vectors there is a table of them by number of
+ * rows: 1 to 8 (or ATTENTION_ROWS, if that is less) and ATTENTION_ROWS. */
 typedef void score_function(const struct lac_attention_args *a, const float *q, const float *k,
                             size_t ld, float *s, vec *max);
 typedef void add_function(const struct key_block *block, size_t row, const float *p,
@@ -169,13 +170,6 @@ struct attention_tiles {
         add_values(block, row, p, correction, o, n_rows, n_vecs);                                  \
     }
 #define LIST_TILE(n_vecs, n_rows) [n_rows] = {score_##n_rows##x##n_vecs, add_##n_rows##x##n_vecs},
-
-/* The tiles for one number of vectors: table tiles_<n_vecs>, by number of rows.  List names those
- * there are: X(n_vecs, n_rows) for 1 to 8 at most and one of the most rows. */
-#define ATTENTION_TILES(list, n_vecs)                                                              \
-    list(DEFINE_TILE,                                                                              \
-         n_vecs) static const struct attention_tiles tiles_##n_vecs[MOST_ROWS + 1] = {             \
-        list(LIST_TILE, n_vecs)};
 
 /* How many of the rows left the next tile takes. */
 static inline size_t tile_rows(size_t left, size_t most)

@@ -16,7 +16,9 @@
 #define TILES_TO_6(X, n_vecs)                                                                      \
     X(n_vecs, 1) X(n_vecs, 2) X(n_vecs, 3) X(n_vecs, 4) X(n_vecs, 5) X(n_vecs, 6)
 
-ATTENTION_TILES(TILES_TO_6, 2)
+TILES_TO_6(DEFINE_TILE, 2)
+
+static const struct attention_tiles tiles_2[] = {TILES_TO_6(LIST_TILE, 2)};
 
 static void attention(const struct lac_attention_args *a)
 {

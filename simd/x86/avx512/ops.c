@@ -20,9 +20,13 @@
 #define TILES_TO_12(X, n_vecs) TILES_TO_8(X, n_vecs) X(n_vecs, 12)
 #define TILES_TO_16(X, n_vecs) TILES_TO_8(X, n_vecs) X(n_vecs, 16)
 
-ATTENTION_TILES(TILES_TO_16, 1)
-ATTENTION_TILES(TILES_TO_12, 2)
-ATTENTION_TILES(TILES_TO_8, 3)
+TILES_TO_16(DEFINE_TILE, 1)
+TILES_TO_12(DEFINE_TILE, 2)
+TILES_TO_8(DEFINE_TILE, 3)
+
+static const struct attention_tiles tiles_1[] = {TILES_TO_16(LIST_TILE, 1)};
+static const struct attention_tiles tiles_2[] = {TILES_TO_12(LIST_TILE, 2)};
+static const struct attention_tiles tiles_3[] = {TILES_TO_8(LIST_TILE, 3)};
 
 static void attention(const struct lac_attention_args *a)
 {
