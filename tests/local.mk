@@ -91,6 +91,12 @@ tests_check_cpu_SOURCES = tests/check_cpu.c
 tests_check_cpu_CPPFLAGS = $(test_cppflags)
 tests_check_cpu_LDADD = $(test_libraries)
 
+check_PROGRAMS += tests/check_bench
+TESTS += tests/check_bench
+tests_check_bench_SOURCES = tests/check_bench.c
+tests_check_bench_CPPFLAGS = $(test_cppflags) -DLACUNA_BENCH='"$(abs_top_builddir)/lacuna-bench$(EXEEXT)"'
+tests_check_bench_LDADD = $(test_libraries)
+
 TESTS += tests/check_rooms.sh
 dist_check_SCRIPTS = tests/check_rooms.sh
 

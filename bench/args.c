@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of lacuna-bench: options from a table, and lists of values. */
+#include "bench/args.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct bench_option *find_option(const struct bench_option *options, const char *name,
+                                              size_t size)
+{
+    for (; options->name; options++)
+        if (strlen(options->name) == size && !memcmp(options->name, name, size))
+            return options;
+    return NULL;
+}
+
+enum lac_status bench_parse(const struct bench_option *options, int argc, char **argv,
+                            struct lac_error *error)
+{
+    for (int i = 0; i < argc; i++) {
+        const char *word = argv[i];
+        if (strncmp(word, "--", 2))
+            return lac_fail(error, LAC_E_ARGUMENT, "%s: expected an option", word);
+        const char *equals = strchr(word, '=');
+        size_t size = equals ? (size_t)(equals - word) - 2 : strlen(word) - 2;
+        const struct bench_option *option = find_option(options, word + 2, size);
+        if (!option)
+            return lac_fail(error, LAC_E_ARGUMENT, "%s: no such option", word);
+        if (!option->argument && equals)
+            return lac_fail(error, LAC_E_ARGUMENT, "--%s takes no value", option->name);
+        if (option->argument && !equals && i + 1 == argc)
+            return lac_fail(error, LAC_E_ARGUMENT, "--%s needs a value", option->name);
+        *option->value = !option->argument ? "" : equals ? equals + 1 : argv[++i];
+    }
+    return LAC_OK;
+}
+
+void bench_print_options(const struct bench_option *options)
+{
+    for (; options->name; options++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", options->name, options->argument ? " " : "",
+                 options->argument ? options->argument : "");
+        printf("  %-24s %s\n", left, options->help);
+    }
+}
+
+/* Copies the next item of a comma list into item and moves *text behind it.  0 at the end, -1 for
+ * an empty or overlong item. */
+static int next_item(const char **text, char *item, size_t size)
+{
+    if (!*text)
+        return 0;
+    size_t length = strcspn(*text, ",");
+    if (!length || length >= size)
+        return -1;
+    memcpy(item, *text, length);
+    item[length] = 0;
+    *text = (*text)[length] ? *text + length + 1 : NULL;
+    return 1;
+}
+
+enum { ITEM_SIZE = 64 };
+
+static enum lac_status bad_item(struct lac_error *error, const char *option, const char *text,
+                                const char *expected)
+{
+    return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: expected %s", option, text, expected);
+}
+
+/* A number that starts with a digit: strtod alone would take "-1", "nan" and "0x10". */
+static int read_number(const char **text, double *value)
+{
+    if (**text < '0' || **text > '9' || (*text)[1] == 'x')
+        return 0;
+    char *end;
+    *value = strtod(*text, &end);
+    *text = end;
+    return isfinite(*value);
+}
+
+/* "first" or "first-last+step". */
+static int read_range(const char *text, double *first, double *last, double *step)
+{
+    if (!read_number(&text, first))
+        return 0;
+    *last = *first;
+    *step = 1;
+    if (!*text)
+        return 1;
+    if (*text++ != '-' || !read_number(&text, last) || *text++ != '+' ||
+        !read_number(&text, step) || *text)
+        return 0;
+    return *step > 0 && *last >= *first;
+}
+
+enum lac_status bench_read_reals(const char *option, const char *text, double lowest,
+                                 double highest, struct bench_reals *list, struct lac_error *error)
+{
+    char item[ITEM_SIZE];
+    const char *rest = text;
+    list->n = 0;
+    for (int found; (found = next_item(&rest, item, sizeof item));) {
+        double first, last, step;
+        if (found < 0 || !read_range(item, &first, &last, &step))
+            return bad_item(error, option, text, "numbers and ranges first-last+step, with commas");
+        if (first < lowest || last > highest)
+            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: outside %g to %g", option, item,
+                            lowest, highest);
+        /* A millionth of a step, so that sums of tenths reach their last value. */
+        double n = floor((last - first) / step + 1e-6) + 1;
+        if (n > (double)(BENCH_LIST_MOST - list->n))
+            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: more than %d values", option, text,
+                            (int)BENCH_LIST_MOST);
+        for (size_t i = 0; i < (size_t)n; i++)
+            list->at[list->n++] = first + (double)i * step;
+    }
+    return LAC_OK;
+}
+
+enum lac_status bench_read_counts(const char *option, const char *text, size_t lowest,
+                                  size_t highest, struct bench_counts *list,
+                                  struct lac_error *error)
+{
+    struct bench_reals reals;
+    enum lac_status status =
+        bench_read_reals(option, text, (double)lowest, (double)highest, &reals, error);
+    if (status)
+        return status;
+    list->n = reals.n;
+    for (size_t i = 0; i < reals.n; i++) {
+        list->at[i] = (size_t)reals.at[i];
+        if ((double)list->at[i] != reals.at[i])
+            return bad_item(error, option, text, "whole numbers");
+    }
+    return LAC_OK;
+}
+
+enum lac_status bench_read_shapes(const char *option, const char *text, size_t highest,
+                                  struct bench_shapes *list, struct lac_error *error)
+{
+    char item[ITEM_SIZE];
+    const char *rest = text;
+    list->n = 0;
+    for (int found; (found = next_item(&rest, item, sizeof item));) {
+        double n_out = 0, n_in = 0;
+        const char *at = item;
+        if (found < 0 || !read_number(&at, &n_out) || *at++ != 'x' || !read_number(&at, &n_in) ||
+            *at || n_out != floor(n_out) || n_in != floor(n_in))
+            return bad_item(error, option, text, "shapes OUTPUTSxINPUTS, with commas");
+        if (n_out < 1 || n_in < 1 || n_out > (double)highest || n_in > (double)highest)
+            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: outside 1 to %zu", option, item,
+                            highest);
+        if (list->n == BENCH_LIST_MOST)
+            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: more than %d values", option, text,
+                            (int)BENCH_LIST_MOST);
+        list->at[list->n++] = (struct bench_shape){(size_t)n_out, (size_t)n_in};
+    }
+    return LAC_OK;
+}
+
+enum lac_status bench_read_choices(const char *option, const char *text, const char *const *names,
+                                   struct bench_choices *list, struct lac_error *error)
+{
+    char item[ITEM_SIZE];
+    const char *rest = text;
+    list->n = 0;
+    for (int found; (found = next_item(&rest, item, sizeof item));) {
+        int i = 0;
+        while (found > 0 && names[i] && strcmp(names[i], item))
+            i++;
+        if (found < 0 || !names[i] || list->n == BENCH_LIST_MOST) {
+            char known[256] = "";
+            for (i = 0; names[i]; i++)
+                snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "",
+                         names[i]);
+            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: expected some of %s", option, text,
+                            known);
+        }
+        list->at[list->n++] = i;
+    }
+    return LAC_OK;
+}
+
+enum lac_status bench_read_real(const char *option, const char *text, double lowest, double highest,
+                                double *value, struct lac_error *error)
+{
+    struct bench_reals list;
+    enum lac_status status = bench_read_reals(option, text, lowest, highest, &list, error);
+    if (!status && list.n != 1)
+        status = bad_item(error, option, text, "one number");
+    if (!status)
+        *value = list.at[0];
+    return status;
+}
+
+enum lac_status bench_read_count(const char *option, const char *text, size_t lowest,
+                                 size_t highest, size_t *value, struct lac_error *error)
+{
+    struct bench_counts list;
+    enum lac_status status = bench_read_counts(option, text, lowest, highest, &list, error);
+    if (!status && list.n != 1)
+        status = bad_item(error, option, text, "one number");
+    if (!status)
+        *value = list.at[0];
+    return status;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the subjects of lacuna-bench share: their settings and their place in the program. */
+#ifndef LACUNA_BENCH_BENCH_H
+#define LACUNA_BENCH_BENCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/args.h"
+#include "bench/harness.h"
+#include "bench/report.h"
+
+/* A subject: what is measured and how that is asked for. */
+struct bench_subject {
+    const char *name, *summary;
+    const struct bench_option *options; /* its own, beside the common ones */
+    enum lac_status (*run)(struct lac_error *error);
+};
+
+extern const struct bench_subject bench_limits, bench_spmm;
+
+/* What every subject understands; read before it runs. */
+struct bench_settings {
+    struct bench_effort effort;
+    uint64_t seed;
+    size_t cpu; /* SIZE_MAX: the last allowed one */
+    enum bench_format format;
+    const char *save; /* path of .json and .md files to write as well, without its ending; NULL */
+};
+extern struct bench_settings bench_settings;
+
+/* Facts of this machine and this build.  cpus: the processors used, such as "1". */
+enum lac_status bench_report_context(struct bench_report *report, const char *cpus,
+                                     struct lac_error *error);
+/* Prints the report to stdout, and to the files the settings ask for. */
+enum lac_status bench_report_finish(const struct bench_report *report, struct lac_error *error);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The header of a report: the machine, the build, the settings. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/bench.h"
+#include "bench/commit.h"
+#include "simd/cpu.h"
+#include "src/sys/topology.h"
+
+/* The first line of a file that starts with prefix, from behind "prefix...: " on; or "unknown". */
+static void read_line(const char *path, const char *prefix, char *text, size_t size)
+{
+    snprintf(text, size, "unknown");
+    FILE *file = fopen(path, "r");
+    char line[512];
+    while (file && fgets(line, sizeof line, file)) {
+        if (strncmp(line, prefix, strlen(prefix)))
+            continue;
+        const char *colon = *prefix ? strchr(line, ':') : NULL;
+        const char *value = colon ? colon + 1 + strspn(colon + 1, " \t") : line;
+        snprintf(text, size, "%.*s", (int)strcspn(value, "\n"), value);
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+static enum lac_status add_machine(struct bench_report *report, struct lac_error *error)
+{
+    char model[256], governor[64], load[64];
+    struct utsname system;
+    read_line("/proc/cpuinfo", "model name", model, sizeof model);
+    read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "", governor,
+              sizeof governor);
+    read_line("/proc/loadavg", "", load, sizeof load);
+    load[strcspn(load, " ")] = 0;
+    if (uname(&system))
+        memset(&system, 0, sizeof system);
+    if (bench_report_fact(report, error, "cpu", "%s", model) ||
+        bench_report_fact(report, error, "isa", "%s", lac_isa_name(lac_cpu_features())) ||
+        bench_report_fact(report, error, "governor", "%s", governor) ||
+        bench_report_fact(report, error, "load", "%s", load) ||
+        bench_report_fact(report, error, "system", "%s %s %s", system.sysname, system.release,
+                          system.machine))
+        return error->status;
+    return LAC_OK;
+}
+
+static enum lac_status add_caches(struct bench_report *report, struct lac_error *error)
+{
+    struct lac_topology *topology;
+    if (lac_topology_new(&lac_default_host, &topology, error))
+        return error->status;
+    long l1 = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+    enum lac_status status = bench_report_fact(
+        report, error, "caches", "L1d %ld KiB, L2 %zu KiB, L3 %zu MiB (a core's share)",
+        l1 > 0 ? l1 / 1024 : 0, lac_topology_l2_bytes(topology) / 1024,
+        lac_topology_l3_bytes(topology) / 1024 / 1024);
+    lac_topology_free(topology);
+    return status;
+}
+
+static enum lac_status add_build(struct bench_report *report, struct lac_error *error)
+{
+    char date[32] = "";
+    time_t now = time(NULL);
+    struct tm parts;
+    if (gmtime_r(&now, &parts))
+        strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", &parts);
+    if (bench_report_fact(report, error, "compiler", "%s", __VERSION__) ||
+        bench_report_fact(report, error, "flags", "%s", LACUNA_BENCH_FLAGS) ||
+        bench_report_fact(report, error, "version", "%s", PACKAGE_VERSION) ||
+        bench_report_fact(report, error, "commit", "%s", LACUNA_BENCH_COMMIT) ||
+        bench_report_fact(report, error, "date", "%s", date))
+        return error->status;
+    return LAC_OK;
+}
+
+enum lac_status bench_report_context(struct bench_report *report, const char *cpus,
+                                     struct lac_error *error)
+{
+    if (add_machine(report, error) || add_caches(report, error) ||
+        bench_report_fact(report, error, "pinned", "%s", cpus) || add_build(report, error) ||
+        bench_report_fact(report, error, "effort", "%g s and at least %zu rounds a row",
+                          bench_settings.effort.seconds, bench_settings.effort.min_rounds) ||
+        bench_report_fact(report, error, "seed", "%llu", (unsigned long long)bench_settings.seed))
+        return error->status;
+    return LAC_OK;
+}
+
+static enum lac_status save(const struct bench_report *report, const char *ending,
+                            enum bench_format format, struct lac_error *error)
+{
+    char path[4096];
+    if ((size_t)snprintf(path, sizeof path, "%s%s", bench_settings.save, ending) >= sizeof path)
+        return lac_fail(error, LAC_E_ARGUMENT, "--save: the path is too long");
+    FILE *file = fopen(path, "w");
+    if (!file)
+        return lac_fail(error, LAC_E_IO, "%s cannot be written", path);
+    enum lac_status status = bench_report_print(report, format, file, error);
+    if (fclose(file) && !status)
+        status = lac_fail(error, LAC_E_IO, "%s cannot be written", path);
+    return status;
+}
+
+enum lac_status bench_report_finish(const struct bench_report *report, struct lac_error *error)
+{
+    if (bench_report_print(report, bench_settings.format, stdout, error))
+        return error->status;
+    if (bench_settings.save &&
+        (save(report, ".json", BENCH_JSON, error) || save(report, ".md", BENCH_MARKDOWN, error)))
+        return error->status;
+    return LAC_OK;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Timing of contenders side by side.
+ *
+ * Clocks change and neighbours disturb, from one moment to the next.  So contenders take turns
+ * (A, B, C, A, B, C, ...), each turn ends with a sample of the contender's roof, and what is
+ * compared is always the turns of one round: ratios are medians of the rounds' ratios. */
+#ifndef LACUNA_BENCH_HARNESS_H
+#define LACUNA_BENCH_HARNESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bench/roof.h"
+#include "src/base/error.h"
+
+enum { BENCH_MOST_ROUNDS = 1000, BENCH_MOST_TIMES = 8 };
+
+struct bench_contender {
+    /* Does the work n times (at most BENCH_MOST_TIMES) and writes what each took.  Not 0: it
+     * cannot. */
+    int (*turn)(void *context, size_t n, uint64_t *ns);
+    void *context;
+    const struct bench_roof *roof; /* or NULL */
+    double ops;                    /* of doing the work once, for the share of the roof */
+    /* Results */
+    size_t n_rounds, n_times;
+    double *turn_ns; /* [n_rounds] median of each turn */
+    double *gops;    /* [n_rounds] of the roof beside it */
+    double *all_ns;  /* [n_times] */
+};
+
+struct bench_effort {
+    double seconds;    /* for each contender */
+    size_t min_rounds; /* however long they take */
+};
+
+/* Lets n contenders take turns.  Results are freed by bench_contenders_clear, also after a
+ * failure. */
+enum lac_status bench_measure(struct bench_contender *contenders, size_t n,
+                              const struct bench_effort *effort, struct lac_error *error);
+void bench_contenders_clear(struct bench_contender *contenders, size_t n);
+
+/* Sorts values. */
+double bench_quantile(double *values, size_t n, double q);
+
+struct bench_times {
+    double median_ns, min_ns, p95_ns;
+};
+struct bench_times bench_times_of(const struct bench_contender *contender);
+/* How many times faster than other; NaN when either has no results. */
+double bench_speedup(const struct bench_contender *contender, const struct bench_contender *other);
+/* The roof in 10^9 operations a second, and the share of it that was reached; NaN without one. */
+double bench_roof_of(const struct bench_contender *contender);
+double bench_roof_share(const struct bench_contender *contender);
+
+/* Pins the calling thread, and what it starts later, to one processor: cpu, or the last allowed
+ * one when cpu is SIZE_MAX.  *cpu gets its number. */
+enum lac_status bench_pin(size_t *cpu, struct lac_error *error);
+
+/* A line on stderr, when that is a terminal: how much is done and how long the rest takes. */
+struct bench_progress {
+    int shown;
+    uint64_t begin_ns;
+    double done, all; /* in any unit */
+};
+void bench_progress_begin(struct bench_progress *progress, double all);
+void bench_progress_step(struct bench_progress *progress, double amount, const char *next);
+void bench_progress_end(struct bench_progress *progress);
+
+/* splitmix64 (Vigna). */
+uint64_t bench_random(uint64_t *state);
+/* Uniform in [0, n), n > 0; the bias of at most n / 2^64 is nobody's concern here. */
+size_t bench_random_below(uint64_t *state, size_t n);
+/* Uniform in [-1, 1). */
+float bench_random_float(uint64_t *state);
+
+#endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lacuna-bench: what this machine can do, and how much of it Lacuna reaches. */
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/bench.h"
+
+static const struct bench_subject *const subjects[] = {&bench_limits, &bench_spmm};
+enum { N_SUBJECTS = sizeof subjects / sizeof subjects[0] };
+
+struct bench_settings bench_settings;
+
+/* As given on the command line. */
+static struct {
+    const char *help, *csv, *json, *markdown, *save, *seconds, *rounds, *seed, *cpu;
+} texts = {.seconds = "0.5", .rounds = "5", .seed = "1"};
+
+static const struct bench_option common[] = {
+    {"csv", NULL, "print comma-separated values", &texts.csv},
+    {"json", NULL, "print JSON", &texts.json},
+    {"markdown", NULL, "print a Markdown table", &texts.markdown},
+    {"save", "PATH", "write PATH.json and PATH.md as well", &texts.save},
+    {"seconds", "S", "time for each row [0.5]", &texts.seconds},
+    {"rounds", "N", "turns each row gets at least [5]", &texts.rounds},
+    {"seed", "N", "of the random weights and activations [1]", &texts.seed},
+    {"cpu", "N", "processor to run on [the last allowed one]", &texts.cpu},
+    {"help", NULL, "print this", &texts.help},
+    {0},
+};
+
+enum { EXIT_USAGE = 2, MOST_OPTIONS = 32 };
+
+static void print_usage(void)
+{
+    puts("Usage: lacuna-bench SUBJECT [OPTION]...\n"
+         "Measures this machine, and Lacuna beside other engines on it.\n");
+    for (size_t i = 0; i < N_SUBJECTS; i++)
+        printf("  %-10s %s\n", subjects[i]->name, subjects[i]->summary);
+    puts("\n  --help     print this\n"
+         "  --version  print the version\n\n"
+         "lacuna-bench SUBJECT --help lists the options.");
+}
+
+static void print_subject(const struct bench_subject *subject)
+{
+    printf("Usage: lacuna-bench %s [OPTION]...\nMeasures %s.\n\n", subject->name, subject->summary);
+    if (subject->options[0].name) {
+        bench_print_options(subject->options);
+        puts("");
+    }
+    bench_print_options(common);
+    puts("\nLists are values with commas and ranges first-last+step, as in 16,64-256+64.\n"
+         "Exit status: 0 good, 1 a measurement failed, 2 wrong usage.");
+}
+
+static enum lac_status read_settings(struct lac_error *error)
+{
+    struct bench_settings *s = &bench_settings;
+    size_t seed;
+    if (!!texts.csv + !!texts.json + !!texts.markdown > 1)
+        return lac_fail(error, LAC_E_ARGUMENT, "--csv, --json and --markdown exclude each other");
+    s->format = texts.csv        ? BENCH_CSV
+                : texts.json     ? BENCH_JSON
+                : texts.markdown ? BENCH_MARKDOWN
+                                 : BENCH_TABLE;
+    s->save = texts.save;
+    s->cpu = SIZE_MAX;
+    if (bench_read_real("seconds", texts.seconds, 0, 3600, &s->effort.seconds, error) ||
+        bench_read_count("rounds", texts.rounds, 1, BENCH_MOST_ROUNDS, &s->effort.min_rounds,
+                         error) ||
+        bench_read_count("seed", texts.seed, 0, UINT32_MAX, &seed, error) ||
+        (texts.cpu && bench_read_count("cpu", texts.cpu, 0, 65535, &s->cpu, error)))
+        return error->status;
+    s->seed = seed;
+    return LAC_OK;
+}
+
+static int complain(const char *subject, const struct lac_error *error)
+{
+    fprintf(stderr, "lacuna-bench%s%s: %s\n", subject ? " " : "", subject ? subject : "",
+            error->text);
+    if (error->status != LAC_E_ARGUMENT)
+        return EXIT_FAILURE;
+    fprintf(stderr, "Try 'lacuna-bench%s%s --help'.\n", subject ? " " : "", subject ? subject : "");
+    return EXIT_USAGE;
+}
+
+static int run_subject(const struct bench_subject *subject, int argc, char **argv)
+{
+    struct bench_option options[MOST_OPTIONS] = {0};
+    size_t n = 0;
+    for (const struct bench_option *o = subject->options; o->name; o++)
+        options[n++] = *o;
+    for (const struct bench_option *o = common; o->name; o++)
+        options[n++] = *o;
+    struct lac_error error = {0};
+    if (bench_parse(options, argc, argv, &error))
+        return complain(subject->name, &error);
+    if (texts.help) {
+        print_subject(subject);
+        return EXIT_SUCCESS;
+    }
+    if (read_settings(&error) || subject->run(&error))
+        return complain(subject->name, &error);
+    return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc > 1 ? argv[1] : "--help";
+    if (!strcmp(word, "--help")) {
+        print_usage();
+        return argc > 1 ? EXIT_SUCCESS : EXIT_USAGE;
+    }
+    if (!strcmp(word, "--version")) {
+        puts("lacuna-bench " PACKAGE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    for (size_t i = 0; i < N_SUBJECTS; i++)
+        if (!strcmp(word, subjects[i]->name))
+            return run_subject(subjects[i], argc - 2, argv + 2);
+    struct lac_error error;
+    lac_fail(&error, LAC_E_ARGUMENT, "%s: no such subject", word);
+    return complain(NULL, &error);
+}

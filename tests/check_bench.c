@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lacuna-bench runs each subject and prints what it promises; how fast is not asked. */
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "tests/support.h"
+
+static char output[1 << 20];
+
+/* Runs lacuna-bench with arguments; output gets what it prints, the result is its exit status. */
+static int run(const char *arguments)
+{
+    char command[1024];
+    snprintf(command, sizeof command, "%s %s 2>&1", LACUNA_BENCH, arguments);
+    FILE *pipe = popen(command, "r");
+    ck_assert_ptr_nonnull(pipe);
+    size_t size = fread(output, 1, sizeof output - 1, pipe);
+    output[size] = 0;
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static json_t *run_json(const char *arguments)
+{
+    json_error_t error;
+    ck_assert_msg(run(arguments) == 0, "%s: %s", arguments, output);
+    json_t *json = json_loads(output, JSON_REJECT_DUPLICATES, &error);
+    ck_assert_msg(json != NULL, "%s: %s in %s", arguments, error.text, output);
+    return json;
+}
+
+static json_t *member(const json_t *object, const char *key)
+{
+    json_t *value = json_object_get(object, key);
+    ck_assert_msg(value != NULL, "no key %s", key);
+    return value;
+}
+
+static double number(const json_t *row, const char *key)
+{
+    json_t *value = member(row, key);
+    ck_assert_msg(json_is_number(value), "%s is not a number", key);
+    return json_number_value(value);
+}
+
+static const char *text(const json_t *row, const char *key)
+{
+    json_t *value = member(row, key);
+    ck_assert_msg(json_is_string(value), "%s is not a string", key);
+    return json_string_value(value);
+}
+
+static void check_context(const json_t *json, const char *subject)
+{
+    static const char *const keys[] = {"cpu",      "caches", "isa",    "governor", "pinned",
+                                       "compiler", "flags",  "commit", "version",  "seed"};
+    ck_assert_str_eq(text(json, "subject"), subject);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        text(member(json, "context"), keys[i]);
+}
+
+static void check_times(const json_t *row)
+{
+    double least = number(row, "time_us_min"), median = number(row, "time_us_median");
+    ck_assert(least > 0);
+    ck_assert(median >= least);
+    ck_assert(number(row, "time_us_p95") >= median);
+}
+
+START_TEST(limits)
+{
+    json_t *json = run_json("limits --seconds 0 --rounds 2 --memory 1 --json");
+    check_context(json, "limits");
+    json_t *rows = member(json, "rows"), *row;
+    size_t i, n_levels = 0;
+    json_array_foreach(rows, i, row)
+    {
+        ck_assert(number(row, "median") > 0);
+        ck_assert(number(row, "best") >= number(row, "median"));
+        n_levels += !strcmp(text(row, "unit"), "GB/s");
+    }
+    ck_assert_uint_eq(n_levels, 4);
+    json_decref(json);
+}
+END_TEST
+
+static void check_spmm_row(const json_t *row)
+{
+    static const char *const texts[] = {"pattern", "dtype", "isa", "kernel"};
+    static const char *const numbers[] = {"m",       "k",        "n",          "sparsity",
+                                          "threads", "nnz_gops", "dense_gops", "gbps"};
+    static const char *const perhaps[] = {"roof",      "roof_share",     "vs_dense",
+                                          "vs_onednn", "vs_onednn_vnni", "max_err"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        text(row, texts[i]);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        ck_assert(number(row, numbers[i]) >= 0);
+    for (size_t i = 0; i < sizeof perhaps / sizeof perhaps[0]; i++)
+        ck_assert(json_is_null(member(row, perhaps[i])) || number(row, perhaps[i]) >= 0);
+    check_times(row);
+    ck_assert(fabs(number(row, "sparsity_real") - number(row, "sparsity")) < 0.02);
+    /* Whatever multiplied these matrices, it multiplied the same ones. */
+    if (json_is_number(member(row, "max_err")))
+        ck_assert_msg(number(row, "max_err") <= 1e-4, "%s is off by %g", text(row, "kernel"),
+                      number(row, "max_err"));
+}
+
+START_TEST(spmm)
+{
+    json_t *json = run_json("spmm --shape 48x64,20x36 --tokens 5-53+48 --sparsity 0.5,0.75 "
+                            "--pattern 4x4,1x4 --isa best,scalar --orientation token,output,best "
+                            "--seconds 0 --rounds 1 --json");
+    check_context(json, "spmm");
+    json_t *rows = member(json, "rows"), *row;
+    size_t i, n_ours = 0;
+    json_array_foreach(rows, i, row)
+    {
+        check_spmm_row(row);
+        n_ours += !strncmp(text(row, "kernel"), "linear_", 7);
+    }
+    /* shapes, tokens, dtypes, instruction sets, orientations; dense and two patterns, two
+     * sparsities each */
+    ck_assert_uint_eq(n_ours, 2 * 2 * 2 * 2 * 3 * (1 + 2 * 2));
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(spmm_u8)
+{
+    json_t *json = run_json("spmm --shape 64x64 --tokens 20 --sparsity 0.5 --pattern 16x4,8x4 "
+                            "--dtype int8 --output u8 --seconds 0 --rounds 1 --json");
+    json_t *rows = member(json, "rows"), *row;
+    size_t i, n_compared = 0;
+    json_array_foreach(rows, i, row)
+    {
+        check_times(row);
+        if (json_is_null(member(row, "max_err")))
+            continue;
+        n_compared++;
+        /* A step either way where another engine rounds a tie, or saturates, differently. */
+        ck_assert_msg(number(row, "max_err") <= 1, "%s is off by %g steps", text(row, "kernel"),
+                      number(row, "max_err"));
+    }
+    ck_assert(n_compared >= 3);
+    json_decref(json);
+}
+END_TEST
+
+static size_t count_lines(const char *prefix)
+{
+    size_t n = 0;
+    for (const char *line = output; *line; line = strchr(line, '\n') + 1)
+        n += !strncmp(line, prefix, strlen(prefix));
+    return n;
+}
+
+START_TEST(formats)
+{
+    const char *sweep = "spmm --shape 16x16 --tokens 16 --dtype fp32 --pattern dense,4x4 "
+                        "--sparsity 0.5 --peers none --seconds 0 --rounds 1";
+    char arguments[512], path[256];
+    snprintf(arguments, sizeof arguments, "%s --csv", sweep);
+    ck_assert_int_eq(run(arguments), 0);
+    ck_assert_uint_eq(count_lines("pattern,dtype,isa,kernel,m,k,n,sparsity,sparsity_real,threads,"
+                                  "time_us_median,time_us_min,time_us_p95,nnz_gops,dense_gops,"
+                                  "gbps,roof,roof_share,vs_dense,vs_onednn,vs_onednn_vnni,"
+                                  "max_err\n"),
+                      1);
+    ck_assert_uint_eq(count_lines("dense,fp32,"), 1);
+    ck_assert_uint_eq(count_lines("4x1,fp32,"), 1);
+    snprintf(arguments, sizeof arguments, "%s --markdown", sweep);
+    ck_assert_int_eq(run(arguments), 0);
+    ck_assert_uint_eq(count_lines("| 4x1 | fp32 |"), 1);
+    snprintf(arguments, sizeof arguments, "%s --save=%s/figures", sweep, scratch_directory());
+    ck_assert_int_eq(run(arguments), 0);
+    ck_assert_uint_eq(count_lines("4x1 "), 1);
+    snprintf(path, sizeof path, "%s/figures.json", scratch_directory());
+    json_error_t error;
+    json_t *saved = json_load_file(path, 0, &error);
+    ck_assert_msg(saved != NULL, "%s", error.text);
+    ck_assert_uint_eq(json_array_size(member(saved, "rows")), 2);
+    json_decref(saved);
+}
+END_TEST
+
+START_TEST(wrong_usage)
+{
+    static const char *const wrong[] = {
+        "",
+        "colour",
+        "spmm 768x768",
+        "spmm --shapes 16x16",
+        "spmm --shape 768",
+        "spmm --shape 0x16",
+        "spmm --shape 16x16,",
+        "spmm --shape",
+        "spmm --json=1",
+        "spmm --json --csv",
+        "spmm --tokens 0",
+        "spmm --tokens 1.5",
+        "spmm --tokens 9-1+1",
+        "spmm --tokens 1-65536+1",
+        "spmm --tokens 1-9",
+        "spmm --sparsity 1.1",
+        "spmm --sparsity nan",
+        "spmm --pattern 2x4",
+        "spmm --isa sse9",
+        "limits --cpu 65535",
+        "limits --memory 0",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        ck_assert_msg(run(wrong[i]) == 2, "'%s' is accepted: %s", wrong[i], output);
+    ck_assert_int_eq(run("spmm --sparsity 1.1"), 2);
+    ck_assert_msg(strstr(output, "--sparsity") != NULL, "%s", output);
+}
+END_TEST
+
+START_TEST(help)
+{
+    static const char *const asked[] = {"--help", "--version", "limits --help", "spmm --help"};
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        ck_assert_int_eq(run(asked[i]), 0);
+        ck_assert_msg(strstr(output, "lacuna-bench") != NULL, "%s", output);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("bench");
+    add_test(suite, "limits", limits);
+    add_test(suite, "spmm", spmm);
+    add_test(suite, "spmm_u8", spmm_u8);
+    add_test(suite, "formats", formats);
+    add_test(suite, "wrong_usage", wrong_usage);
+    add_test(suite, "help", help);
+    return run_suite(suite);
+}
