@@ -5,7 +5,7 @@
 test_libraries = tests/libtest.la liblacuna_internal.la $(CHECK_LIBS)
 test_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -DLACUNA_SOURCE_DIR='"$(abs_top_srcdir)"'
 check_LTLIBRARIES += tests/libtest.la
-tests_libtest_la_SOURCES = tests/support.c tests/support.h
+tests_libtest_la_SOURCES = tests/support.c tests/support.h tests/tiny.c tests/tiny.h
 tests_libtest_la_CPPFLAGS = $(test_cppflags)
 
 check_PROGRAMS += tests/check_base
@@ -136,3 +136,15 @@ EXTRA_DIST += \
 	tests/data/text/uncased.json \
 	tests/data/text/uncased/vocab.txt \
 	tests/data/text/words.json
+
+check_PROGRAMS += tests/check_run
+TESTS += tests/check_run
+tests_check_run_SOURCES = tests/check_run.c
+tests_check_run_CPPFLAGS = $(test_cppflags)
+tests_check_run_LDADD = $(test_libraries)
+
+check_PROGRAMS += tests/check_api
+TESTS += tests/check_api
+tests_check_api_SOURCES = tests/check_api.c
+tests_check_api_CPPFLAGS = $(test_cppflags)
+tests_check_api_LDADD = $(test_libraries)

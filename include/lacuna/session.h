@@ -72,7 +72,7 @@ LAC_API void lac_session_clear(struct lac_session *session);
  * LAC_E_ARGUMENT for a sequence out of range. */
 
 /* The tokens of a sequence with their places in the text. */
-LAC_API enum lac_status lac_session_encoding(const struct lac_session *session, size_t sequence,
+LAC_API enum lac_status lac_session_encoding(struct lac_session *session, size_t sequence,
                                              const struct lac_encoding **encoding);
 
 /* CLASSIFY: n_labels logits and probabilities (softmax; sigmoid for multi-label models; the logits

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a checkpoint to a network: quantises, plans and packs one matrix at a time, so that the
+ * dense copies of one matrix are the most memory that is used beyond the result. */
+#include <string.h>
+
+#include "src/base/checked.h"
+#include "src/run/network.h"
+#include "src/run/plan.h"
+
+struct loader {
+    struct lac_network *network;
+    const struct lac_checkpoint *checkpoint;
+    int pattern; /* -1: the plan chooses */
+    struct lac_error *error;
+};
+
+/* A matrix on its way into a layout; dense copies are the host's. */
+struct dense {
+    const void *elements; /* int8 or float, row-major */
+    void *owned;          /* elements when they had to be made; NULL when they are the file's */
+    float *scale, *bias;  /* scale: int8 only; bias may be NULL */
+};
+
+static enum lac_status no_memory(struct loader *l, const struct lac_matrix *m)
+{
+    return lac_fail(l->error, LAC_E_MEMORY, "%s: no memory for a matrix of %zu x %zu", m->name,
+                    m->n_out, m->n_in);
+}
+
+static float *read_f32(struct loader *l, const struct lac_matrix *m)
+{
+    size_t n;
+    if (!lac_mul_size(m->n_out, m->n_in, &n))
+        return NULL;
+    float *w = lac_alloc(l->network->host, n, sizeof *w);
+    if (w)
+        for (size_t row = 0; row < m->n_out; row++)
+            lac_matrix_row(m, row, w + row * m->n_in);
+    return w;
+}
+
+static enum lac_status quantize(struct loader *l, const struct lac_matrix *m, struct dense *d)
+{
+    const struct lac_host *host = l->network->host;
+    d->scale = lac_alloc(host, m->n_out, sizeof *d->scale);
+    if (!d->scale)
+        return no_memory(l, m);
+    if (lac_matrix_is_int8(m)) {
+        for (size_t row = 0; row < m->n_out; row++)
+            d->scale[row] = lac_matrix_row_scale(m, row);
+        d->elements = m->weight->data;
+        return LAC_OK;
+    }
+    float *w = read_f32(l, m);
+    int8_t *elements = w ? lac_alloc(host, m->n_out * m->n_in, 1) : NULL;
+    enum lac_status status =
+        elements ? lac_weight_quantize(w, m->n_out, m->n_in, elements, d->scale, l->error)
+                 : no_memory(l, m);
+    if (elements && status)
+        lac_fail_in(l->error, status, "%s: %s", m->weight->file, m->name);
+    lac_free(host, w);
+    d->owned = elements;
+    d->elements = elements;
+    return status;
+}
+
+static enum lac_status read_dense(struct loader *l, const struct lac_matrix *m, struct dense *d)
+{
+    if (m->bias) {
+        d->bias = lac_alloc(l->network->host, m->n_out, sizeof *d->bias);
+        if (!d->bias)
+            return no_memory(l, m);
+        lac_tensor_to_f32(m->bias, 0, m->n_out, d->bias);
+    }
+    if (l->network->dtype == LAC_S8)
+        return quantize(l, m, d);
+    d->owned = read_f32(l, m);
+    d->elements = d->owned;
+    return d->owned ? LAC_OK : no_memory(l, m);
+}
+
+static enum lac_status plan_and_pack(struct loader *l, const struct lac_matrix *m,
+                                     const struct dense *d, struct lac_linear *linear)
+{
+    struct lac_network *network = l->network;
+    struct lac_weight_stats stats;
+    lac_weight_measure(d->elements, m->n_out, m->n_in, network->dtype, &stats);
+    linear->n_zeros = stats.n_zeros;
+    memcpy(linear->n_blocks, stats.n_blocks, sizeof linear->n_blocks);
+    memcpy(linear->n_nonzero, stats.n_nonzero, sizeof linear->n_nonzero);
+    lac_plan_costs(&stats, m->n_out, m->n_in, network->dtype, network->features, linear->cost);
+    enum lac_pattern pattern =
+        l->pattern < 0 ? lac_plan_choose(linear->cost) : (enum lac_pattern)l->pattern;
+    enum lac_status status =
+        lac_weight_pack(d->elements, d->scale, d->bias, m->n_out, m->n_in, network->dtype, pattern,
+                        &network->arena, &linear->weight, l->error);
+    if (status)
+        return lac_fail_in(l->error, status, "%s", m->name);
+    return lac_plan_kernels(linear, network->features, &network->arena, l->error);
+}
+
+static enum lac_status load_linear(struct loader *l, enum lac_role role, size_t layer)
+{
+    struct lac_linear *linear = lac_network_linear(l->network, role, layer);
+    struct lac_matrix m;
+    enum lac_status status = lac_checkpoint_matrix(l->checkpoint, role, layer, &m, l->error);
+    if (status)
+        return status;
+    linear->name = m.name; /* the checkpoint lives as long as the network */
+    struct dense d = {0};
+    status = read_dense(l, &m, &d);
+    if (!status)
+        status = plan_and_pack(l, &m, &d, linear);
+    lac_free(l->network->host, d.owned);
+    lac_free(l->network->host, d.scale);
+    lac_free(l->network->host, d.bias);
+    return status;
+}
+
+static enum lac_status load_norm(struct loader *l, enum lac_role role, size_t layer)
+{
+    struct lac_norm_tensors tensors;
+    enum lac_status status = lac_checkpoint_norm(l->checkpoint, role, layer, &tensors, l->error);
+    if (status)
+        return status;
+    size_t n = l->network->config.hidden_size;
+    float *gamma = lac_arena_alloc(&l->network->arena, n, sizeof *gamma);
+    float *beta = lac_arena_alloc(&l->network->arena, n, sizeof *beta);
+    if (!gamma || !beta)
+        return lac_fail(l->error, LAC_E_MEMORY, "no memory for a norm of %zu", n);
+    lac_tensor_to_f32(tensors.gamma, 0, n, gamma);
+    lac_tensor_to_f32(tensors.beta, 0, n, beta);
+    *lac_network_norm(l->network, role, layer) = (struct lac_norm){gamma, beta};
+    return LAC_OK;
+}
+
+static enum lac_status load_layers(struct loader *l)
+{
+    enum lac_status status = LAC_OK;
+    for (size_t i = 0; i < l->network->config.n_layers && !status; i++) {
+        for (size_t k = 0; k < LAC_N_LAYER_LINEARS && !status; k++)
+            status = load_linear(l, lac_layer_linears[k].role, i);
+        for (size_t k = 0; k < LAC_N_LAYER_NORMS && !status; k++)
+            status = load_norm(l, lac_layer_norms[k].role, i);
+    }
+    return status;
+}
+
+static enum lac_status load_heads(struct loader *l)
+{
+    enum lac_status status = LAC_OK;
+    const struct lac_config *config = &l->network->config;
+    for (size_t k = 0; k < LAC_N_HEAD_LINEARS && !status; k++) {
+        enum lac_role role = lac_head_linears[k].role;
+        enum lac_need need = lac_head_need(config, role);
+        if (need == LAC_NEED_ALWAYS ||
+            (need == LAC_NEED_IF_THERE && lac_checkpoint_has(l->checkpoint, role, 0)))
+            status = load_linear(l, role, 0);
+    }
+    if (!status && lac_head_need(config, LAC_ROLE_FILL_NORM))
+        status = load_norm(l, LAC_ROLE_FILL_NORM, 0);
+    return status;
+}
+
+static enum lac_status load_embeddings(struct loader *l)
+{
+    struct lac_network *n = l->network;
+    const struct lac_checkpoint *c = l->checkpoint;
+    enum lac_status status =
+        lac_checkpoint_matrix(c, LAC_ROLE_WORD_EMBEDDING, 0, &n->word, l->error);
+    if (!status)
+        status = lac_checkpoint_matrix(c, LAC_ROLE_POSITION_EMBEDDING, 0, &n->position, l->error);
+    if (!status && n->config.n_token_types)
+        status = lac_checkpoint_matrix(c, LAC_ROLE_TYPE_EMBEDDING, 0, &n->type, l->error);
+    if (!status)
+        status = load_norm(l, LAC_ROLE_EMBEDDING_NORM, 0);
+    return status;
+}
+
+enum lac_status lac_network_load(struct lac_network *network, const char *directory,
+                                 const struct lac_network_options *options, struct lac_error *error)
+{
+    enum lac_status status =
+        lac_checkpoint_open(network->host, directory, &network->checkpoint, error);
+    if (status)
+        return status;
+    network->config = network->checkpoint->config;
+    network->config_text = network->checkpoint->config_text;
+    network->dtype = options->dtype ? options->dtype : LAC_S8;
+    struct loader l = {network, network->checkpoint, options->pattern, error};
+    status = lac_network_prepare(network, error);
+    if (!status)
+        status = load_embeddings(&l);
+    if (!status)
+        status = load_layers(&l);
+    if (!status)
+        status = load_heads(&l);
+    return status;
+}

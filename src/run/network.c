@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model ready to run: its parts by role, opening and freeing. */
+#include "src/run/network.h"
+
+#include <string.h>
+
+#include <lacuna/model.h>
+
+#include "src/base/checked.h"
+#include "src/base/file.h"
+#include "src/run/plan.h"
+
+const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS] = {
+    {LAC_ROLE_QUERY, "query"},   {LAC_ROLE_KEY, "key"},
+    {LAC_ROLE_VALUE, "value"},   {LAC_ROLE_ATTENTION_OUTPUT, "attention_output"},
+    {LAC_ROLE_FFN_UP, "ffn_up"}, {LAC_ROLE_FFN_DOWN, "ffn_down"},
+};
+
+const struct lac_slot lac_layer_norms[LAC_N_LAYER_NORMS] = {
+    {LAC_ROLE_ATTENTION_NORM, "attention_norm"},
+    {LAC_ROLE_FFN_NORM, "ffn_norm"},
+};
+
+const struct lac_slot lac_head_linears[LAC_N_HEAD_LINEARS] = {
+    {LAC_ROLE_POOLER, "pooler"},         {LAC_ROLE_CLASSIFIER_DENSE, "classifier_dense"},
+    {LAC_ROLE_CLASSIFIER, "classifier"}, {LAC_ROLE_ANSWER, "answer"},
+    {LAC_ROLE_FILL_DENSE, "fill_dense"}, {LAC_ROLE_FILL_DECODER, "fill_decoder"},
+};
+
+struct lac_linear *lac_network_linear(struct lac_network *network, enum lac_role role, size_t layer)
+{
+    struct lac_layer *l = &network->layers[layer]; /* of a head's role: unused */
+    switch (role) {
+    case LAC_ROLE_QUERY:
+        return &l->query;
+    case LAC_ROLE_KEY:
+        return &l->key;
+    case LAC_ROLE_VALUE:
+        return &l->value;
+    case LAC_ROLE_ATTENTION_OUTPUT:
+        return &l->mix;
+    case LAC_ROLE_FFN_UP:
+        return &l->up;
+    case LAC_ROLE_FFN_DOWN:
+        return &l->down;
+    case LAC_ROLE_POOLER:
+        return &network->pooler;
+    case LAC_ROLE_CLASSIFIER_DENSE:
+        return &network->classifier_dense;
+    case LAC_ROLE_CLASSIFIER:
+        return &network->classifier;
+    case LAC_ROLE_ANSWER:
+        return &network->answer;
+    case LAC_ROLE_FILL_DENSE:
+        return &network->fill_dense;
+    case LAC_ROLE_FILL_DECODER:
+        return &network->fill_decoder;
+    default:
+        return NULL;
+    }
+}
+
+struct lac_norm *lac_network_norm(struct lac_network *network, enum lac_role role, size_t layer)
+{
+    switch (role) {
+    case LAC_ROLE_EMBEDDING_NORM:
+        return &network->embedding_norm;
+    case LAC_ROLE_ATTENTION_NORM:
+        return &network->layers[layer].attention_norm;
+    case LAC_ROLE_FFN_NORM:
+        return &network->layers[layer].ffn_norm;
+    case LAC_ROLE_FILL_NORM:
+        return &network->fill_norm;
+    default:
+        return NULL;
+    }
+}
+
+enum lac_need lac_head_need(const struct lac_config *config, enum lac_role role)
+{
+    unsigned tasks = config->tasks;
+    switch (role) {
+    case LAC_ROLE_POOLER: /* embeddings may ask for it */
+        if (config->family == LAC_FAMILY_BERT && (tasks & LAC_TASK_CLASSIFY))
+            return LAC_NEED_ALWAYS;
+        return config->family == LAC_FAMILY_DISTILBERT ? LAC_NEED_NONE : LAC_NEED_IF_THERE;
+    case LAC_ROLE_CLASSIFIER_DENSE:
+        if (config->family == LAC_FAMILY_BERT)
+            return LAC_NEED_NONE;
+        return tasks & LAC_TASK_CLASSIFY ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+    case LAC_ROLE_CLASSIFIER:
+        return tasks & (LAC_TASK_CLASSIFY | LAC_TASK_TAG) ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+    case LAC_ROLE_ANSWER:
+        return tasks & LAC_TASK_ANSWER ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+    default: /* LAC_ROLE_FILL_* */
+        return tasks & LAC_TASK_FILL ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+    }
+}
+
+void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_t *n_out,
+                      size_t *n_in)
+{
+    *n_in = config->hidden_size;
+    switch (role) {
+    case LAC_ROLE_FFN_UP:
+        *n_out = config->intermediate_size;
+        break;
+    case LAC_ROLE_FFN_DOWN:
+        *n_out = config->hidden_size;
+        *n_in = config->intermediate_size;
+        break;
+    case LAC_ROLE_CLASSIFIER:
+        *n_out = config->n_labels;
+        break;
+    case LAC_ROLE_ANSWER:
+        *n_out = 2;
+        break;
+    case LAC_ROLE_FILL_DECODER:
+        *n_out = config->vocab_size;
+        break;
+    default:
+        *n_out = config->hidden_size;
+    }
+}
+
+enum lac_status lac_network_prepare(struct lac_network *network, struct lac_error *error)
+{
+    const struct lac_config *c = &network->config;
+    if (!c->n_layers)
+        return lac_fail(error, LAC_E_UNSUPPORTED, "a model without layers");
+    size_t head_dim = c->hidden_size / c->n_heads;
+    if (head_dim > LAC_MAX_HEAD_DIM)
+        return lac_fail(error, LAC_E_UNSUPPORTED, "attention heads of %zu features; at most %d",
+                        head_dim, (int)LAC_MAX_HEAD_DIM);
+    size_t most = c->n_layers * LAC_N_LAYER_LINEARS + LAC_N_HEAD_LINEARS;
+    network->layers = lac_arena_alloc_zero(&network->arena, c->n_layers, sizeof *network->layers);
+    network->linears = lac_arena_alloc_zero(&network->arena, most, sizeof *network->linears);
+    if (!network->layers || !network->linears)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu layers", c->n_layers);
+    lac_plan_shared(&network->kernels, network->features);
+    return LAC_OK;
+}
+
+static void list_linear(struct lac_network *network, const struct lac_linear *linear)
+{
+    if (!linear->name)
+        return;
+    network->linears[network->n_linears++] = linear;
+    network->n_parameters += linear->weight.n_out * (linear->weight.n_in + 1);
+}
+
+/* A bias that is all zeros because there is none counts as one all the same. */
+static void list_linears(struct lac_network *network)
+{
+    const struct lac_config *c = &network->config;
+    for (size_t i = 0; i < c->n_layers; i++)
+        for (size_t k = 0; k < LAC_N_LAYER_LINEARS; k++)
+            list_linear(network, lac_network_linear(network, lac_layer_linears[k].role, i));
+    for (size_t k = 0; k < LAC_N_HEAD_LINEARS; k++)
+        list_linear(network, lac_network_linear(network, lac_head_linears[k].role, 0));
+    size_t n_norms = 1 + 2 * c->n_layers + (network->fill_norm.gamma ? 1 : 0);
+    network->n_parameters +=
+        (c->vocab_size + c->max_positions + c->n_token_types + 2 * n_norms) * c->hidden_size;
+}
+
+enum lac_status lac_network_open(const struct lac_host *host, const char *path,
+                                 const struct lac_network_options *options,
+                                 struct lac_network **network, struct lac_error *error)
+{
+    struct lac_network *n = lac_alloc_zero(host, 1, sizeof *n);
+    if (!n)
+        return lac_fail(error, LAC_E_MEMORY, "%s: no memory for a model", path);
+    n->host = host;
+    n->features = options->features;
+    n->arena.host = host;
+    enum lac_status status = lac_path_is_directory(path)
+                                 ? lac_network_load(n, path, options, error)
+                                 : lac_network_unpack(n, path, options, error);
+    if (status) {
+        lac_network_free(n);
+        return status;
+    }
+    list_linears(n);
+    *network = n;
+    return LAC_OK;
+}
+
+void lac_network_free(struct lac_network *network)
+{
+    if (!network)
+        return;
+    lac_checkpoint_close(network->checkpoint);
+    lac_tensors_close(network->tensors);
+    lac_arena_clear(&network->arena);
+    lac_free(network->host, network);
+}

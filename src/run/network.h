@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model ready to run: packed weights, the kernels chosen for them, embeddings, norms. */
+#ifndef LACUNA_RUN_NETWORK_H
+#define LACUNA_RUN_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "simd/kernel.h"
+#include "sparse/layout.h"
+#include "src/base/arena.h"
+#include "src/base/error.h"
+#include "src/base/host.h"
+#include "src/model/checkpoint.h"
+#include "src/text/tokenizer.h"
+
+/* One linear layer: its weight and what the plan says of it. */
+struct lac_linear {
+    const char *name; /* of the weight in the checkpoint; NULL: the model has no such layer */
+    struct lac_weight weight;
+    const struct lac_kernel *many; /* lanes are tokens */
+    const struct lac_kernel *few;  /* lanes are outputs: for less than LAC_LANES tokens */
+    size_t n_zeros;
+    size_t n_blocks[LAC_N_PATTERNS], n_nonzero[LAC_N_PATTERNS]; /* as in lac_weight_stats */
+    double cost[LAC_N_PATTERNS];                                /* predicted, 1 = dense */
+};
+
+struct lac_norm {
+    const float *gamma, *beta; /* [hidden_size]; NULL: none */
+};
+
+struct lac_layer {
+    struct lac_linear query, key, value, mix; /* mix: the attention's output projection */
+    struct lac_linear up, down;
+    struct lac_norm attention_norm, ffn_norm;
+};
+
+/* The kernels that are the same for every weight. */
+struct lac_kernels {
+    const struct lac_kernel *quantize, *norm, *attention, *softmax, *to_panel, *from_panel;
+};
+
+struct lac_network {
+    const struct lac_host *host;
+    struct lac_arena arena; /* weights, norms, layers, strings */
+    struct lac_config config;
+    const char *config_text;
+    struct lac_tokenizer_texts texts; /* of a packed file; kind 0: it has none */
+    enum lac_dtype dtype;
+    unsigned features;
+    struct lac_kernels kernels;
+
+    struct lac_matrix word, position, type; /* as stored; type.weight is NULL without types */
+    struct lac_norm embedding_norm, fill_norm;
+    struct lac_layer *layers; /* [config.n_layers] */
+    struct lac_linear pooler, classifier_dense, classifier, answer, fill_dense, fill_decoder;
+
+    const struct lac_linear **linears; /* all that exist, in the order of the network */
+    size_t n_linears;
+    size_t n_parameters;
+
+    /* What the tables (and a packed file's weights) point into: one of these. */
+    struct lac_checkpoint *checkpoint;
+    struct lac_tensors *tensors;
+};
+
+struct lac_network_options {
+    enum lac_dtype dtype; /* 0: LAC_S8, or what a packed file has */
+    int pattern;          /* enum lac_pattern for every weight, or -1: the plan chooses */
+    unsigned features;    /* set of enum lac_cpu_feature that kernels may use */
+};
+
+/* Opens a directory or a packed file.  Borrows host. */
+enum lac_status lac_network_open(const struct lac_host *host, const char *path,
+                                 const struct lac_network_options *options,
+                                 struct lac_network **network, struct lac_error *error);
+/* Takes NULL. */
+void lac_network_free(struct lac_network *network);
+
+/* What a role of the checkpoint became; NULL for roles that are no linear layer or no norm. */
+struct lac_linear *lac_network_linear(struct lac_network *network, enum lac_role role,
+                                      size_t layer);
+struct lac_norm *lac_network_norm(struct lac_network *network, enum lac_role role, size_t layer);
+
+/* A linear layer or norm of the network, by name and role: what is loaded, packed and reported is
+ * what these tables list, in their order. */
+struct lac_slot {
+    enum lac_role role;
+    const char *name; /* in packed files */
+};
+enum { LAC_N_LAYER_LINEARS = 6, LAC_N_LAYER_NORMS = 2, LAC_N_HEAD_LINEARS = 6 };
+extern const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS];
+extern const struct lac_slot lac_layer_norms[LAC_N_LAYER_NORMS];
+extern const struct lac_slot lac_head_linears[LAC_N_HEAD_LINEARS];
+
+enum lac_need { LAC_NEED_NONE, LAC_NEED_IF_THERE, LAC_NEED_ALWAYS };
+
+/* Does a model of this configuration use the head's layer? */
+enum lac_need lac_head_need(const struct lac_config *config, enum lac_role role);
+
+/* Shape that the configuration implies for a linear layer: W[n_out, n_in]. */
+void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_t *n_out,
+                      size_t *n_in);
+
+/* Steps of opening, for lac_network_open alone.  Each fills a network whose host, features and
+ * arena are set and whose other members are zero; the caller frees it on failure. */
+enum lac_status lac_network_load(struct lac_network *network, const char *directory,
+                                 const struct lac_network_options *options,
+                                 struct lac_error *error);
+enum lac_status lac_network_unpack(struct lac_network *network, const char *path,
+                                   const struct lac_network_options *options,
+                                   struct lac_error *error);
+/* Allocates layers and the list of linears once the configuration is there. */
+enum lac_status lac_network_prepare(struct lac_network *network, struct lac_error *error);
+
+/* Writes a packed file (src/run/packed.h).  texts: of the tokenizer, or NULL. */
+enum lac_status lac_network_pack(const struct lac_network *network,
+                                 const struct lac_tokenizer_texts *texts, const char *path,
+                                 struct lac_error *error);
+
+#endif

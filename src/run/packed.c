@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packed files: names and sizes that writing and opening share. */
+#include "src/run/packed.h"
+
+#include <stdio.h>
+
+#include "src/base/checked.h"
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+const char lac_packed_byte_order[] = "little";
+#else
+const char lac_packed_byte_order[] = "big";
+#endif
+
+const char *const lac_packed_tables[LAC_N_TABLES] = {
+    "word_embeddings",
+    "position_embeddings",
+    "type_embeddings",
+};
+
+const char *const lac_packed_table_scales[LAC_N_TABLES] = {
+    "word_embeddings.scale",
+    "position_embeddings.scale",
+    "type_embeddings.scale",
+};
+
+const char *const lac_packed_parts[LAC_N_PARTS] = {
+    "row_begin", "index", "blocks", "scale", "offset", "bias",
+};
+
+const char *const lac_packed_texts[LAC_N_TOKENIZER_TEXTS] = {
+    "tokenizer.main",
+    "tokenizer.merges",
+    "tokenizer.config",
+};
+
+const char *lac_packed_name(char name[LAC_PACKED_NAME_SIZE], const char *at, const char *array)
+{
+    snprintf(name, LAC_PACKED_NAME_SIZE, "%s.%s", at, array);
+    return name;
+}
+
+struct lac_matrix *lac_packed_table(struct lac_network *network, enum lac_packed_table table)
+{
+    struct lac_matrix *const matrices[LAC_N_TABLES] = {&network->word, &network->position,
+                                                       &network->type};
+    return matrices[table];
+}
+
+struct lac_slice *lac_packed_text(struct lac_tokenizer_texts *texts, size_t text)
+{
+    struct lac_slice *const slices[LAC_N_TOKENIZER_TEXTS] = {&texts->main, &texts->merges,
+                                                             &texts->config};
+    return slices[text];
+}
+
+bool lac_packed_has_part(const struct lac_weight *w, enum lac_packed_part part)
+{
+    if (part == LAC_PART_INDEX)
+        return w->pattern != LAC_PATTERN_DENSE;
+    return (part != LAC_PART_SCALE && part != LAC_PART_OFFSET) || w->dtype == LAC_S8;
+}
+
+bool lac_packed_part_size(const struct lac_weight *w, enum lac_packed_part part, size_t *size_bytes)
+{
+    size_t rows = lac_pattern_rows(w->pattern), n_padded = w->n_block_rows * rows;
+    const size_t sizes[LAC_N_PARTS][2] = {
+        [LAC_PART_ROW_BEGIN] = {w->n_block_rows + 1, sizeof *w->row_begin},
+        [LAC_PART_INDEX] = {w->n_blocks, sizeof *w->index},
+        [LAC_PART_BLOCKS] = {w->n_blocks, rows * 4},
+        [LAC_PART_SCALE] = {n_padded, sizeof *w->scale},
+        [LAC_PART_OFFSET] = {n_padded, sizeof *w->offset},
+        [LAC_PART_BIAS] = {n_padded, sizeof *w->bias},
+    };
+    return lac_mul_size(sizes[part][0], sizes[part][1], size_bytes);
+}
+
+static enum lac_status visit_layer(const struct lac_packed_visitor *v, size_t layer)
+{
+    char at[LAC_PACKED_NAME_SIZE];
+    enum lac_status status = LAC_OK;
+    for (size_t k = 0; k < LAC_N_LAYER_LINEARS && !status; k++) {
+        const struct lac_slot *slot = &lac_layer_linears[k];
+        snprintf(at, sizeof at, "layers.%zu.%s", layer, slot->name);
+        status = v->linear(v->context, at, slot->role, layer);
+    }
+    for (size_t k = 0; k < LAC_N_LAYER_NORMS && !status; k++) {
+        const struct lac_slot *slot = &lac_layer_norms[k];
+        snprintf(at, sizeof at, "layers.%zu.%s", layer, slot->name);
+        status = v->norm(v->context, at, slot->role, layer);
+    }
+    return status;
+}
+
+enum lac_status lac_packed_visit(const struct lac_packed_visitor *v,
+                                 const struct lac_config *config)
+{
+    enum lac_status status = v->norm(v->context, "embedding_norm", LAC_ROLE_EMBEDDING_NORM, 0);
+    for (size_t i = 0; i < config->n_layers && !status; i++)
+        status = visit_layer(v, i);
+    for (size_t k = 0; k < LAC_N_HEAD_LINEARS && !status; k++)
+        if (lac_head_need(config, lac_head_linears[k].role) != LAC_NEED_NONE)
+            status = v->linear(v->context, lac_head_linears[k].name, lac_head_linears[k].role, 0);
+    if (!status && lac_head_need(config, LAC_ROLE_FILL_NORM) != LAC_NEED_NONE)
+        status = v->norm(v->context, "fill_norm", LAC_ROLE_FILL_NORM, 0);
+    return status;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small encoders with random weights, and their forward pass straight from the definition: row by
+ * row, in double precision, sharing nothing with the library. */
+#ifndef LACUNA_TESTS_TINY_H
+#define LACUNA_TESTS_TINY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum tiny_family { TINY_BERT, TINY_ROBERTA, TINY_DISTILBERT, TINY_N_FAMILIES };
+enum tiny_head { TINY_BARE, TINY_CLASSIFY, TINY_TAG, TINY_ANSWER, TINY_FILL, TINY_N_HEADS };
+
+/* What a forward pass gives: rows of numbers. */
+enum tiny_output {
+    TINY_OUT_HEAD, /* CLASSIFY: 1 row; TAG, ANSWER, FILL: a row a token */
+    TINY_OUT_MEAN, /* 1 row of hidden */
+    TINY_OUT_CLS,
+    TINY_OUT_POOLER, /* BERT, RoBERTa */
+};
+
+struct tiny {
+    enum tiny_family family;
+    enum tiny_head head;
+    size_t vocab, hidden, layers, heads, ffn, max_tokens, types, labels;
+    const char *act;     /* "gelu", "gelu_new", "relu" */
+    const char *problem; /* problem_type, or NULL */
+    double eps;
+    struct tiny_tensor {
+        char name[96];
+        size_t rank, shape[2];
+        float *data;
+    } * tensors;
+    size_t n_tensors;
+};
+
+/* Ids of the special words of every tiny vocabulary; words "w5", "w6", ... follow. */
+enum { TINY_PAD, TINY_UNK, TINY_CLS, TINY_SEP, TINY_MASK, TINY_FIRST_WORD };
+
+/* Sizes come from the fields that are not zero, others get small odd defaults.  About half of the
+ * blocks of each matrix are zero, in blocks of a height that changes from one to the next. */
+void tiny_make(struct tiny *tiny, uint64_t seed);
+void tiny_free(struct tiny *tiny);
+
+/* Writes config.json, model.safetensors and vocab.txt into a new directory below the scratch
+ * directory and returns its path, which lives for the whole run. */
+const char *tiny_write(const struct tiny *tiny);
+
+size_t tiny_width(const struct tiny *tiny, enum tiny_output output);
+size_t tiny_rows(const struct tiny *tiny, enum tiny_output output, size_t n_tokens);
+
+/* The forward pass of one sequence.  quantized: weights and the inputs of linear layers are
+ * rounded to int8 as the library's int8 arithmetic is defined.  out: [rows][width]. */
+void tiny_forward(const struct tiny *tiny, bool quantized, enum tiny_output output,
+                  const int32_t *ids, const uint8_t *type_ids, size_t n, double *out);
+
+/* n random ids of words, with CLS first and, if n > 1, SEP last. */
+void tiny_ids(const struct tiny *tiny, uint64_t *state, size_t n, int32_t *ids);
+
+#endif
