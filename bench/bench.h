@@ -17,7 +17,7 @@ struct bench_subject {
     enum lac_status (*run)(struct lac_error *error);
 };
 
-extern const struct bench_subject bench_limits, bench_spmm;
+extern const struct bench_subject bench_limits, bench_spmm, bench_encode;
 
 /* What every subject understands; read before it runs. */
 struct bench_settings {

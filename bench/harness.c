@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "src/base/host.h"
@@ -83,6 +84,13 @@ enum lac_status bench_measure(struct bench_contender *contenders, size_t n,
                 return lac_fail(error, LAC_E_STATE, "contender %zu stopped in round %zu", i, round);
     }
     return LAC_OK;
+}
+
+uint64_t bench_thread_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 static int compare(const void *a, const void *b)

@@ -40,6 +40,10 @@ enum lac_status bench_measure(struct bench_contender *contenders, size_t n,
                               const struct bench_effort *effort, struct lac_error *error);
 void bench_contenders_clear(struct bench_contender *contenders, size_t n);
 
+/* Processor time of the calling thread: like the clock, but it stands still while the system runs
+ * something else on the processor.  For work that one thread does alone. */
+uint64_t bench_thread_ns(void);
+
 /* Sorts values. */
 double bench_quantile(double *values, size_t n, double q);
 

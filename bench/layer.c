@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "bench/harness.h"
+#include "bench/prune.h"
 #include "src/base/checked.h"
-#include "src/sys/clock.h"
 
 static enum lac_status no_memory(struct lac_error *error)
 {
@@ -77,27 +77,6 @@ void bench_layer_close(struct bench_layer *layer)
     lac_arena_clear(&layer->arena);
 }
 
-/* Marks which of n blocks are zero, by drawing without replacement: of the blocks left, each is as
- * likely as the next (Knuth, TAOCP 3.4.2, algorithm S). */
-static void draw_zeros(uint8_t *is_zero, size_t n, double sparsity, uint64_t *random)
-{
-    size_t wanted = (size_t)llround(sparsity * (double)n);
-    for (size_t i = 0; i < n; i++) {
-        is_zero[i] = bench_random_below(random, n - i) < wanted;
-        wanted -= is_zero[i];
-    }
-}
-
-static void clear_block(const struct bench_layer *layer, void *elements, size_t rows, size_t v,
-                        size_t block_row, size_t dword)
-{
-    size_t size = layer->dtype == LAC_S8 ? 1 : sizeof(float);
-    size_t last = lac_min_size((block_row + 1) * rows, layer->n_out);
-    size_t width = lac_min_size(v, layer->n_in - dword * v);
-    for (size_t o = block_row * rows; o < last; o++)
-        memset((char *)elements + (o * layer->n_in + dword * v) * size, 0, width * size);
-}
-
 static size_t count_nonzero(const struct bench_layer *layer, const void *elements)
 {
     size_t n = layer->n_out * layer->n_in, n_nonzero = 0;
@@ -111,31 +90,21 @@ enum lac_status bench_weight_make(struct bench_layer *layer, enum lac_pattern pa
                                   double sparsity, uint64_t *random, struct bench_weight *weight,
                                   struct lac_error *error)
 {
-    const struct lac_host *host = layer->arena.host;
-    size_t rows = lac_pattern_rows(pattern), v = lac_dword_inputs(layer->dtype);
-    size_t n_block_rows = lac_ceil_div(layer->n_out, rows), n_dwords = lac_ceil_div(layer->n_in, v);
-    size_t size = layer->dtype == LAC_S8 ? 1 : sizeof(float);
-    void *elements = lac_alloc(host, layer->n_out * layer->n_in, size);
-    uint8_t *is_zero = lac_alloc(host, n_block_rows * n_dwords, 1);
-    enum lac_status status = LAC_OK;
-    if (!elements || !is_zero) {
-        status = no_memory(error);
-        goto done;
-    }
-    memcpy(elements, layer->elements, layer->n_out * layer->n_in * size);
-    draw_zeros(is_zero, n_block_rows * n_dwords, sparsity, random);
-    for (size_t b = 0; b < n_block_rows; b++)
-        for (size_t d = 0; d < n_dwords; d++)
-            if (is_zero[b * n_dwords + d])
-                clear_block(layer, elements, rows, v, b, d);
+    size_t n = layer->n_out * layer->n_in, size = layer->dtype == LAC_S8 ? 1 : sizeof(float);
+    void *elements = lac_alloc(layer->arena.host, n, size);
+    if (!elements)
+        return no_memory(error);
+    memcpy(elements, layer->elements, n * size);
+    enum lac_status status =
+        bench_prune(elements, layer->n_out, layer->n_in, size, lac_pattern_rows(pattern),
+                    lac_dword_inputs(layer->dtype), sparsity, random, error);
     weight->sparsity = sparsity;
     weight->n_nonzero = count_nonzero(layer, elements);
-    status = lac_weight_pack(elements, layer->dtype == LAC_S8 ? layer->scale : NULL, layer->bias,
-                             layer->n_out, layer->n_in, layer->dtype, pattern, &layer->arena,
-                             &weight->weight, error);
-done:
-    lac_free(host, elements);
-    lac_free(host, is_zero);
+    if (!status)
+        status = lac_weight_pack(elements, layer->dtype == LAC_S8 ? layer->scale : NULL,
+                                 layer->bias, layer->n_out, layer->n_in, layer->dtype, pattern,
+                                 &layer->arena, &weight->weight, error);
+    lac_free(layer->arena.host, elements);
     return status;
 }
 
@@ -247,9 +216,9 @@ static void run_once(const struct bench_product *p)
 int bench_product_turn(void *context, size_t n, uint64_t *ns)
 {
     for (size_t i = 0; i < n; i++) {
-        uint64_t begin = lac_clock_ns();
+        uint64_t begin = bench_thread_ns();
         run_once(context);
-        ns[i] = lac_clock_ns() - begin;
+        ns[i] = bench_thread_ns() - begin;
     }
     return 0;
 }

@@ -9,6 +9,9 @@ lacuna_bench_SOURCES = \
 	bench/child.c \
 	bench/child.h \
 	bench/context.c \
+	bench/encode.c \
+	bench/encoder.c \
+	bench/encoder.h \
 	bench/harness.c \
 	bench/harness.h \
 	bench/layer.c \
@@ -17,6 +20,8 @@ lacuna_bench_SOURCES = \
 	bench/main.c \
 	bench/onednn.c \
 	bench/onednn.h \
+	bench/prune.c \
+	bench/prune.h \
 	bench/report.c \
 	bench/report.h \
 	bench/roof.c \
@@ -81,8 +86,16 @@ EXTRA_DIST += \
 	bench/peers/onnxruntime.js \
 	bench/peers/run-onnxruntime
 
-# A short look at this machine; and the figures kept in bench/results.
+# A short look at this machine; and the figures that are kept.
 bench: lacuna-bench
 	./lacuna-bench limits --seconds 0.1
 	./lacuna-bench spmm --shape 768x768 --seconds 0.1
-.PHONY: bench
+	./lacuna-bench encode --model bert-mini --seconds 0.1
+
+BENCH_RESULTS = $(srcdir)/bench/results
+bench-record: lacuna-bench
+	$(MKDIR_P) $(BENCH_RESULTS)
+	./lacuna-bench limits --save $(BENCH_RESULTS)/limits
+	./lacuna-bench spmm --isa best,avx512_vnni --save $(BENCH_RESULTS)/spmm
+	./lacuna-bench encode --dtype int8,fp32 --save $(BENCH_RESULTS)/encode
+.PHONY: bench bench-record

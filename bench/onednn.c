@@ -16,7 +16,6 @@
 #include "bench/harness.h"
 #include "src/base/checked.h"
 #include "src/base/host.h"
-#include "src/sys/clock.h"
 
 /* One primitive, ready to run. */
 struct operation {
@@ -182,10 +181,10 @@ static int run(const struct session *s, const struct operation *o, size_t n, uin
 {
     struct lac_error ignored;
     for (size_t i = 0; i < n; i++) {
-        uint64_t begin = lac_clock_ns();
+        uint64_t begin = bench_thread_ns();
         if (wait_for(o->primitive, s->stream, 4, o->args, &ignored))
             return -1;
-        ns[i] = lac_clock_ns() - begin;
+        ns[i] = bench_thread_ns() - begin;
     }
     return 0;
 }

@@ -150,6 +150,48 @@ START_TEST(spmm_u8)
 }
 END_TEST
 
+static void check_encode_row(const json_t *row)
+{
+    static const char *const texts[] = {"model", "pattern", "layout", "dtype", "isa", "length"};
+    static const char *const numbers[] = {
+        "threads",  "sequences",  "tokens",     "time_ms_min",   "tokens_per_s", "sequences_per_s",
+        "nnz_gops", "dense_gops", "stored_mib", "vs_dense_int8", "vs_dense_fp32"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        text(row, texts[i]);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        ck_assert_msg(number(row, numbers[i]) > 0, "%s is %g", numbers[i], number(row, numbers[i]));
+    ck_assert(number(row, "time_ms_median") >= number(row, "time_ms_min"));
+    ck_assert(number(row, "time_ms_p95") >= number(row, "time_ms_median"));
+    /* Quantised weights may round to zero one by one. */
+    ck_assert(fabs(number(row, "sparsity_real") - number(row, "sparsity")) < 0.02);
+}
+
+START_TEST(encode)
+{
+    json_t *json = run_json("encode --model wordnet --pattern dense,16x4,4x4 --sparsity 0.75 "
+                            "--dtype int8,fp32 --threads 1-2+1 --sequences 2 --length 3,20 "
+                            "--layout pruned --seconds 0 --rounds 1 --json");
+    check_context(json, "encode");
+    json_t *rows = member(json, "rows"), *row;
+    size_t i, n_blocks = 0;
+    json_array_foreach(rows, i, row)
+    {
+        check_encode_row(row);
+        ck_assert(number(row, "tokens") == 6 || number(row, "tokens") == 40);
+        n_blocks += !strcmp(text(row, "layout"), "4x4:24");
+    }
+    /* threads, lengths; two dense, two patterns of two dtypes */
+    ck_assert_uint_eq(json_array_size(rows), 2 * 2 * (2 + 2 * 2));
+    ck_assert_uint_eq(n_blocks, 2 * 2);
+    json_decref(json);
+
+    json = run_json("encode --model distilbert --sequences 1 --max-length 8 --seconds 0 "
+                    "--rounds 1 --json");
+    json_array_foreach(member(json, "rows"), i, row) check_encode_row(row);
+    json_decref(json);
+}
+END_TEST
+
 static size_t count_lines(const char *prefix)
 {
     size_t n = 0;
@@ -211,6 +253,12 @@ START_TEST(wrong_usage)
         "spmm --isa sse9",
         "limits --cpu 65535",
         "limits --memory 0",
+        "encode --model gpt-9",
+        "encode --length 0",
+        "encode --model wordnet --length 129",
+        "encode --max-length 3",
+        "encode --isa sse9",
+        "encode --layout dense",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         ck_assert_msg(run(wrong[i]) == 2, "'%s' is accepted: %s", wrong[i], output);
@@ -221,7 +269,8 @@ END_TEST
 
 START_TEST(help)
 {
-    static const char *const asked[] = {"--help", "--version", "limits --help", "spmm --help"};
+    static const char *const asked[] = {"--help", "--version", "limits --help", "spmm --help",
+                                        "encode --help"};
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         ck_assert_int_eq(run(asked[i]), 0);
         ck_assert_msg(strstr(output, "lacuna-bench") != NULL, "%s", output);
@@ -235,6 +284,7 @@ int main(void)
     add_test(suite, "limits", limits);
     add_test(suite, "spmm", spmm);
     add_test(suite, "spmm_u8", spmm_u8);
+    add_test(suite, "encode", encode);
     add_test(suite, "formats", formats);
     add_test(suite, "wrong_usage", wrong_usage);
     add_test(suite, "help", help);
