@@ -211,6 +211,23 @@ START_TEST(header_sizes_are_checked)
 }
 END_TEST
 
+START_TEST(tensors_are_counted)
+{
+    enum { N = (1 << 20) + 1, ENTRY = 64 };
+    char *header = malloc((size_t)N * ENTRY);
+    ck_assert_ptr_nonnull(header);
+    size_t used = 0, size;
+    for (int i = 0; i < N; i++)
+        used += (size_t)snprintf(header + used, ENTRY, "%c\"%x\":%s", i ? ',' : '{', i,
+                                 "{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}");
+    memcpy(header + used, "}", 2);
+    unsigned char *bytes = make_safetensors(header, 0, &size);
+    refuse(bytes, size, "more than 1048576 tensors");
+    free(bytes);
+    free(header);
+}
+END_TEST
+
 START_TEST(empty_tensors_may_lie_anywhere)
 {
     const char *header = "{\"b\":" T("[1]", "4", "8") ",\"z\":" T("[0]", "4", "4") ",\"a\":" T(
@@ -535,6 +552,7 @@ void add_tensor_tests(Suite *suite)
     add_test(suite, "golden", golden_values_convert_exactly);
     add_test(suite, "bad headers", bad_headers_are_named);
     add_test(suite, "header sizes", header_sizes_are_checked);
+    add_test(suite, "tensor count", tensors_are_counted);
     add_test(suite, "empty tensors", empty_tensors_may_lie_anywhere);
     add_test(suite, "escapes", escapes_are_resolved);
     add_test(suite, "prefixes", every_prefix_is_refused);
