@@ -52,7 +52,7 @@ static double ulp(double y)
 static double exp_bound(double x, double y)
 {
     (void)x;
-    return 0.9 * ulp(y);
+    return 0.92 * ulp(y);
 }
 
 static double gelu_bound(double x, double y)

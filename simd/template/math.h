@@ -2,15 +2,15 @@
 /* exp, GELU and tanh, written once for every instruction set: include after a vector.h.
  *
  * The operations and their order are the same everywhere, every multiply-add is fused, and so the
- * results are the same bit for bit.  The bounds below were found over all 2^32 arguments, and
- * tests/check_math.c holds them.  Coefficients are our own, from a Remez exchange in double
- * precision with the weight named at each, rounded to float; those of GELU were then moved by a
- * few units in the last place to where the error measured in float is least.  Arguments that are
- * not numbers give results that are not. */
+ * results are the same bit for bit.  The bounds below were found over all arguments of 2^-30 to 2^7
+ * and a sample of the others, and tests/check_math.c holds them.  Coefficients are our own, from a
+ * Remez exchange in double precision with the weight named at each, rounded to float; those of GELU
+ * were then moved by a few units in the last place to where the error measured in float is least.
+ * Arguments that are not numbers give results that are not. */
 #ifndef LACUNA_SIMD_TEMPLATE_MATH_H
 #define LACUNA_SIMD_TEMPLATE_MATH_H
 
-/* e^x within 0.9 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, e^x = 2^n e^r.
+/* e^x within 0.92 units in the last place: x = n ln 2 + r, |r| <= ln 2 / 2, e^x = 2^n e^r.
  *
  * Adding 1.5 * 2^23 rounds to a whole number, which is then in the low bits.  ln 2 is taken in two
  * parts, the first short enough that n times it is exact.  e^r = 1 + r + r^2 P(r), P of degree 4,
