@@ -1,1 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
+
+# Built and run by `make check` (tests/check_cli.c runs them).
+check_PROGRAMS += examples/classify examples/reverse-dictionary
+examples_classify_SOURCES = examples/classify.c
+examples_classify_LDADD = liblacuna.la
+examples_reverse_dictionary_SOURCES = examples/reverse-dictionary.c
+examples_reverse_dictionary_LDADD = liblacuna.la

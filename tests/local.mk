@@ -148,3 +148,16 @@ TESTS += tests/check_api
 tests_check_api_SOURCES = tests/check_api.c
 tests_check_api_CPPFLAGS = $(test_cppflags)
 tests_check_api_LDADD = $(test_libraries)
+
+check_PROGRAMS += tests/check_cli
+TESTS += tests/check_cli
+tests_check_cli_SOURCES = \
+	tests/check_cli.c \
+	tests/cli_files.c \
+	tests/cli_results.c \
+	tests/program.c \
+	tests/program.h \
+	tests/tiny_model.c \
+	tests/tiny_model.h
+tests_check_cli_CPPFLAGS = $(test_cppflags) -DLACUNA_BUILD_DIR='"$(abs_top_builddir)"'
+tests_check_cli_LDADD = $(test_libraries)

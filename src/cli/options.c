@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of all commands, and their --help. */
+#include "src/cli/options.h"
+
+#include <getopt.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/cli/command.h"
+
+enum kind { FLAG, NUMBER, TEXT, CHOICE };
+
+struct choice {
+    const char *name;
+    int value;
+};
+
+struct row {
+    const char *name;
+    char letter; /* or 0 */
+    enum kind kind;
+    unsigned commands;
+    size_t offset; /* in struct options; SIZE_MAX: --help and --version */
+    const char *argument;
+    size_t low, high;             /* NUMBER */
+    const struct choice *choices; /* CHOICE, ends with NULL */
+    const char *help;
+};
+
+static const struct choice formats[] = {
+    {"auto", FORMAT_AUTO}, {"text", FORMAT_TEXT}, {"tsv", FORMAT_TSV}, {"jsonl", FORMAT_JSONL}, {0},
+};
+static const struct choice binds[] = {
+    {"core", LAC_BIND_CORE},
+    {"thread", LAC_BIND_THREAD},
+    {"numa", LAC_BIND_NUMA},
+    {"none", LAC_BIND_NONE},
+    {0},
+};
+static const struct choice dtypes[] = {{"int8", LAC_S8}, {"fp32", LAC_F32}, {0}};
+static const struct choice patterns[] = {
+    {"auto", UNSET},
+    {"dense", LAC_PATTERN_DENSE},
+    {"1", LAC_PATTERN_1},
+    {"4", LAC_PATTERN_4},
+    {"8", LAC_PATTERN_8},
+    {"16", LAC_PATTERN_16},
+    {0},
+};
+static const struct choice poolings[] = {
+    {"mean", LAC_POOL_MEAN},
+    {"cls", LAC_POOL_CLS},
+    {"pooler", LAC_POOL_POOLER},
+    {0},
+};
+static const struct choice truncates[] = {
+    {"longest", LAC_TRUNCATE_LONGEST},
+    {"second", LAC_TRUNCATE_SECOND},
+    {"error", LAC_TRUNCATE_ERROR},
+    {0},
+};
+
+#define AT(field) offsetof(struct options, field)
+
+static const struct row rows[] = {
+    {"model", 'm', TEXT, ON_LINES, AT(model), "PATH", 0, 0, NULL,
+     "model directory or packed file (default: $LACUNA_MODEL, else the one that is shipped)"},
+    {"tokenizer", 0, TEXT, ON_TOKENIZE, AT(tokenizer), "PATH", 0, 0, NULL,
+     "tokenizer.json, vocab.txt or a directory with one of them, instead of a model"},
+    {"format", 'f', CHOICE, ON_LINES, AT(format), "FORMAT", 0, 0, formats,
+     "of the input (default auto: by the name's end, else by the first line)"},
+    {"columns", 0, TEXT, ON_LINES, AT(columns), "LIST", 0, 0, NULL,
+     "tsv: names of the columns, such as -,text: id, text, pair, question, context, label, - "
+     "(default text[,pair]; answer: question,context)"},
+    {"header", 0, FLAG, ON_LINES, AT(header), NULL, 0, 0, NULL,
+     "tsv: the first line names the columns"},
+    {"output", 'o', TEXT, ON_LINES | ON_PACK, AT(output), "FILE", 0, 0, NULL,
+     "write to FILE (default: standard output; pack: must be given)"},
+    {"top-k", 'k', NUMBER, ON_CLASSIFY | ON_ANSWER | ON_FILL, AT(top_k), "N", 1, 1000000, NULL,
+     "list the N best (default: classify and answer the best one, fill 5)"},
+    {"max-answer-tokens", 0, NUMBER, ON_ANSWER, AT(max_answer_tokens), "N", 1, 1000000, NULL,
+     "tokens an answer may have (default 30)"},
+    {"pooling", 0, CHOICE, ON_EMBED, AT(pooling), "HOW", 0, 0, poolings,
+     "tokens to vector (default: what the model's files say, else mean)"},
+    {"normalize", 0, FLAG, ON_EMBED, AT(normalize), NULL, 0, 0, NULL,
+     "scale each vector to length 1"},
+    {"truncate", 0, CHOICE, ON_LINES, AT(truncate), "HOW", 0, 0, truncates,
+     "texts over the model's maximum: cut the longest or the second text, or make them errors "
+     "(default longest; answer: second)"},
+    {"max-tokens", 0, NUMBER, ON_TOKENIZE, AT(max_tokens), "N", 1, 1000000000, NULL,
+     "at most N tokens a line (default: no bound)"},
+    {"batch-tokens", 0, NUMBER, ON_TASKS, AT(batch_tokens), "N", 1, 100000000, NULL,
+     "tokens that are run together (default 16384)"},
+    {"threads", 't', NUMBER, ON_MODELS, AT(threads), "N", 1, 4096, NULL,
+     "workers (default: $LACUNA_THREADS, else one per core this process may use)"},
+    {"bind", 0, CHOICE, ON_TASKS, AT(bind), "TO", 0, 0, binds,
+     "what workers are pinned to (default: $LACUNA_BIND, else core)"},
+    {"isa", 0, TEXT, ON_MODELS, AT(isa), "NAME", 0, 0, NULL,
+     "highest instruction set: scalar, avx2, avx512, avx512_vnni, amx_int8 (default: $LACUNA_ISA, "
+     "else "
+     "the best this machine has)"},
+    {"dtype", 0, CHOICE, ON_MODELS, AT(dtype), "TYPE", 0, 0, dtypes,
+     "arithmetic of the linear layers (default int8; a packed file keeps its own)"},
+    {"pattern", 0, CHOICE, ON_MODELS, AT(pattern), "ROWS", 0, 0, patterns,
+     "store every weight in blocks of so many outputs, for measurements (default auto: by its "
+     "zeros)"},
+    {"json", 0, FLAG, ON_INFO, AT(json), NULL, 0, 0, NULL, "print one JSON object"},
+    {"quiet", 'q', FLAG, ON_ALL, AT(quiet), NULL, 0, 0, NULL, "no progress, summary or warnings"},
+    {"summary", 0, FLAG, ON_LINES, AT(summary), NULL, 0, 0, NULL,
+     "print counts and rates at the end (default: only when stderr is a terminal)"},
+    {"help", 'h', FLAG, ON_ALL, SIZE_MAX, NULL, 0, 0, NULL, "print this"},
+    {"version", 0, FLAG, ON_ALL, SIZE_MAX, NULL, 0, 0, NULL, "print the version"},
+};
+
+enum { N_ROWS = sizeof rows / sizeof *rows, HELP_COLUMN = 28, LINE_WIDTH = 96 };
+
+static bool applies(const struct row *row, const struct command *command)
+{
+    return row->commands & command->bit;
+}
+
+void print_version(void)
+{
+    printf("lacuna %s\n", lac_version());
+}
+
+/* Prints words from column HELP_COLUMN on, the cursor being at `column`. */
+static void print_wrapped(const char *text, size_t column)
+{
+    while (*text) {
+        size_t n = strcspn(text, " ");
+        if (column + 1 + n > LINE_WIDTH || column < HELP_COLUMN) {
+            if (column >= HELP_COLUMN) {
+                putchar('\n');
+                column = 0;
+            }
+            printf("%*s", (int)(HELP_COLUMN - column), "");
+            column = HELP_COLUMN;
+        } else {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", (int)n, text);
+        column += n;
+        text += n + strspn(text + n, " ");
+    }
+    putchar('\n');
+}
+
+static void print_row(const struct row *row)
+{
+    char names[128];
+    int n = row->letter ? snprintf(names, sizeof names, "  -%c, --%s", row->letter, row->name)
+                        : snprintf(names, sizeof names, "      --%s", row->name);
+    if (row->kind == CHOICE) {
+        for (const struct choice *c = row->choices; c->name; c++)
+            n += snprintf(names + n, sizeof names - (size_t)n, "%c%s",
+                          c == row->choices ? ' ' : '|', c->name);
+    } else if (row->argument) {
+        n += snprintf(names + n, sizeof names - (size_t)n, " %s", row->argument);
+    }
+    fputs(names, stdout);
+    if (n >= HELP_COLUMN - 1) {
+        putchar('\n');
+        n = 0;
+    }
+    print_wrapped(row->help, (size_t)n);
+}
+
+static void print_help(const struct command *command)
+{
+    printf("Usage: lacuna %s [OPTION]... %s\n%s.\n\n%s\n", command->name, command->operands,
+           command->summary, command->details);
+    puts("Options:");
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (applies(&rows[i], command))
+            print_row(&rows[i]);
+    puts("\nExit status: 0 good, 1 some lines were bad, 2 the command line is wrong, 3 failure.");
+}
+
+static bool parse_number(const struct row *row, const char *text, size_t *value)
+{
+    size_t number = 0;
+    bool good = *text != '\0';
+    for (const char *p = text; good && *p; p++)
+        good = *p >= '0' && *p <= '9' && !__builtin_mul_overflow(number, 10, &number) &&
+               !__builtin_add_overflow(number, (size_t)(*p - '0'), &number);
+    if (!good || number < row->low || number > row->high) {
+        complain("--%s: '%s' is not a whole number from %zu to %zu", row->name, text, row->low,
+                 row->high);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+static bool parse_choice(const struct row *row, const char *text, int *value)
+{
+    char known[128];
+    int n = 0;
+    for (const struct choice *c = row->choices; c->name; c++) {
+        if (!strcmp(c->name, text)) {
+            *value = c->value;
+            return true;
+        }
+        n += snprintf(known + n, sizeof known - (size_t)n, "%s%s", n ? ", " : "", c->name);
+    }
+    complain("--%s: '%s' is none of %s", row->name, text, known);
+    return false;
+}
+
+static bool store(const struct row *row, const char *text, struct options *options)
+{
+    char *field = (char *)options + row->offset;
+    switch (row->kind) {
+    case FLAG:
+        *(bool *)field = true;
+        return true;
+    case NUMBER:
+        if (row->offset == AT(top_k))
+            options->top_k_given = true;
+        return parse_number(row, text, (size_t *)field);
+    case TEXT:
+        if (!*text)
+            complain("--%s: the value is empty", row->name);
+        *(const char **)field = text;
+        return *text != '\0';
+    case CHOICE:
+        return parse_choice(row, text, (int *)field);
+    }
+    return false;
+}
+
+/* getopt's tables for one command: values are 1000 + the row, so that letters and names meet. */
+static void make_tables(const struct command *command, char *letters, struct option *names)
+{
+    *letters++ = ':'; /* tells a missing value from an unknown option */
+    for (int i = 0; i < N_ROWS; i++) {
+        if (!applies(&rows[i], command))
+            continue;
+        int has_argument = rows[i].kind == FLAG ? no_argument : required_argument;
+        *names++ = (struct option){rows[i].name, has_argument, NULL, 1000 + i};
+        if (rows[i].letter) {
+            *letters++ = rows[i].letter;
+            if (has_argument)
+                *letters++ = ':';
+        }
+    }
+    *letters = '\0';
+    *names = (struct option){0};
+}
+
+static const struct row *find_row(int value)
+{
+    for (int i = 0; i < N_ROWS; i++)
+        if (value == 1000 + i || (rows[i].letter && value == rows[i].letter))
+            return &rows[i];
+    return NULL;
+}
+
+static void complain_option(const struct command *command, int what, const char *word)
+{
+    char letter[3] = {'-', (char)optopt, '\0'};
+    const char *name = optopt && optopt < 1000 ? letter : word;
+    complain("%s: %s %s; `lacuna %s --help` lists the options", command->name, name,
+             what == ':' ? "needs a value" : "is not an option", command->name);
+}
+
+enum options_result options_parse(const struct command *command, int argc, char **argv,
+                                  struct options *options)
+{
+    *options = (struct options){
+        .bind = UNSET,
+        .dtype = UNSET,
+        .pattern = UNSET,
+        .pooling = UNSET,
+        .truncate = UNSET,
+        .format = FORMAT_AUTO,
+        .max_answer_tokens = 30,
+    };
+    char letters[3 * N_ROWS];
+    struct option names[N_ROWS + 1];
+    make_tables(command, letters, names);
+    opterr = 0;
+    for (int value; (value = getopt_long(argc, argv, letters, names, NULL)) != -1;) {
+        const struct row *row = find_row(value);
+        if (!row) {
+            complain_option(command, value, argv[optind - 1]);
+            return OPTIONS_BAD;
+        }
+        if (!strcmp(row->name, "help")) {
+            print_help(command);
+            return OPTIONS_DONE;
+        }
+        if (!strcmp(row->name, "version")) {
+            print_version();
+            return OPTIONS_DONE;
+        }
+        if (!store(row, optarg, options))
+            return OPTIONS_BAD;
+    }
+    if (optind < argc)
+        options->operand = argv[optind++];
+    if (optind < argc) {
+        complain("%s: one operand at most, and '%s' is another", command->name, argv[optind]);
+        return OPTIONS_BAD;
+    }
+    return OPTIONS_GO;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of all commands: one table says what each takes, means and defaults to. */
+#ifndef LACUNA_CLI_OPTIONS_H
+#define LACUNA_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <lacuna/lacuna.h>
+
+struct command;
+
+enum command_bit {
+    ON_CLASSIFY = 1,
+    ON_TAG = 2,
+    ON_ANSWER = 4,
+    ON_FILL = 8,
+    ON_EMBED = 16,
+    ON_TOKENIZE = 32,
+    ON_INFO = 64,
+    ON_PACK = 128,
+    ON_TASKS = ON_CLASSIFY | ON_TAG | ON_ANSWER | ON_FILL | ON_EMBED,
+    ON_LINES = ON_TASKS | ON_TOKENIZE,
+    ON_MODELS = ON_TASKS | ON_INFO | ON_PACK,
+    ON_ALL = 255,
+};
+
+enum input_format { FORMAT_AUTO, FORMAT_TEXT, FORMAT_TSV, FORMAT_JSONL };
+
+/* Numbers and choices that the engine or model would choose themselves. */
+enum { UNSET = -1 };
+
+struct options {
+    const char *operand; /* FILE, MODEL or SRC; NULL when not given */
+    const char *model, *tokenizer, *isa, *output, *columns;
+    size_t threads; /* 0: not given */
+    size_t batch_tokens, top_k, max_answer_tokens, max_tokens;
+    int bind, dtype, pattern, pooling, truncate, format;
+    bool normalize, header, quiet, summary, json;
+    bool top_k_given;
+};
+
+enum options_result { OPTIONS_GO, OPTIONS_DONE, OPTIONS_BAD };
+
+/* argv[0] is the command's name.  DONE: --help or --version was answered.  BAD: a message that
+ * names the option and its value is on stderr. */
+enum options_result options_parse(const struct command *command, int argc, char **argv,
+                                  struct options *options);
+
+void print_version(void);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine and the model that the options ask for. */
+#include "src/cli/runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "src/cli/command.h"
+
+/* The model that is shipped, where `make install` puts it and where the sources have it. */
+static const char *const shipped_models[] = {
+    LACUNA_DATA_DIR "/wordnet-encoder-sparse",
+    "models/wordnet-encoder-sparse",
+    NULL,
+};
+
+static void print_log(void *context, enum lac_log_level level, const char *text)
+{
+    (void)context;
+    if (level == LAC_LOG_WARNING)
+        complain("warning: %s", text);
+}
+
+/* A message lives until the next call on the options, so what can fail comes last. */
+static enum lac_status set_engine_options(struct lac_engine_options *to, const struct options *o)
+{
+    enum lac_status status = lac_engine_options_from_environment(to);
+    if (status)
+        return status;
+    if (o->threads)
+        lac_engine_options_set_threads(to, o->threads);
+    if (o->bind != UNSET)
+        lac_engine_options_set_bind(to, (enum lac_bind)o->bind);
+    if (!o->quiet)
+        lac_engine_options_set_log(to, &(struct lac_log){.write = print_log});
+    return o->isa ? lac_engine_options_set_isa(to, o->isa) : LAC_OK;
+}
+
+bool runtime_start(struct runtime *rt, const struct options *o, int *exit_status)
+{
+    *rt = (struct runtime){0};
+    struct lac_engine_options *options = NULL;
+    enum lac_status status = lac_engine_options_new(&options);
+    if (!status)
+        status = set_engine_options(options, o);
+    if (!status)
+        status = lac_engine_new(options, &rt->engine);
+    if (status) {
+        const char *message = options ? lac_engine_options_message(options) : "";
+        complain("%s", *message ? message : lac_status_name(status));
+        *exit_status = status == LAC_E_ARGUMENT ? STATUS_USAGE : STATUS_FATAL;
+    }
+    lac_engine_options_free(options);
+    return !status;
+}
+
+const char *runtime_message(const struct runtime *rt)
+{
+    static char text[1024];
+    return lac_engine_message(rt->engine, text, sizeof text);
+}
+
+static const char *find_default_model(void)
+{
+    const char *path = getenv("LACUNA_MODEL");
+    if (path && *path)
+        return path;
+    for (const char *const *p = shipped_models; *p; p++)
+        if (!access(*p, F_OK))
+            return *p;
+    return NULL;
+}
+
+bool runtime_open_model(struct runtime *rt, const struct options *o, const char *path,
+                        int *exit_status)
+{
+    if (!path)
+        path = find_default_model();
+    if (!path) {
+        complain("no model: give --model or set LACUNA_MODEL (%s is not there)", shipped_models[0]);
+        *exit_status = STATUS_FATAL;
+        return false;
+    }
+    struct lac_model_options *options = NULL;
+    enum lac_status status = lac_model_options_new(&options);
+    if (!status) {
+        if (o->dtype != UNSET)
+            lac_model_options_set_dtype(options, (enum lac_dtype)o->dtype);
+        if (o->pattern != UNSET)
+            lac_model_options_set_pattern(options, (enum lac_pattern)o->pattern);
+        status = lac_model_open(rt->engine, path, options, &rt->model);
+    }
+    lac_model_options_free(options);
+    if (status) {
+        const char *message = runtime_message(rt);
+        complain("%s", *message ? message : lac_status_name(status));
+        *exit_status = STATUS_FATAL;
+    }
+    return !status;
+}
+
+void runtime_close(struct runtime *rt)
+{
+    lac_model_free(rt->model);
+    lac_engine_free(rt->engine);
+    *rt = (struct runtime){0};
+}
