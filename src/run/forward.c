@@ -98,7 +98,7 @@ void lac_run_linear(const struct lac_linear *linear, struct lac_tile tile, struc
         .y = y.y,
         .abs_max = y.abs_max,
     };
-    const struct lac_kernel *kernel = tile.n_tokens < LAC_LANES ? linear->few : linear->many;
+    const struct lac_kernel *kernel = tile.n_tokens < linear->few_below ? linear->few : linear->many;
     kernel->run.linear(&args);
 }
 

@@ -19,7 +19,8 @@ struct lac_linear {
     const char *name; /* of the weight in the checkpoint; NULL: the model has no such layer */
     struct lac_weight weight;
     const struct lac_kernel *many; /* lanes are tokens */
-    const struct lac_kernel *few;  /* lanes are outputs: for less than LAC_LANES tokens */
+    const struct lac_kernel *few;  /* lanes are outputs: for less than few_below tokens */
+    size_t few_below;
     size_t n_zeros;
     size_t n_blocks[LAC_N_PATTERNS], n_nonzero[LAC_N_PATTERNS]; /* as in lac_weight_stats */
     double cost[LAC_N_PATTERNS];                                /* predicted, 1 = dense */

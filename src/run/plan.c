@@ -15,13 +15,21 @@ struct cost {
 };
 
 static const struct cost costs[] = {
-    /* best first; the last of each dtype needs nothing */
-    {LAC_CPU_AVX512_VNNI, LAC_S8, {1.0, 2.2, 1.25, 1.05, 1.05}, {64, 8, 16, 32, 64}},
-    {LAC_CPU_AVX512, LAC_F32, {1.0, 2.2, 1.25, 1.05, 1.05}, {64, 8, 16, 32, 64}},
-    {LAC_CPU_AVX2, LAC_S8, {1.0, 2.0, 1.2, 1.05, 1.05}, {64, 8, 16, 32, 64}},
-    {LAC_CPU_AVX2, LAC_F32, {1.0, 2.0, 1.2, 1.05, 1.05}, {64, 8, 16, 32, 64}},
+    /* best first; the last of each dtype needs nothing.  Only dense and 16x4 use AMX. */
+    {LAC_CPU_AMX_INT8, LAC_S8, {1.0, 7.5, 5.6, 5.8, 1.5}, {1230, 107, 215, 200, 1230}},
+    {LAC_CPU_AVX512_VNNI, LAC_S8, {1.0, 1.6, 1.12, 1.05, 1.05}, {64, 8, 16, 32, 64}},
+    {LAC_CPU_AVX512, LAC_F32, {1.0, 2.2, 1.12, 1.05, 1.05}, {64, 8, 16, 32, 64}},
+    {LAC_CPU_AVX2, LAC_S8, {1.0, 1.3, 1.05, 1.02, 1.02}, {64, 8, 16, 32, 64}},
+    {LAC_CPU_AVX2, LAC_F32, {1.0, 1.7, 1.05, 1.02, 1.02}, {64, 8, 16, 32, 64}},
     {0, LAC_S8, {1.0, 1.1, 1.05, 1.0, 1.0}, {16, 1, 4, 8, 16}},
     {0, LAC_F32, {1.0, 1.1, 1.05, 1.0, 1.0}, {16, 1, 4, 8, 16}},
+};
+
+/* Token-lane kernels work on 16 tokens even for one; output-lane kernels take their time for each.
+ * Below this many tokens the latter win (768x768, dense and 80 % sparse). */
+static const size_t few_below[LAC_N_PATTERNS] = {
+    [LAC_PATTERN_DENSE] = 12, [LAC_PATTERN_16] = 8, [LAC_PATTERN_8] = 6,
+    [LAC_PATTERN_4] = 3,      [LAC_PATTERN_1] = 0,
 };
 
 static const struct cost *find_cost(enum lac_dtype dtype, unsigned features)
@@ -87,7 +95,8 @@ enum lac_status lac_plan_kernels(struct lac_linear *linear, unsigned features,
     /* Output-lane kernels of narrow fp32 blocks sum in an order of their own; a token's result must
      * not depend on how many come with it.  Integer sums have no order. */
     bool has_own_order = w->dtype == LAC_F32 && lac_pattern_rows(w->pattern) < LAC_LANES;
-    if (!linear->few || has_own_order)
+    linear->few_below = linear->few && !has_own_order ? few_below[w->pattern] : 0;
+    if (!linear->few_below)
         linear->few = linear->many;
     return make_extra(linear, arena, error);
 }
