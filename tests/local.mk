@@ -120,8 +120,8 @@ check-tsan:
 
 check_PROGRAMS += tests/check_text
 TESTS += tests/check_text
-tests_check_text_SOURCES = tests/check_text.c tests/text_files.c tests/text_support.c \
-	tests/text_support.h
+tests_check_text_SOURCES = tests/check_text.c tests/text_files.c tests/text_parts.c \
+	tests/text_support.c tests/text_support.h
 tests_check_text_CPPFLAGS = $(test_cppflags)
 tests_check_text_LDADD = $(test_libraries)
 EXTRA_DIST += \
@@ -135,7 +135,8 @@ EXTRA_DIST += \
 	tests/data/text/roberta/vocab.json \
 	tests/data/text/uncased.json \
 	tests/data/text/uncased/vocab.txt \
-	tests/data/text/words.json
+	tests/data/text/words.json \
+	tests/fuzz/fuzz_tokenizer.c tests/fuzz/tokenizer.dict
 
 check_PROGRAMS += tests/check_run
 TESTS += tests/check_run

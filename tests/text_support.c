@@ -84,6 +84,14 @@ void expect_tokens(const struct lac_tokenizer *tokenizer, const char *text, size
     lac_encoding_clear(&encoding);
 }
 
+void check_cases(const char *json, const struct by_hand *cases, size_t n)
+{
+    struct lac_tokenizer *tokenizer = must_open_quoted(json);
+    for (size_t i = 0; i < n; i++)
+        expect_tokens(tokenizer, cases[i].text, strlen(cases[i].text), NULL, cases[i].expected);
+    lac_tokenizer_free(tokenizer);
+}
+
 const char *ids_of(const struct lac_encoding *encoding)
 {
     static char text[4096];

@@ -44,7 +44,8 @@ LAC_API void lac_tokenizer_free(struct lac_tokenizer *tokenizer);
 
 /* Encodes size bytes of UTF-8 (and, when pair is not NULL, pair_size bytes more as a second text)
  * with the special tokens of the tokenizer's post-processor; at most max_tokens in all, 0 for no
- * bound.  Text that is not UTF-8: LAC_E_FORMAT.  encoding starts as all zeros and is reused by later calls;
+ * bound.  Text that is not UTF-8: LAC_E_FORMAT; of more than 64 MiB: LAC_E_LIMIT.  encoding starts
+ * as all zeros and is reused by later calls; a call that fails leaves it as it was;
  * lac_encoding_clear frees its arrays.  Any number of threads may share a tokenizer. */
 LAC_API enum lac_status lac_tokenizer_encode(const struct lac_tokenizer *tokenizer,
                                              const char *text, size_t size, const char *pair,

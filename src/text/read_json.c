@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads tokenizer.json. */
+/* Reads tokenizer.json.  Its truncation and padding are not read: callers say how many tokens they
+ * want, and nothing here is padded. */
 #include <string.h>
 
 #include "src/text/parts.h"

@@ -15,10 +15,11 @@ struct special_key {
     unsigned flags;
 };
 
-/* Appends an added token unless its spelling is there. */
-static struct lac_added *add_special(struct lac_tokenizer *tokenizer, struct lac_added *token)
+/* Appends an added token unless its spelling is among the first n_known. */
+static struct lac_added *add_special(struct lac_tokenizer *tokenizer, size_t n_known,
+                                     const struct lac_added *token)
 {
-    for (size_t i = 0; i < tokenizer->n_added; i++) {
+    for (size_t i = 0; i < n_known; i++) {
         struct lac_added *known = &tokenizer->added[i];
         if (known->size == token->size && !memcmp(known->content, token->content, token->size))
             return known;
@@ -54,7 +55,7 @@ static enum lac_status read_special(struct lac_tokenizer *tokenizer, const json_
                         token.size, LAC_MAX_ADDED_BYTES);
     *id = token.id = lac_vocab_find(&tokenizer->model.vocab, token.content, token.size);
     if (*id >= 0)
-        add_special(tokenizer, &token);
+        add_special(tokenizer, tokenizer->n_added, &token);
     return LAC_OK;
 }
 
@@ -62,6 +63,9 @@ static enum lac_status read_special(struct lac_tokenizer *tokenizer, const json_
 static enum lac_status read_decoder_table(struct lac_tokenizer *tokenizer, const json_t *table,
                                           struct lac_error *error)
 {
+    /* Its entries are only compared with the special tokens: a table may be long, and what comes
+     * twice in it is found later. */
+    size_t n_special = tokenizer->n_added;
     const char *key;
     json_t *value;
     json_object_foreach((json_t *)table, key, value)
@@ -76,7 +80,7 @@ static enum lac_status read_decoder_table(struct lac_tokenizer *tokenizer, const
         enum lac_status status = lac_read_added(tokenizer, value, id, &token, error);
         if (status)
             return lac_fail_in(error, status, "\"%s\"", key);
-        struct lac_added *kept = add_special(tokenizer, &token);
+        struct lac_added *kept = add_special(tokenizer, n_special, &token);
         *kept = token;
     }
     return LAC_OK;
