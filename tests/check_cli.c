@@ -221,11 +221,11 @@ START_TEST(columns_have_names)
     ck_assert_str_eq(get_text(json, "id"), "7");
     json_decref(json);
     release(&o);
-    o = RUN("MID\tthe cat\nodd\n", "classify", "--model", model, "--columns", "label,text",
+    o = RUN("L1\tthe cat\nodd\n", "classify", "--model", model, "--columns", "label,text",
             "--summary");
     expect(&o, 1);
     json = line_json(o.out, 0);
-    ck_assert_str_eq(get_text(json, "expected"), "MID");
+    ck_assert_str_eq(get_text(json, "expected"), "L1");
     json_decref(json);
     ck_assert_ptr_nonnull(strstr(o.err, "labels right"));
     release(&o);

@@ -136,7 +136,7 @@ START_TEST(the_dictionary_finds_its_own_definitions)
 
     struct stat before, after;
     ck_assert_int_eq(stat(cache, &before), 0);
-    ck_assert_int_eq((int)before.st_size, 32 + 3 * 32 * 4);
+    ck_assert_int_eq((int)before.st_size, 32 + 3 * MODEL_WIDTH * 4);
     struct outcome cached = run_with(argv, query, sizeof query - 1);
     expect(&cached, 0);
     ck_assert_str_eq(cached.out, first.out);

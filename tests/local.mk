@@ -157,8 +157,6 @@ tests_check_cli_SOURCES = \
 	tests/cli_files.c \
 	tests/cli_results.c \
 	tests/program.c \
-	tests/program.h \
-	tests/tiny_model.c \
-	tests/tiny_model.h
+	tests/program.h
 tests_check_cli_CPPFLAGS = $(test_cppflags) -DLACUNA_BUILD_DIR='"$(abs_top_builddir)"'
 tests_check_cli_LDADD = $(test_libraries)

@@ -144,10 +144,40 @@ double get_real(const json_t *json, const char *key)
     return json_number_value(json_object_get(json, key));
 }
 
+static const char *const words[] = {
+    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "dog",   "sat", "on",
+    "mat",   "in",    "sun",   "big",   "is",     "who", ".",   "where", "?",
+};
+enum { N_WORDS = sizeof words / sizeof *words, N_LETTERS = 26 };
+
+static void write_vocabulary(const char *directory)
+{
+    char path[MAX_PATH];
+    snprintf(path, sizeof path, "%s/vocab.txt", directory);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    for (int i = 0; i < N_WORDS; i++)
+        fprintf(file, "%s\n", words[i]);
+    for (int i = 0; i < 2 * N_LETTERS; i++)
+        fprintf(file, "%s%c\n", i < N_LETTERS ? "" : "##", 'a' + i % N_LETTERS);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
 const char *make_model(enum tiny_head head)
 {
-    const char *path = scratch_path("model");
-    ck_assert(!mkdir(path, 0700) || errno == EEXIST);
-    tiny_model_write(path, head);
+    struct tiny tiny = {
+        .family = TINY_BERT,
+        .head = head,
+        .vocab = N_WORDS + 2 * N_LETTERS,
+        .hidden = MODEL_WIDTH,
+        .heads = 2,
+        .ffn = 2 * MODEL_WIDTH,
+        .labels = 3,
+        .max_tokens = 48,
+    };
+    tiny_make(&tiny, test_seed());
+    const char *path = tiny_write(&tiny);
+    tiny_free(&tiny);
+    write_vocabulary(path);
     return path;
 }

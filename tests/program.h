@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 #include "tests/support.h"
-#include "tests/tiny_model.h"
+#include "tests/tiny.h"
 
 enum { MAX_ARGUMENTS = 16, MAX_PATH = 4096 };
 
@@ -40,7 +40,9 @@ const char *scratch_path(const char *name);
 const char *write_file(const char *name, const char *data, size_t size);
 /* The file and a final 0; free it. */
 char *read_file(const char *path, size_t *size);
-/* A tiny model in the scratch directory. */
+/* A tiny BERT of width MODEL_WIDTH in the scratch directory, with the labels L0, L1, L2, that knows
+ * a few words (program.c), single letters and "##" + single letters. */
+enum { MODEL_WIDTH = 32 };
 const char *make_model(enum tiny_head head);
 
 size_t count_lines(const char *text);
