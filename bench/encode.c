@@ -382,7 +382,7 @@ static enum lac_status compare(struct sweep *sweep, const struct bench_encoder *
     c->length = length;
     enum lac_status status = LAC_OK;
     if (make_batch(c, error) || start_engine(c, error) || add_models(c, error) ||
-        bench_measure(c->contenders, c->n_entries, &bench_settings.effort, error))
+        bench_measure(c->contenders, c->n_entries, &bench_settings.effort, &sweep->progress, error))
         status = error->status;
     for (size_t i = 0; !status && i < c->n_entries; i++)
         status = report_entry(c, i, error);
@@ -394,13 +394,12 @@ static enum lac_status compare(struct sweep *sweep, const struct bench_encoder *
 static enum lac_status run_sweep(struct sweep *sweep, struct lac_error *error)
 {
     enum lac_status status = LAC_OK;
-    bench_progress_begin(&sweep->progress,
-                         (double)(sweep->models.n * sweep->threads.n * sweep->lengths.n));
+    bench_progress_begin(&sweep->progress, sweep->models.n * sweep->threads.n * sweep->lengths.n);
     for (size_t m = 0; m < sweep->models.n; m++)
         for (size_t t = 0; t < sweep->threads.n; t++)
             for (size_t l = 0; !status && l < sweep->lengths.n; l++) {
                 const struct bench_encoder *encoder = &bench_encoders[sweep->models.at[m]];
-                bench_progress_step(&sweep->progress, m + t + l > 0, encoder->name);
+                bench_progress_start(&sweep->progress, encoder->name);
                 status = compare(sweep, encoder, sweep->threads.at[t], sweep->lengths.at[l], error);
             }
     bench_progress_end(&sweep->progress);

@@ -69,7 +69,8 @@ static int take_turn(struct bench_contender *c)
 }
 
 enum lac_status bench_measure(struct bench_contender *contenders, size_t n,
-                              const struct bench_effort *effort, struct lac_error *error)
+                              const struct bench_effort *effort, struct bench_progress *progress,
+                              struct lac_error *error)
 {
     for (size_t i = 0; i < n; i++)
         if (open_results(&contenders[i], error))
@@ -77,12 +78,18 @@ enum lac_status bench_measure(struct bench_contender *contenders, size_t n,
     uint64_t begin = lac_clock_ns();
     double most_ns = effort->seconds * 1e9 * (double)n;
     for (size_t round = 0; round < BENCH_MOST_ROUNDS; round++) {
-        if (round >= effort->min_rounds && (double)(lac_clock_ns() - begin) >= most_ns)
+        /* Whichever of the two conditions is further from being met. */
+        double by_time = (double)(lac_clock_ns() - begin) / most_ns;
+        double by_rounds = (double)round / (double)effort->min_rounds;
+        double share = by_rounds < by_time ? by_rounds : by_time;
+        if (share >= 1 || (round >= effort->min_rounds && !(most_ns > 0)))
             break;
+        bench_progress_show(progress, share > 0 ? share : 0);
         for (size_t i = 0; i < n; i++)
             if (take_turn(&contenders[i]))
                 return lac_fail(error, LAC_E_STATE, "contender %zu stopped in round %zu", i, round);
     }
+    bench_progress_show(progress, 1);
     return LAC_OK;
 }
 
@@ -165,24 +172,31 @@ enum lac_status bench_pin(size_t *cpu, struct lac_error *error)
     return LAC_OK;
 }
 
-void bench_progress_begin(struct bench_progress *progress, double all)
+void bench_progress_begin(struct bench_progress *progress, size_t all)
 {
     *progress = (struct bench_progress){
-        .shown = isatty(STDERR_FILENO), .begin_ns = lac_clock_ns(), .all = all};
+        .shown = isatty(STDERR_FILENO), .begin_ns = lac_clock_ns(), .all = (double)all, .now = ""};
 }
 
-void bench_progress_step(struct bench_progress *progress, double amount, const char *next)
+void bench_progress_start(struct bench_progress *progress, const char *name)
 {
-    progress->done += amount;
+    progress->now = name;
+    bench_progress_show(progress, 0);
+}
+
+void bench_progress_show(struct bench_progress *progress, double share)
+{
+    double done = (progress->done + share) / progress->all;
+    if (share >= 1)
+        progress->done++;
     if (!progress->shown)
         return;
-    double share = progress->done / progress->all;
-    fprintf(stderr, "\r\033[K%3.0f %%", 100 * share);
-    if (share > 0) {
-        double left = (double)(lac_clock_ns() - progress->begin_ns) * 1e-9 * (1 / share - 1);
+    fprintf(stderr, "\r\033[K%3.0f %%", 100 * done);
+    if (done > 0) {
+        double left = (double)(lac_clock_ns() - progress->begin_ns) * 1e-9 * (1 / done - 1);
         fprintf(stderr, ", %.0f:%02.0f left", floor(left / 60), floor(fmod(left, 60)));
     }
-    fprintf(stderr, "  %s", next);
+    fprintf(stderr, "  %s", progress->now);
 }
 
 void bench_progress_end(struct bench_progress *progress)

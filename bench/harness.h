@@ -13,6 +13,21 @@
 #include "bench/roof.h"
 #include "src/base/error.h"
 
+/* A line on stderr, when that is a terminal: how much is done and how long the rest takes.  The
+ * work is counted in comparisons. */
+struct bench_progress {
+    int shown;
+    uint64_t begin_ns;
+    double done, all;
+    const char *now;
+};
+void bench_progress_begin(struct bench_progress *progress, size_t all);
+/* The comparison called name begins; the string outlives it. */
+void bench_progress_start(struct bench_progress *progress, const char *name);
+/* A share of the comparison is done; 1: it is over. */
+void bench_progress_show(struct bench_progress *progress, double share);
+void bench_progress_end(struct bench_progress *progress);
+
 enum { BENCH_MOST_ROUNDS = 1000, BENCH_MOST_TIMES = 8 };
 
 struct bench_contender {
@@ -34,10 +49,11 @@ struct bench_effort {
     size_t min_rounds; /* however long they take */
 };
 
-/* Lets n contenders take turns.  Results are freed by bench_contenders_clear, also after a
- * failure. */
+/* Lets n contenders take turns, a comparison of the progress.  Results are freed by
+ * bench_contenders_clear, also after a failure. */
 enum lac_status bench_measure(struct bench_contender *contenders, size_t n,
-                              const struct bench_effort *effort, struct lac_error *error);
+                              const struct bench_effort *effort, struct bench_progress *progress,
+                              struct lac_error *error);
 void bench_contenders_clear(struct bench_contender *contenders, size_t n);
 
 /* Processor time of the calling thread: like the clock, but it stands still while the system runs
@@ -60,16 +76,6 @@ double bench_roof_share(const struct bench_contender *contender);
 /* Pins the calling thread, and what it starts later, to one processor: cpu, or the last allowed
  * one when cpu is SIZE_MAX.  *cpu gets its number. */
 enum lac_status bench_pin(size_t *cpu, struct lac_error *error);
-
-/* A line on stderr, when that is a terminal: how much is done and how long the rest takes. */
-struct bench_progress {
-    int shown;
-    uint64_t begin_ns;
-    double done, all; /* in any unit */
-};
-void bench_progress_begin(struct bench_progress *progress, double all);
-void bench_progress_step(struct bench_progress *progress, double amount, const char *next);
-void bench_progress_end(struct bench_progress *progress);
 
 /* splitmix64 (Vigna). */
 uint64_t bench_random(uint64_t *state);

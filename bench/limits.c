@@ -102,10 +102,10 @@ static enum lac_status measure_level(struct bench_report *report, const struct l
     memset(memory, 1, level->size);
     reader->read(memory, level->size);
     for (uint64_t begin = lac_clock_ns(); !enough(n, begin);) {
-        uint64_t start = lac_clock_ns();
+        uint64_t start = bench_thread_ns();
         for (size_t i = 0; i < passes; i++)
             reader->read(memory, level->size);
-        rates[n++] = (double)(passes * level->size) / (double)(lac_clock_ns() - start);
+        rates[n++] = (double)(passes * level->size) / (double)(bench_thread_ns() - start);
     }
     lac_free(&lac_default_host, memory);
     if (bench_report_row(report, error) || bench_report_text(report, "limit", level->name, error) ||
@@ -125,15 +125,17 @@ static enum lac_status measure(struct bench_report *report, const struct level *
     while (roofs[n_roofs])
         n_roofs++;
     struct bench_progress progress;
-    bench_progress_begin(&progress, (double)(n_roofs + N_LEVELS));
+    bench_progress_begin(&progress, n_roofs + N_LEVELS);
     enum lac_status status = LAC_OK;
     for (size_t i = 0; !status && i < n_roofs; i++) {
-        bench_progress_step(&progress, i > 0, roofs[i]->instruction);
+        bench_progress_start(&progress, roofs[i]->instruction);
         status = measure_roof(report, roofs[i], error);
+        bench_progress_show(&progress, 1);
     }
     for (size_t i = 0; !status && i < N_LEVELS; i++) {
-        bench_progress_step(&progress, 1, levels[i].name);
+        bench_progress_start(&progress, levels[i].name);
         status = measure_level(report, &levels[i], error);
+        bench_progress_show(&progress, 1);
     }
     bench_progress_end(&progress);
     return status;

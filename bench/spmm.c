@@ -406,7 +406,8 @@ static enum lac_status compare(struct sweep *sweep, struct bench_shape shape, si
     enum lac_status status = LAC_OK;
     if (bench_layer_open(&c->layer, &random, error) || make_weights(c, &random, error) ||
         add_kernels(c, error) || add_peers(c, &random, error) ||
-        bench_measure(c->contenders, c->n_entries, &bench_settings.effort, error) ||
+        bench_measure(c->contenders, c->n_entries, &bench_settings.effort, &sweep->progress,
+                      error) ||
         report_comparison(c, error))
         status = error->status;
     close_comparison(c);
@@ -421,16 +422,15 @@ static enum lac_status run_sweep(struct sweep *sweep, struct lac_error *error)
 {
     enum lac_status status = LAC_OK;
     const struct bench_shapes *shapes = &sweep->shapes;
-    bench_progress_begin(&sweep->progress, (double)(shapes->n * sweep->tokens.n * sweep->dtypes.n));
-    bench_progress_step(&sweep->progress, 0, "");
+    bench_progress_begin(&sweep->progress, shapes->n * sweep->tokens.n * sweep->dtypes.n);
     for (size_t s = 0; s < shapes->n; s++)
         for (size_t t = 0; t < sweep->tokens.n; t++)
             for (size_t d = 0; !status && d < sweep->dtypes.n; d++) {
-                char next[64];
-                snprintf(next, sizeof next, "%zux%zu", shapes->at[s].n_out, shapes->at[s].n_in);
+                char name[64];
+                snprintf(name, sizeof name, "%zux%zu", shapes->at[s].n_out, shapes->at[s].n_in);
+                bench_progress_start(&sweep->progress, name);
                 status = compare(sweep, shapes->at[s], sweep->tokens.at[t],
                                  dtypes[sweep->dtypes.at[d]], error);
-                bench_progress_step(&sweep->progress, 1, next);
             }
     bench_progress_end(&sweep->progress);
     return status;
