@@ -160,3 +160,35 @@ tests_check_cli_SOURCES = \
 	tests/program.h
 tests_check_cli_CPPFLAGS = $(test_cppflags) -DLACUNA_BUILD_DIR='"$(abs_top_builddir)"'
 tests_check_cli_LDADD = $(test_libraries)
+
+# Whole models against an independent implementation's numbers, through the
+# shared library as an application sees it.
+check_PROGRAMS += tests/check_reference
+TESTS += tests/check_reference
+tests_check_reference_SOURCES = tests/check_reference.c tests/reference_case.c \
+	tests/reference_case.h
+tests_check_reference_CPPFLAGS = $(test_cppflags)
+tests_check_reference_LDADD = tests/libtest.la liblacuna.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
+EXTRA_DIST += \
+	tests/data/reference/encoders.py \
+	tests/data/reference/generated.py \
+	tests/data/reference/reference.py \
+	tests/data/reference/bert-answer-pruned.json \
+	tests/data/reference/bert-base.json \
+	tests/data/reference/bert-base-pruned.json \
+	tests/data/reference/bert-empty-rows.json \
+	tests/data/reference/bert-one-head.json \
+	tests/data/reference/bert-regression.json \
+	tests/data/reference/bert-relu-tag.json \
+	tests/data/reference/bert-tanh-fill.json \
+	tests/data/reference/distilbert.json \
+	tests/data/reference/distilbert-fill.json \
+	tests/data/reference/distilbert-pruned.json \
+	tests/data/reference/distilbert-tag.json \
+	tests/data/reference/minilm.json \
+	tests/data/reference/minilm-pruned.json \
+	tests/data/reference/roberta-answer.json \
+	tests/data/reference/roberta-base.json \
+	tests/data/reference/roberta-base-pruned.json \
+	tests/data/reference/roberta-fill.json \
+	tests/data/reference/roberta-tag.json

@@ -135,9 +135,8 @@ static void fill_dense(const struct lac_member *m, struct lac_tile tile)
     const struct lac_network *n = m->network;
     float *v = lac_tile_f32(m->region->v, tile.index, n->config.hidden_size);
     /* RoBERTa's own head has GELU whatever the layers have. */
-    enum lac_activation activation = n->config.family == LAC_FAMILY_ROBERTA
-                                         ? LAC_ACT_GELU
-                                         : lac_hidden_activation(&n->config);
+    enum lac_activation activation =
+        n->config.family == LAC_FAMILY_ROBERTA ? LAC_ACT_GELU : lac_hidden_activation(&n->config);
     struct lac_output y = {.activation = activation, .y = v};
     lac_run_linear(&n->fill_dense, tile, lac_all_rows(&n->fill_dense), lac_hidden_input(m, tile),
                    y);
