@@ -51,8 +51,8 @@ enum lac_status lac_engine_options_set_isa(struct lac_engine_options *options, c
     lac_error_clear(&options->error);
     unsigned allowed;
     if (lac_isa_allowed(isa, &allowed))
-        return lac_fail(&options->error, LAC_E_ARGUMENT,
-                        "no instruction set is called \"%s\"", isa);
+        return lac_fail(&options->error, LAC_E_ARGUMENT, "no instruction set is called \"%s\"",
+                        isa);
     options->allowed = allowed;
     return LAC_OK;
 }

@@ -36,10 +36,15 @@ void lac_model_options_set_pattern(struct lac_model_options *options, enum lac_p
     options->pattern = (int)pattern;
 }
 
-static enum lac_status read_options(const struct lac_model_options *options, unsigned features,
+static enum lac_status read_options(const struct lac_model_options *options,
+                                    const struct lac_engine *engine,
                                     struct lac_network_options *read, struct lac_error *error)
 {
-    *read = (struct lac_network_options){.pattern = -1, .features = features};
+    *read = (struct lac_network_options){
+        .pattern = -1,
+        .features = engine->features,
+        .cache_bytes = lac_topology_l2_bytes(engine->topology),
+    };
     if (!options)
         return LAC_OK;
     if (options->dtype && options->dtype != LAC_S8 && options->dtype != LAC_F32)
@@ -84,7 +89,7 @@ static enum lac_status open_model(struct lac_model *m, const char *path,
                                   const struct lac_model_options *options, struct lac_error *error)
 {
     struct lac_network_options read;
-    enum lac_status status = read_options(options, m->engine->features, &read, error);
+    enum lac_status status = read_options(options, m->engine, &read, error);
     if (!status)
         status = lac_network_open(&m->engine->host, path, &read, &m->network, error);
     if (!status)

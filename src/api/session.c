@@ -7,9 +7,6 @@
 #include "src/base/checked.h"
 #include "src/text/tokenizer.h"
 
-/* Tokens of a batch whose panels leave room for the weights in a common L2. */
-enum { DEFAULT_BATCH_TOKENS = 768 };
-
 enum lac_status lac_session_options_new(struct lac_session_options **options)
 {
     if (!options)
@@ -102,7 +99,7 @@ static enum lac_status open_session(struct lac_session *s, const struct lac_sess
     s->truncate = o->truncate;
     s->width = lac_head_width(network, &head);
     return lac_workspace_open(&s->workspace, s->host, network, s->model->engine->pool, &head,
-                              o->batch_tokens ? o->batch_tokens : DEFAULT_BATCH_TOKENS, error);
+                              o->batch_tokens ? o->batch_tokens : network->batch_tokens, error);
 }
 
 enum lac_status lac_session_new(struct lac_model *model, const struct lac_session_options *options,

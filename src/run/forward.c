@@ -68,16 +68,9 @@ static size_t unit_at(const struct lac_weight *w, size_t rank, size_t size)
 struct lac_rows lac_share_rows(const struct lac_member *m, const struct lac_linear *linear)
 {
     const struct lac_weight *w = &linear->weight;
-    size_t begin = unit_at(w, m->rank, m->team->size) * LAC_OUT_UNIT;
-    size_t end = m->rank + 1 == m->team->size
-                     ? w->n_out
-                     : unit_at(w, m->rank + 1, m->team->size) * LAC_OUT_UNIT;
+    size_t size = m->team->size, begin = unit_at(w, m->rank, size) * LAC_OUT_UNIT;
+    size_t end = m->rank + 1 == size ? w->n_out : unit_at(w, m->rank + 1, size) * LAC_OUT_UNIT;
     return (struct lac_rows){lac_min_size(begin, w->n_out), lac_min_size(end, w->n_out)};
-}
-
-static struct lac_rows rows_of(const struct lac_member *m, const struct lac_linear *linear)
-{
-    return m->shares_rows ? lac_share_rows(m, linear) : lac_all_rows(linear);
 }
 
 void lac_run_linear(const struct lac_linear *linear, struct lac_tile tile, struct lac_rows rows,
@@ -171,34 +164,39 @@ static const float *join_max(const struct lac_member *m, float *maxima, size_t s
     return own;
 }
 
-static void step_qkv(const struct lac_member *m, const struct lac_layer *layer,
-                     struct lac_tile tile)
+static void step_query(const struct lac_member *m, const struct lac_layer *layer,
+                       struct lac_tile tile, struct lac_rows rows)
 {
-    size_t hidden = m->network->config.hidden_size;
-    const struct lac_linear *linears[] = {&layer->query, &layer->key, &layer->value};
-    float *buffers[] = {m->region->q, m->region->k, m->region->v};
-    for (size_t i = 0; i < 3; i++) {
-        struct lac_output y = {.y = lac_tile_f32(buffers[i], tile.index, hidden)};
-        lac_run_linear(linears[i], tile, rows_of(m, linears[i]), lac_hidden_input(m, tile), y);
-    }
+    float *q = lac_tile_f32(m->region->q, tile.index, m->network->config.hidden_size);
+    struct lac_output y = {.y = q};
+    lac_run_linear(&layer->query, tile, rows, lac_hidden_input(m, tile), y);
 }
 
-/* Only kept tokens ask in the last layer. */
-static void step_kv_and_kept_q(const struct lac_member *m, const struct lac_layer *layer,
-                               struct lac_tile tile)
+/* In the last layer only kept tokens ask. */
+static void step_kept_query(const struct lac_member *m, const struct lac_layer *layer,
+                            struct lac_tile tile, struct lac_rows rows)
 {
-    size_t hidden = m->network->config.hidden_size;
-    struct lac_input x = lac_hidden_input(m, tile);
-    struct lac_output k = {.y = lac_tile_f32(m->region->k, tile.index, hidden)};
-    struct lac_output v = {.y = lac_tile_f32(m->region->v, tile.index, hidden)};
-    struct lac_output q = {.y = lac_tile_f32(m->region->q, tile.index, hidden)};
-    lac_run_linear(&layer->key, tile, rows_of(m, &layer->key), x, k);
-    lac_run_linear(&layer->value, tile, rows_of(m, &layer->value), x, v);
     for (size_t i = 0; i < m->region->n_kept; i++)
         if (m->region->kept[i] / LAC_TILE == tile.index) {
-            lac_run_linear(&layer->query, tile, rows_of(m, &layer->query), x, q);
+            step_query(m, layer, tile, rows);
             return;
         }
+}
+
+static void step_key(const struct lac_member *m, const struct lac_layer *layer,
+                     struct lac_tile tile, struct lac_rows rows)
+{
+    float *k = lac_tile_f32(m->region->k, tile.index, m->network->config.hidden_size);
+    struct lac_output y = {.y = k};
+    lac_run_linear(&layer->key, tile, rows, lac_hidden_input(m, tile), y);
+}
+
+static void step_value(const struct lac_member *m, const struct lac_layer *layer,
+                       struct lac_tile tile, struct lac_rows rows)
+{
+    float *v = lac_tile_f32(m->region->v, tile.index, m->network->config.hidden_size);
+    struct lac_output y = {.y = v};
+    lac_run_linear(&layer->value, tile, rows, lac_hidden_input(m, tile), y);
 }
 
 static void step_quantize_mix(const struct lac_member *m, const struct lac_layer *layer,
@@ -214,7 +212,7 @@ static void step_quantize_mix(const struct lac_member *m, const struct lac_layer
 }
 
 static void step_mix(const struct lac_member *m, const struct lac_layer *layer,
-                     struct lac_tile tile)
+                     struct lac_tile tile, struct lac_rows rows)
 {
     size_t hidden = m->network->config.hidden_size;
     struct lac_input x = lac_hidden_input(m, tile);
@@ -222,7 +220,7 @@ static void step_mix(const struct lac_member *m, const struct lac_layer *layer,
         x.panel = lac_tile_f32(m->a, tile.index, hidden);
     float *h = lac_tile_f32(m->h, tile.index, hidden);
     struct lac_output y = {.residual = h, .y = h};
-    lac_run_linear(&layer->mix, tile, rows_of(m, &layer->mix), x, y);
+    lac_run_linear(&layer->mix, tile, rows, x, y);
 }
 
 static void step_attention_norm(const struct lac_member *m, const struct lac_layer *layer,
@@ -232,23 +230,21 @@ static void step_attention_norm(const struct lac_member *m, const struct lac_lay
     lac_run_norm(m, &layer->attention_norm, tile, lane, n_lanes, h, h);
 }
 
-static void step_up(const struct lac_member *m, const struct lac_layer *layer, struct lac_tile tile)
+static void step_up(const struct lac_member *m, const struct lac_layer *layer, struct lac_tile tile,
+                    struct lac_rows rows)
 {
     struct lac_region *r = m->region;
     size_t slot = ffn_slot(m, tile);
-    float *abs_max = NULL;
-    if (m->network->dtype == LAC_S8) {
-        abs_max = r->ffn_max + m->rank * r->n_ffn_lanes + slot * LAC_TILE;
-        memset(abs_max, 0, tile.ld * sizeof *abs_max);
-    }
+    bool is_s8 = m->network->dtype == LAC_S8;
     struct lac_output y = {
         .activation = lac_hidden_activation(&m->network->config),
         .y = lac_tile_f32(r->ffn, slot, m->network->config.intermediate_size),
-        .abs_max = abs_max,
+        .abs_max = is_s8 ? r->ffn_max + m->rank * r->n_ffn_lanes + slot * LAC_TILE : NULL,
     };
-    lac_run_linear(&layer->up, tile, rows_of(m, &layer->up), lac_hidden_input(m, tile), y);
+    lac_run_linear(&layer->up, tile, rows, lac_hidden_input(m, tile), y);
 }
 
+/* Leaves the maxima zero, as it found them before the layer. */
 static void step_quantize_ffn(const struct lac_member *m, const struct lac_layer *layer,
                               struct lac_tile tile, size_t lane, size_t n_lanes)
 {
@@ -258,22 +254,22 @@ static void step_quantize_ffn(const struct lac_member *m, const struct lac_layer
     struct lac_region *r = m->region;
     size_t slot = ffn_slot(m, tile), at = slot * LAC_TILE + lane;
     size_t wide = m->network->config.intermediate_size;
-    const float *abs_max = m->shares_rows ? join_max(m, r->ffn_max, r->n_ffn_lanes, at, n_lanes)
-                                          : r->ffn_max + m->rank * r->n_ffn_lanes + at;
     struct lac_quantize_args args = {
         .x = lac_tile_f32(r->ffn, slot, wide) + lane,
         .n_features = wide,
         .ld = tile.ld,
         .n_lanes = n_lanes,
-        .abs_max = abs_max,
+        .abs_max = join_max(m, r->ffn_max, r->n_ffn_lanes, at, n_lanes),
         .y_u8 = lac_tile_u8(r->ffn8, slot, wide) + lane * 4,
         .y_scale = r->ffn_scale + at,
     };
     m->network->kernels.quantize->run.quantize(&args);
+    for (size_t member = 0; member < m->team->size; member++)
+        memset(r->ffn_max + member * r->n_ffn_lanes + at, 0, n_lanes * sizeof *r->ffn_max);
 }
 
 static void step_down(const struct lac_member *m, const struct lac_layer *layer,
-                      struct lac_tile tile)
+                      struct lac_tile tile, struct lac_rows rows)
 {
     struct lac_region *r = m->region;
     size_t slot = ffn_slot(m, tile), wide = m->network->config.intermediate_size;
@@ -282,7 +278,7 @@ static void step_down(const struct lac_member *m, const struct lac_layer *layer,
         x = (struct lac_input){lac_tile_u8(r->ffn8, slot, wide), r->ffn_scale + slot * LAC_TILE};
     float *h = lac_tile_f32(m->h, tile.index, m->network->config.hidden_size);
     struct lac_output y = {.residual = h, .y = h};
-    lac_run_linear(&layer->down, tile, rows_of(m, &layer->down), x, y);
+    lac_run_linear(&layer->down, tile, rows, x, y);
 }
 
 static void step_ffn_norm(const struct lac_member *m, const struct lac_layer *layer,
@@ -322,23 +318,47 @@ static void step_gather(const struct lac_member *m, const struct lac_layer *laye
 
 /* ---- Who does which ---- */
 
-/* A step either by lanes or by rows. */
+/* A step either by lanes, or by rows of a linear layer. */
 struct step {
     void (*lanes)(const struct lac_member *m, const struct lac_layer *layer, struct lac_tile tile,
                   size_t lane, size_t n_lanes);
-    void (*rows)(const struct lac_member *m, const struct lac_layer *layer, struct lac_tile tile);
+    void (*rows)(const struct lac_member *m, const struct lac_layer *layer, struct lac_tile tile,
+                 struct lac_rows rows);
+    size_t linear; /* of the rows: its offset in struct lac_layer */
 };
 
-static const struct step embedding[] = {{.lanes = step_embedding}, {0}};
-static const struct step before_attention[] = {{.rows = step_qkv}, {0}};
-static const struct step before_last_attention[] = {{.rows = step_kv_and_kept_q}, {0}};
-static const struct step gathering[] = {{.lanes = step_gather}, {0}};
-static const struct step after_attention[] = {
-    {.lanes = step_quantize_mix},   {.rows = step_mix},
-    {.lanes = step_attention_norm}, {.rows = step_up},
-    {.lanes = step_quantize_ffn},   {.rows = step_down},
-    {.lanes = step_ffn_norm},       {0},
+#define LANES(function)                                                                            \
+    {                                                                                              \
+        .lanes = function                                                                          \
+    }
+#define ROWS(function, member)                                                                     \
+    {                                                                                              \
+        .rows = function, .linear = offsetof(struct lac_layer, member)                             \
+    }
+
+static const struct step embedding[] = {LANES(step_embedding), {0}};
+static const struct step before_attention[] = {
+    ROWS(step_query, query),
+    ROWS(step_key, key),
+    ROWS(step_value, value),
+    {0},
 };
+static const struct step before_last_attention[] = {
+    ROWS(step_kept_query, query),
+    ROWS(step_key, key),
+    ROWS(step_value, value),
+    {0},
+};
+static const struct step gathering[] = {LANES(step_gather), {0}};
+static const struct step after_attention[] = {
+    LANES(step_quantize_mix), ROWS(step_mix, mix),   LANES(step_attention_norm), ROWS(step_up, up),
+    LANES(step_quantize_ffn), ROWS(step_down, down), LANES(step_ffn_norm),       {0},
+};
+
+static const struct lac_linear *linear_of(const struct step *step, const struct lac_layer *layer)
+{
+    return (const struct lac_linear *)(const void *)((const char *)layer + step->linear);
+}
 
 void lac_own_tiles(const struct lac_member *m, size_t *begin, size_t *end)
 {
@@ -367,14 +387,19 @@ static void run_own_lanes(const struct lac_member *m, const struct step *step,
     }
 }
 
+static void run_own_rows(const struct lac_member *m, const struct step *step,
+                         const struct lac_layer *layer)
+{
+    struct lac_rows rows = lac_share_rows(m, linear_of(step, layer));
+    for (size_t i = 0; i < lac_tiles(m->n_tokens); i++)
+        step->rows(m, layer, lac_tile_at(m->n_tokens, i), rows);
+}
+
 static void run_shared(const struct lac_member *m, const struct step *steps,
                        const struct lac_layer *layer)
 {
     for (const struct step *step = steps; step->lanes || step->rows; step++) {
-        if (step->lanes)
-            run_own_lanes(m, step, layer);
-        for (size_t i = 0; step->rows && i < lac_tiles(m->n_tokens); i++)
-            step->rows(m, layer, lac_tile_at(m->n_tokens, i));
+        (step->lanes ? run_own_lanes : run_own_rows)(m, step, layer);
         lac_team_barrier(m->team, m->rank);
     }
 }
@@ -390,7 +415,7 @@ static void run_own_tiles(const struct lac_member *m, const struct step *steps,
             if (step->lanes)
                 step->lanes(m, layer, tile, 0, tile.ld);
             else
-                step->rows(m, layer, tile);
+                step->rows(m, layer, tile, lac_all_rows(linear_of(step, layer)));
         }
     }
 }

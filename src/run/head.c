@@ -92,25 +92,41 @@ static void embed_first(const struct lac_member *m, struct lac_tile tile)
             normalize(m->region->out[tile.index * LAC_TILE + i], hidden);
 }
 
-/* Sums in the order of the tokens, whatever tiles they lie in. */
+/* Features whose sums go on side by side, because one sum's additions wait for each other. */
+enum { SUMS = 8 };
+
+/* Sums features [begin, end), at most SUMS, in the order of the tokens, whatever tiles they lie
+ * in. */
+static void sum_tokens(const struct lac_member *m, size_t sequence, size_t begin, size_t end,
+                       double sums[SUMS])
+{
+    size_t hidden = m->network->config.hidden_size;
+    const size_t *first = m->region->first + sequence;
+    for (size_t i = 0; i < SUMS; i++)
+        sums[i] = 0;
+    for (size_t token = first[0]; token < first[1];) {
+        struct lac_tile tile = lac_tile_at(m->n_tokens, token / LAC_TILE);
+        const float *x = lac_tile_f32(m->h, tile.index, hidden) + begin * tile.ld;
+        size_t stop = lac_min_size(first[1], (tile.index + 1) * LAC_TILE);
+        for (; token < stop; token++)
+            for (size_t i = 0; i < end - begin; i++)
+                sums[i] += (double)x[i * tile.ld + token % LAC_TILE];
+    }
+}
+
 static void embed_mean(const struct lac_member *m, size_t sequence)
 {
     size_t hidden = m->network->config.hidden_size;
-    size_t begin = m->region->first[sequence], end = m->region->first[sequence + 1];
-    float *row = m->forward->sequences[sequence]->rows;
-    for (size_t f = 0; f < hidden; f++) {
-        double sum = 0;
-        for (size_t token = begin; token < end;) {
-            struct lac_tile tile = lac_tile_at(m->n_tokens, token / LAC_TILE);
-            const float *x = lac_tile_f32(m->h, tile.index, hidden) + f * tile.ld;
-            size_t stop = lac_min_size(end, (tile.index + 1) * LAC_TILE);
-            for (; token < stop; token++)
-                sum += (double)x[token % LAC_TILE];
-        }
-        row[f] = (float)(sum / (double)(end - begin));
+    const struct lac_sequence *s = m->forward->sequences[sequence];
+    for (size_t f = 0; f < hidden; f += SUMS) {
+        double sums[SUMS];
+        size_t end = lac_min_size(f + SUMS, hidden);
+        sum_tokens(m, sequence, f, end, sums);
+        for (size_t i = f; i < end; i++)
+            s->rows[i] = (float)(sums[i - f] / (double)s->n_tokens);
     }
     if (m->forward->head->normalize == LAC_NORMALIZE_L2)
-        normalize(row, hidden);
+        normalize(s->rows, hidden);
 }
 
 static void embed_means(const struct lac_member *m)

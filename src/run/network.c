@@ -181,6 +181,7 @@ enum lac_status lac_network_open(const struct lac_host *host, const char *path,
         return status;
     }
     list_linears(n);
+    n->batch_tokens = lac_plan_batch_tokens(n, options->cache_bytes);
     *network = n;
     return LAC_OK;
 }

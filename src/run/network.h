@@ -56,6 +56,8 @@ struct lac_network {
     struct lac_layer *layers; /* [config.n_layers] */
     struct lac_linear pooler, classifier_dense, classifier, answer, fill_dense, fill_decoder;
 
+    size_t batch_tokens; /* that fit the caches best */
+
     const struct lac_linear **linears; /* all that exist, in the order of the network */
     size_t n_linears;
     size_t n_parameters;
@@ -69,6 +71,7 @@ struct lac_network_options {
     enum lac_dtype dtype; /* 0: LAC_S8, or what a packed file has */
     int pattern;          /* enum lac_pattern for every weight, or -1: the plan chooses */
     unsigned features;    /* set of enum lac_cpu_feature that kernels may use */
+    size_t cache_bytes;   /* a core's own share of the caches; 0: not known */
 };
 
 /* Opens a directory or a packed file.  Borrows host. */

@@ -17,6 +17,9 @@ enum lac_pattern lac_plan_choose(const double cost[LAC_N_PATTERNS]);
 enum lac_status lac_plan_kernels(struct lac_linear *linear, unsigned features,
                                  struct lac_arena *arena, struct lac_error *error);
 
+/* Tokens of a batch that do best on cores with that much cache (0: not known). */
+size_t lac_plan_batch_tokens(const struct lac_network *network, size_t cache_bytes);
+
 /* Finds the kernels all weights share. */
 void lac_plan_shared(struct lac_kernels *kernels, unsigned features);
 

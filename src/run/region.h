@@ -8,8 +8,9 @@
  *   q, k, v    hidden    after the last attention: q and k hold the kept tokens' attention and h
  *   a          hidden    the attention's output
  *   x8         hidden u8 quantised input of the next linear layer, with x_scale
- *   ffn, ffn8  intermediate: one tile a worker, or several tiles that all workers share
- *   abs_max, ffn_max     each worker's own maxima, joined by whoever quantises
+ *   ffn, ffn8  intermediate: one tile a worker, or some tiles that all workers share
+ *   abs_max, ffn_max     each worker's own maxima, joined by whoever quantises; ffn_max is zero
+ *                        between layers
  *   logits     width     one tile a worker
  *   rows_in              LAC_LANES embedding rows a worker, and one more to add from
  *   segments             keys of one sequence, a worker's own
