@@ -91,7 +91,8 @@ void lac_run_linear(const struct lac_linear *linear, struct lac_tile tile, struc
         .y = y.y,
         .abs_max = y.abs_max,
     };
-    const struct lac_kernel *kernel = tile.n_tokens < linear->few_below ? linear->few : linear->many;
+    const struct lac_kernel *kernel =
+        tile.n_tokens < linear->few_below ? linear->few : linear->many;
     kernel->run.linear(&args);
 }
 
@@ -351,8 +352,13 @@ static const struct step before_last_attention[] = {
 };
 static const struct step gathering[] = {LANES(step_gather), {0}};
 static const struct step after_attention[] = {
-    LANES(step_quantize_mix), ROWS(step_mix, mix),   LANES(step_attention_norm), ROWS(step_up, up),
-    LANES(step_quantize_ffn), ROWS(step_down, down), LANES(step_ffn_norm),       {0},
+    LANES(step_quantize_mix),
+    ROWS(step_mix, mix),
+    LANES(step_attention_norm),
+    {0},
+};
+static const struct step feed_forward[] = {
+    ROWS(step_up, up), LANES(step_quantize_ffn), ROWS(step_down, down), LANES(step_ffn_norm), {0},
 };
 
 static const struct lac_linear *linear_of(const struct step *step, const struct lac_layer *layer)
@@ -441,6 +447,7 @@ static void run_layer(struct lac_member *m, const struct lac_layer *layer, bool 
         run_steps(m, gathering, layer);
     }
     run_steps(m, after_attention, layer);
+    run_steps(m, feed_forward, layer);
 }
 
 /* ---- The batch ---- */
