@@ -6,14 +6,13 @@
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <lacuna/lacuna.h>
 
 #include "bench/bench.h"
 #include "bench/encoder.h"
+#include "bench/scratch.h"
 #include "sparse/layout.h"
 #include "src/base/host.h"
 #include "src/sys/clock.h"
@@ -139,17 +138,31 @@ static enum lac_status encode(const struct comparison *c, struct lac_session *se
     return lac_session_run(session);
 }
 
+/* A run and whether any failed. */
+struct execution {
+    const struct entry *entry;
+    int failed;
+};
+
+static void execute(void *context)
+{
+    struct execution *e = context;
+    e->failed |= encode(e->entry->comparison, e->entry->session) != LAC_OK;
+}
+
 static int turn(void *context, size_t n, uint64_t *ns)
 {
-    const struct entry *entry = context;
-    uint64_t (*clock_ns)(void) = entry->comparison->n_threads == 1 ? bench_thread_ns : lac_clock_ns;
+    struct execution execution = {.entry = context};
     for (size_t i = 0; i < n; i++) {
-        uint64_t begin = clock_ns();
-        if (encode(entry->comparison, entry->session))
-            return -1;
-        ns[i] = clock_ns() - begin;
+        uint64_t begin = lac_clock_ns();
+        if (execution.entry->comparison->n_threads == 1) {
+            ns[i] = bench_time_alone(execute, &execution);
+        } else {
+            execute(&execution);
+            ns[i] = lac_clock_ns() - begin;
+        }
     }
-    return 0;
+    return execution.failed;
 }
 
 /* ---- Models ---- */
@@ -193,27 +206,14 @@ static enum lac_status open_entry(struct comparison *c, const char *directory,
     return LAC_OK;
 }
 
-static void remove_directory(const char *directory)
-{
-    static const char *const names[] = {"config.json", "model.safetensors"};
-    char path[4096];
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
-        unlink(path);
-    }
-    rmdir(directory);
-}
-
 /* Opens a synthetic model; the first comes with its dense twins, which are all there is to a dense
  * one: zeros cost a dense layer as much as anything. */
 static enum lac_status add_model(struct comparison *c, struct bench_pruning pruning,
                                  struct lac_error *error)
 {
-    const char *parent = getenv("TMPDIR");
-    char directory[4000];
-    snprintf(directory, sizeof directory, "%s/lacuna-bench-XXXXXX", parent ? parent : "/tmp");
-    if (!mkdtemp(directory))
-        return lac_fail(error, LAC_E_IO, "%s cannot be made", directory);
+    const char *directory;
+    if (bench_scratch_open(&directory, error))
+        return error->status;
     enum lac_status status =
         bench_encoder_write(c->encoder, &pruning, bench_settings.seed, directory, error);
     if (!status && !c->n_entries) {
@@ -225,7 +225,7 @@ static enum lac_status add_model(struct comparison *c, struct bench_pruning prun
     }
     if (!status && pruning.pattern != LAC_PATTERN_DENSE)
         status = open_entry(c, directory, pruning, error);
-    remove_directory(directory);
+    bench_scratch_close();
     return status;
 }
 
@@ -451,8 +451,9 @@ static enum lac_status run(struct lac_error *error)
     bench_report_open(&sweep.report, "encode", columns);
     enum lac_status status = LAC_OK;
     if (bench_report_context(&sweep.report, "one worker a core", error) ||
-        bench_report_fact(&sweep.report, error, "clock",
-                          "processor time with one thread, real time with several") ||
+        bench_report_fact(
+            &sweep.report, error, "clock",
+            "real time; processor time of runs of one thread that were interrupted") ||
         run_sweep(&sweep, error) || bench_report_finish(&sweep.report, error))
         status = error->status;
     bench_report_close(&sweep.report);

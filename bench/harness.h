@@ -60,6 +60,11 @@ void bench_contenders_clear(struct bench_contender *contenders, size_t n);
  * something else on the processor.  For work that one thread does alone. */
 uint64_t bench_thread_ns(void);
 
+/* What work takes that one thread does alone: real time when nothing came between.  Work of less
+ * than 5 ms that was interrupted is done again, a few times; what is interrupted all the same
+ * counts by its processor time, which is too coarse for short work. */
+uint64_t bench_time_alone(void (*work)(void *context), void *context);
+
 /* Sorts values. */
 double bench_quantile(double *values, size_t n, double q);
 

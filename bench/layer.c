@@ -201,8 +201,9 @@ static struct lac_linear_args args_of(const struct bench_product *p, size_t firs
     };
 }
 
-static void run_once(const struct bench_product *p)
+static void run_once(void *context)
 {
+    const struct bench_product *p = context;
     const struct bench_layer *layer = p->layer;
     for (size_t out = 0; out < layer->n_out; out += p->piece)
         for (size_t first = 0; first < layer->n_tokens; first += LAC_TILE) {
@@ -215,11 +216,8 @@ static void run_once(const struct bench_product *p)
 
 int bench_product_turn(void *context, size_t n, uint64_t *ns)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t begin = bench_thread_ns();
-        run_once(context);
-        ns[i] = bench_thread_ns() - begin;
-    }
+    for (size_t i = 0; i < n; i++)
+        ns[i] = bench_time_alone(run_once, context);
     return 0;
 }
 

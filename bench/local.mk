@@ -27,6 +27,8 @@ lacuna_bench_SOURCES = \
 	bench/roof.c \
 	bench/roof.h \
 	bench/roof/roofs.h \
+	bench/scratch.c \
+	bench/scratch.h \
 	bench/spmm.c
 nodist_lacuna_bench_SOURCES = bench/commit.h
 lacuna_bench_CPPFLAGS = $(AM_CPPFLAGS) -DLACUNA_BENCH_FLAGS='"$(CFLAGS)"'

@@ -177,16 +177,27 @@ static enum lac_status make(const struct session *s, enum kind kind, const float
     return LAC_OK;
 }
 
+/* A run and whether any failed. */
+struct execution {
+    const struct session *session;
+    const struct operation *operation;
+    int failed;
+};
+
+static void execute(void *context)
+{
+    struct execution *e = context;
+    struct lac_error ignored;
+    e->failed |= wait_for(e->operation->primitive, e->session->stream, 4, e->operation->args,
+                          &ignored) != LAC_OK;
+}
+
 static int run(const struct session *s, const struct operation *o, size_t n, uint64_t *ns)
 {
-    struct lac_error ignored;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t begin = bench_thread_ns();
-        if (wait_for(o->primitive, s->stream, 4, o->args, &ignored))
-            return -1;
-        ns[i] = bench_thread_ns() - begin;
-    }
-    return 0;
+    struct execution execution = {.session = s, .operation = o};
+    for (size_t i = 0; i < n; i++)
+        ns[i] = bench_time_alone(execute, &execution);
+    return execution.failed;
 }
 
 /* The best of a few runs, to choose between the two primitives. */

@@ -485,7 +485,8 @@ static enum lac_status run(struct lac_error *error)
         bench_report_context(&sweep.report, cpus, error) ||
         bench_report_fact(&sweep.report, error, "output", "%s",
                           output_names[sweep.outputs.at[0]]) ||
-        bench_report_fact(&sweep.report, error, "clock", "processor time of the thread") ||
+        bench_report_fact(&sweep.report, error, "clock",
+                          "real time; processor time of runs that were interrupted") ||
         run_sweep(&sweep, error) || bench_report_finish(&sweep.report, error))
         status = error->status;
     bench_report_close(&sweep.report);
