@@ -152,6 +152,18 @@ START_TEST(the_dictionary_finds_its_own_definitions)
 }
 END_TEST
 
+START_TEST(the_dictionary_knows_its_defaults)
+{
+    static const char program[] = LACUNA_BUILD_DIR "/examples/reverse-dictionary";
+    static const char query[] = "a feeling of intense anger\n";
+    struct outcome o = run_with((const char *const[]){program, NULL}, query, sizeof query - 1);
+    expect(&o, 0);
+    ck_assert_ptr_eq(strstr(o.out, " 1.000  fury, rage, madness: "), o.out);
+    ck_assert_uint_eq(count_lines(o.out), 11);
+    release(&o);
+}
+END_TEST
+
 /* A test that waits for good where the program is wrong: half an hour is for good. */
 static void add_patient_test(Suite *suite, const char *name, const TTest *function)
 {
@@ -168,4 +180,5 @@ void add_file_tests(Suite *suite)
     add_patient_test(suite, "streaming", results_do_not_wait_for_more_lines);
     add_test(suite, "examples/classify", the_smallest_program_classifies);
     add_test(suite, "examples/reverse-dictionary", the_dictionary_finds_its_own_definitions);
+    add_test(suite, "examples/reverse-dictionary, shipped", the_dictionary_knows_its_defaults);
 }

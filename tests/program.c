@@ -63,6 +63,8 @@ pid_t start_program(const char *const *argv, const char *in, const char *out, co
     unsetenv("LACUNA_MODEL");
     unsetenv("LACUNA_THREADS");
     unsetenv("LACUNA_BIND");
+    if (chdir(LACUNA_SOURCE_DIR))
+        _exit(97);
     if (in)
         redirect(in, O_RDONLY, STDIN_FILENO);
     if (out)

@@ -22,7 +22,8 @@ struct outcome {
     size_t out_size, err_size;
 };
 
-/* argv ends with NULL; input goes to its standard input. */
+/* argv ends with NULL; input goes to its standard input.  It runs in the source directory, where
+ * the shipped models are. */
 struct outcome run_with(const char *const *argv, const char *input, size_t size);
 /* RUN("input", "command", "argument"...): lacuna. */
 #define RUN(input, ...)                                                                            \
