@@ -352,7 +352,8 @@ static void check_divisions(const struct tiny *tiny, enum lac_dtype dtype)
 START_TEST(divisions_of_the_work_do_not_change_a_bit)
 {
     for (int head = 0; head < TINY_N_HEADS; head++) {
-        struct tiny tiny = {.head = (enum tiny_head)head, .hidden = 48, .heads = 2, .ffn = 70};
+        /* Large enough that sequences of 64 tokens are worth a team. */
+        struct tiny tiny = {.head = (enum tiny_head)head, .hidden = 112, .heads = 2, .ffn = 400};
         tiny_make(&tiny, test_seed() + 300);
         check_divisions(&tiny, LAC_S8);
         check_divisions(&tiny, LAC_F32);
@@ -361,18 +362,19 @@ START_TEST(divisions_of_the_work_do_not_change_a_bit)
 }
 END_TEST
 
-/* One sequence alone on a team: each of its linear layers is divided by rows. */
-START_TEST(a_sequence_alone_is_the_same_on_a_team)
+/* The model is so large that one token is worth a team: its layers are divided by rows, those of
+ * longer sequences by rows or by tiles. */
+static void check_teams(enum lac_dtype dtype)
 {
-    struct tiny tiny = {.head = TINY_TAG, .hidden = 40, .heads = 5, .ffn = 100, .layers = 3};
+    static const size_t threads[] = {1, 2, 3, 8};
+    struct tiny tiny = {.head = TINY_TAG, .hidden = 200, .heads = 5, .ffn = 900};
     tiny_make(&tiny, test_seed() + 310);
     const char *path = tiny_write(&tiny);
     struct text *texts = make_texts(&tiny, 5);
-    static const size_t threads[] = {1, 2, 3, 8};
     float *first[N_LENGTHS] = {NULL};
     for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
         struct lac_engine *engine = new_engine(threads[t], NULL);
-        struct lac_model *model = open_model(engine, path, LAC_S8, -1);
+        struct lac_model *model = open_model(engine, path, dtype, -1);
         struct lac_session *session = new_session(model, LAC_TASK_TAG, 0, LAC_POOL_DEFAULT);
         for (size_t i = 0; i < N_LENGTHS; i++) {
             float *numbers = calloc(MOST_NUMBERS, sizeof *numbers);
@@ -397,6 +399,12 @@ START_TEST(a_sequence_alone_is_the_same_on_a_team)
         free(first[i]);
     free(texts);
     tiny_free(&tiny);
+}
+
+START_TEST(a_sequence_alone_is_the_same_on_a_team)
+{
+    check_teams(LAC_S8);
+    check_teams(LAC_F32);
 }
 END_TEST
 

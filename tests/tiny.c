@@ -466,7 +466,7 @@ static void fill(const struct tiny *t, bool quantized, size_t n, const double *h
 {
     double *x = malloc(n * t->hidden * sizeof *x);
     linear(t, quantized, fill_dense[t->family], n, t->hidden, t->hidden, h, x);
-    activate(t->act, n * t->hidden, x);
+    activate(t->family == TINY_ROBERTA ? "gelu" : t->act, n * t->hidden, x);
     norm(t, fill_norm[t->family], n, x);
     multiply(quantized, find(t, embedding_name(t, "word_embeddings"), ".weight"),
              find(t, fill_bias[t->family], ""), n, t->hidden, t->vocab, x, out);

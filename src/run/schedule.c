@@ -10,20 +10,41 @@
 
 /* ---- What a sequence costs ---- */
 
-/* Keys for which a query's attention takes as long as the token's linear layers: those multiply
- * each stored element once, attention does 2 * hidden multiplications a key, in fp32. */
-static size_t crossover(const struct lac_network *network)
+/* Weights stored of a layer, by number. */
+static size_t n_stored(const struct lac_network *network)
 {
     const struct lac_layer *layer = &network->layers[0];
     const struct lac_linear *linears[] = {&layer->query, &layer->key, &layer->value,
                                           &layer->mix,   &layer->up,  &layer->down};
-    size_t n_elements = 0;
+    size_t n = 0;
     for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++) {
         const struct lac_weight *w = &linears[i]->weight;
-        n_elements += w->n_blocks * lac_pattern_rows(w->pattern) * lac_dword_inputs(w->dtype);
+        n += w->n_blocks * lac_pattern_rows(w->pattern) * lac_dword_inputs(w->dtype);
     }
-    size_t int8_gain = network->dtype == LAC_S8 ? 4 : 1;
-    return n_elements / (2 * network->config.hidden_size * int8_gain) + 1;
+    return n;
+}
+
+/* Multiplications in int8 that take as long as one in the network's linear layers. */
+static size_t int8_gain(const struct lac_network *network)
+{
+    return network->dtype == LAC_S8 ? 1 : 4;
+}
+
+/* Keys for which a query's attention takes as long as the token's linear layers: those multiply
+ * each stored weight once, attention does 2 * hidden multiplications a key, in fp32. */
+static size_t crossover(const struct lac_network *network)
+{
+    return n_stored(network) * int8_gain(network) / (2 * network->config.hidden_size * 4) + 1;
+}
+
+/* A layer has nine barriers when rows are shared, of about a microsecond each: with fewer
+ * multiplications than this (a third of a microsecond each million) they are not worth it. */
+enum { TEAM_WORK = 4000000 };
+
+static bool is_worth_a_team(const struct lac_network *network, const struct lac_sequence *s)
+{
+    size_t n_lanes = lac_round_up(s->n_tokens, LAC_LANES);
+    return n_stored(network) * int8_gain(network) * n_lanes >= TEAM_WORK;
 }
 
 static size_t cost_of(const struct lac_sequence *s, size_t crossover_keys)
@@ -123,48 +144,55 @@ static size_t sum_tokens(const struct lac_workspace *w, size_t begin, size_t end
     return n;
 }
 
-/* Tries groups for single workers on order[n_team, n); false when they would come out uneven. */
-static bool share_out(struct lac_workspace *w, size_t n_team, size_t n, size_t n_workers,
-                      struct lac_group *groups, size_t *n_groups)
+static size_t max_of(const size_t *costs, size_t n)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = lac_max_size(most, costs[i]);
+    return most;
+}
+
+static size_t sum_of(const size_t *costs, size_t n)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += costs[i];
+    return sum;
+}
+
+/* Makes groups for single workers of order[n_team, n), unless they come out uneven and the longest
+ * sequence, the first, is worth a team; returns how many, 0 for none. */
+static size_t share_out(struct lac_workspace *w, size_t n_team, size_t n, size_t n_workers,
+                        struct lac_group *groups)
 {
     size_t n_turns =
         lac_ceil_div(sum_tokens(w, n_team, n), n_workers * lac_max_size(w->batch_tokens, 1));
-    if (n_turns > MANY_TURNS) {
-        *n_groups = cut_in_order(w, n_team, n, groups);
-        return true;
-    }
-    size_t n_bins =
-        fill_bins(w, n_team, n, lac_min_size(n_turns * n_workers, n - n_team), groups, w->cost);
-    size_t total = 0, most = 0;
-    for (size_t b = 0; b < n_bins; b++) {
-        total += w->cost[b];
-        most = lac_max_size(most, w->cost[b]);
-    }
-    if (is_uneven(most * n_turns, total, n_workers))
-        return false;
+    if (n_turns > MANY_TURNS)
+        return cut_in_order(w, n_team, n, groups);
+    size_t n_bins = lac_min_size(n_turns * n_workers, n - n_team);
+    n_bins = fill_bins(w, n_team, n, n_bins, groups, w->cost);
+    size_t most = max_of(w->cost, n_bins), total = sum_of(w->cost, n_bins);
+    if (is_uneven(most * n_turns, total, n_workers) &&
+        is_worth_a_team(w->network, w->order[n_team]))
+        return 0;
     sort_bins(w, n_team, n, n_bins, groups);
-    *n_groups = n_bins;
-    return true;
+    return n_bins;
 }
 
 /* Gives the longest sequences to the team until single workers share the rest evenly. */
 static struct schedule plan_groups(struct lac_workspace *w, size_t n, size_t n_workers)
 {
     struct schedule s = {0};
-    if (n_workers == 1) {
+    if (n_workers > 1)
+        qsort(w->order, n, sizeof *w->order, longer_first);
+    else
         s.n_own = cut_in_order(w, 0, n, w->groups);
-        return s;
-    }
-    qsort(w->order, n, sizeof *w->order, longer_first);
-    size_t n_team = 0;
-    while (n_team < n) {
+    for (size_t n_team = 0; n_team < n && !s.n_own; n_team++) {
         s.n_shared = cut_in_order(w, 0, n_team, w->groups);
-        if (share_out(w, n_team, n, n_workers, w->groups + s.n_shared, &s.n_own))
-            return s;
-        n_team++;
+        s.n_own = share_out(w, n_team, n, n_workers, w->groups + s.n_shared);
     }
-    s.n_shared = cut_in_order(w, 0, n, w->groups);
-    s.n_own = 0;
+    if (!s.n_own)
+        s.n_shared = cut_in_order(w, 0, n, w->groups);
     return s;
 }
 
