@@ -140,13 +140,15 @@ EXTRA_DIST += \
 
 check_PROGRAMS += tests/check_run
 TESTS += tests/check_run
-tests_check_run_SOURCES = tests/check_run.c
+tests_check_run_SOURCES = tests/check_run.c tests/run_divisions.c tests/run_packed.c \
+	tests/run_suite.h tests/run_support.c
 tests_check_run_CPPFLAGS = $(test_cppflags)
 tests_check_run_LDADD = $(test_libraries)
 
 check_PROGRAMS += tests/check_api
 TESTS += tests/check_api
-tests_check_api_SOURCES = tests/check_api.c
+tests_check_api_SOURCES = tests/check_api.c tests/api_limits.c tests/api_results.c \
+	tests/api_suite.h
 tests_check_api_CPPFLAGS = $(test_cppflags)
 tests_check_api_LDADD = $(test_libraries)
 

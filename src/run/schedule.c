@@ -227,6 +227,8 @@ static void run_member(const struct lac_team *team, size_t rank, void *arg)
         run_group(w, &w->groups[i], team, rank, &w->shared);
         lac_team_barrier(team, rank);
     }
+    if (rank >= run->schedule.n_own) /* has no region */
+        return;
     for (size_t i; (i = atomic_fetch_add(&run->next, 1)) < n;)
         run_group(w, &w->groups[i], &lac_team_self, 0, &w->own[rank]);
 }
@@ -298,9 +300,13 @@ enum lac_status lac_workspace_run(struct lac_workspace *w, const struct lac_sequ
     run.schedule = plan_groups(w, n_busy, lac_pool_size(w->pool));
     atomic_init(&run.next, run.schedule.n_shared);
     status = reserve_regions(w, &run.schedule, error);
-    if (!status)
+    if (status)
+        return status;
+    if (!run.schedule.n_shared && run.schedule.n_own == 1) /* nothing to share, nobody to wake */
+        run_group(w, &w->groups[0], &lac_team_self, 0, &w->own[0]);
+    else
         lac_pool_run(w->pool, run_member, &run);
-    return status;
+    return LAC_OK;
 }
 
 enum lac_status lac_workspace_open(struct lac_workspace *w, const struct lac_host *host,
