@@ -27,7 +27,7 @@ static const struct cost costs[] = {
     {LAC_CPU_AMX_INT8,
      LAC_S8,
      {1.0, 2.6, 1.85, 1.95, 1.0},
-     {600, 34, 83, 73, 880},
+     {600, 34, 83, 73, 380},
      {2, 0, 2, 5, 3}},
     {LAC_CPU_AVX512_VNNI,
      LAC_S8,
