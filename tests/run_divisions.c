@@ -19,7 +19,7 @@ static void shuffle(uint64_t *state, size_t *order)
 
 static void check_divisions(const struct tiny *tiny, enum lac_dtype dtype)
 {
-    static const size_t threads[] = {1, 2, 3, 5}, batches[] = {1, 50, 100, 330, 2000};
+    static const size_t threads[] = {1, 2, 3, 5}, batches[] = {1, 50, 100, 330, (size_t)1 << 63};
     const char *path = tiny_write(tiny);
     enum lac_task task = tasks[tiny->head];
     struct text *texts = make_texts(tiny, test_seed() + 7);

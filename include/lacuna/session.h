@@ -63,7 +63,8 @@ LAC_API enum lac_status lac_session_add_ids(struct lac_session *session, const i
 LAC_API size_t lac_session_sequences(const struct lac_session *session);
 /* Tokens of all sequences added. */
 LAC_API size_t lac_session_tokens(const struct lac_session *session);
-/* Runs what was added since the last clear and has not run. */
+/* Runs what was added since the last clear and has not run.  The calling thread is one of the
+ * workers; it needs 128 KB of stack. */
 LAC_API enum lac_status lac_session_run(struct lac_session *session);
 LAC_API void lac_session_clear(struct lac_session *session);
 
@@ -71,7 +72,8 @@ LAC_API void lac_session_clear(struct lac_session *session);
  * lac_session_free.  LAC_E_STATE before lac_session_run or for another task's result;
  * LAC_E_ARGUMENT for a sequence out of range. */
 
-/* The tokens of a sequence with their places in the text. */
+/* The tokens of a sequence with their places in the text (none when it was added as ids); known
+ * before lac_session_run too. */
 LAC_API enum lac_status lac_session_encoding(struct lac_session *session, size_t sequence,
                                              const struct lac_encoding **encoding);
 
@@ -92,7 +94,10 @@ struct lac_answer {
     size_t begin, end; /* byte range in the second text */
     float probability; /* of this span among all spans of at most max_tokens tokens */
 };
-/* ANSWER: the best spans, best first; *n_answers is at most `most`. */
+/* ANSWER: the best spans, best first; *n_answers is at most `most`, and 0 without a second text.
+ * A span scores the sum of its start and end logit; its probability is the softmax over all spans
+ * of the second text with at most max_tokens (at least 1) tokens.  LAC_E_STATE for a sequence that
+ * was added as ids. */
 LAC_API enum lac_status lac_session_answers(struct lac_session *session, size_t sequence,
                                             size_t max_tokens, struct lac_answer *answers,
                                             size_t most, size_t *n_answers);

@@ -44,7 +44,7 @@ enum { TEAM_WORK = 4000000 };
 static bool is_worth_a_team(const struct lac_network *network, const struct lac_sequence *s)
 {
     size_t n_lanes = lac_round_up(s->n_tokens, LAC_LANES);
-    return n_stored(network) * int8_gain(network) * n_lanes >= TEAM_WORK;
+    return (double)n_stored(network) * (double)(int8_gain(network) * n_lanes) >= TEAM_WORK;
 }
 
 static size_t cost_of(const struct lac_sequence *s, size_t crossover_keys)
@@ -165,8 +165,7 @@ static size_t sum_of(const size_t *costs, size_t n)
 static size_t share_out(struct lac_workspace *w, size_t n_team, size_t n, size_t n_workers,
                         struct lac_group *groups)
 {
-    size_t n_turns =
-        lac_ceil_div(sum_tokens(w, n_team, n), n_workers * lac_max_size(w->batch_tokens, 1));
+    size_t n_turns = lac_ceil_div(sum_tokens(w, n_team, n), n_workers * w->batch_tokens);
     if (n_turns > MANY_TURNS)
         return cut_in_order(w, n_team, n, groups);
     size_t n_bins = lac_min_size(n_turns * n_workers, n - n_team);
@@ -309,6 +308,9 @@ enum lac_status lac_workspace_run(struct lac_workspace *w, const struct lac_sequ
     return LAC_OK;
 }
 
+/* Beyond any use, and a product with the number of workers still fits. */
+enum { MOST_BATCH_TOKENS = 1 << 20 };
+
 enum lac_status lac_workspace_open(struct lac_workspace *w, const struct lac_host *host,
                                    const struct lac_network *network, struct lac_pool *pool,
                                    const struct lac_head *head, size_t batch_tokens,
@@ -320,7 +322,7 @@ enum lac_status lac_workspace_open(struct lac_workspace *w, const struct lac_hos
         .network = network,
         .pool = pool,
         .head = *head,
-        .batch_tokens = batch_tokens,
+        .batch_tokens = lac_max_size(1, lac_min_size(batch_tokens, MOST_BATCH_TOKENS)),
         .shared = {.host = host},
     };
     w->own = lac_alloc_zero(host, n_workers, sizeof *w->own);
