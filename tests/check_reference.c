@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <lacuna/lacuna.h>
 
@@ -434,6 +435,9 @@ static void check_model(const json_t *json, const struct setup *setup, size_t n_
         rows_clear(&first[o]);
 }
 
+/* Made by the process that starts the tests, so that it goes even when a test crashes. */
+static const char *scratch;
+
 /* The schedules that a model goes through in a setup. */
 static size_t n_schedules_of(size_t model, const struct setup *setup)
 {
@@ -453,7 +457,9 @@ START_TEST(agrees_with_the_reference)
     if (!n_runs)
         return;
     json_t *json = reference_load(cases[model].name);
-    const char *directory = scratch_directory();
+    char directory[512];
+    snprintf(directory, sizeof directory, "%s/%s", scratch, cases[model].name);
+    ck_assert_int_eq(mkdir(directory, 0700), 0);
     reference_write(json, directory);
     for (size_t i = 0; i < N_SETUPS; i++)
         check_model(json, &setups[i], n_schedules_of(model, &setups[i]), directory);
@@ -464,6 +470,7 @@ END_TEST
 
 int main(void)
 {
+    scratch = scratch_directory();
     Suite *suite = suite_create("reference");
     TCase *tcase = tcase_create("models");
     tcase_set_timeout(tcase, 0);
