@@ -8,9 +8,12 @@ libcore_la_SOURCES += \
 	simd/tables.h \
 	simd/template/activate.h \
 	simd/template/attention.h \
+	simd/template/kernels.h \
 	simd/template/linear_finish.h \
 	simd/template/linear_output.h \
+	simd/template/linear_output_f32.h \
 	simd/template/linear_token.h \
+	simd/template/linear_token_f32.h \
 	simd/template/math.h \
 	simd/template/norm.h \
 	simd/template/panel.h \

@@ -3,8 +3,11 @@
 #include "simd/x86/avx2/lanes.h"
 
 #include "simd/kernel.h"
+#include "simd/template/kernels.h"
 #include "simd/x86/avx2/spread.h"
 
+#define ISA        avx2
+#define ISA_NEEDS  LAC_CPU_AVX2
 #define ACC        veci
 #define ACC_SCALAR int32_t
 /* Sums of a token may be split as we like: integers add up exactly.  Two vectors a line, so 4 or
@@ -77,18 +80,8 @@ static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_
 
 #include "simd/template/linear_output.h"
 
-#define KERNEL(pattern_, name_, run_)                                                              \
-    const struct lac_kernel lac_linear_output_##name_##_s8_avx2 = {                                \
-        .name = "linear_output_" #name_ "_s8/avx2",                                                \
-        .op = LAC_OP_LINEAR_OUTPUT,                                                                \
-        .pattern = pattern_,                                                                       \
-        .dtype = LAC_S8,                                                                           \
-        .needs = LAC_CPU_AVX2,                                                                     \
-        .run.linear = run_,                                                                        \
-    };
-
-KERNEL(LAC_PATTERN_DENSE, dense, output_dense)
-KERNEL(LAC_PATTERN_16, 16x4, output_16)
-KERNEL(LAC_PATTERN_8, 8x4, output_8)
-KERNEL(LAC_PATTERN_4, 4x4, output_4)
-KERNEL(LAC_PATTERN_1, 1x4, output_1)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_DENSE, LAC_S8, linear_output_dense_s8, output_dense)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_16, LAC_S8, linear_output_16x4_s8, output_16)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_8, LAC_S8, linear_output_8x4_s8, output_8)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_4, LAC_S8, linear_output_4x4_s8, output_4)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_1, LAC_S8, linear_output_1x4_s8, output_1)

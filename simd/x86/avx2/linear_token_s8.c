@@ -5,7 +5,10 @@
 #include <string.h>
 
 #include "simd/kernel.h"
+#include "simd/template/kernels.h"
 
+#define ISA       avx2
+#define ISA_NEEDS LAC_CPU_AVX2
 #define ACC       veci
 #define TILE_VECS 2
 #define TILE_ROWS 4
@@ -72,18 +75,8 @@ static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci a
 
 #include "simd/template/linear_token.h"
 
-#define KERNEL(pattern_, name_, run_)                                                              \
-    const struct lac_kernel lac_linear_token_##name_##_s8_avx2 = {                                 \
-        .name = "linear_token_" #name_ "_s8/avx2",                                                 \
-        .op = LAC_OP_LINEAR_TOKEN,                                                                 \
-        .pattern = pattern_,                                                                       \
-        .dtype = LAC_S8,                                                                           \
-        .needs = LAC_CPU_AVX2,                                                                     \
-        .run.linear = run_,                                                                        \
-    };
-
-KERNEL(LAC_PATTERN_DENSE, dense, token_dense)
-KERNEL(LAC_PATTERN_16, 16x4, token_16)
-KERNEL(LAC_PATTERN_8, 8x4, token_8)
-KERNEL(LAC_PATTERN_4, 4x4, token_4)
-KERNEL(LAC_PATTERN_1, 1x4, token_1)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_DENSE, LAC_S8, linear_token_dense_s8, token_dense)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_16, LAC_S8, linear_token_16x4_s8, token_16)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_8, LAC_S8, linear_token_8x4_s8, token_8)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4, LAC_S8, linear_token_4x4_s8, token_4)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_1, LAC_S8, linear_token_1x4_s8, token_1)

@@ -1,82 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Output-lane fp32 linear layers on AVX-512. */
 #include "simd/x86/avx512/lanes.h"
-
-#include "simd/kernel.h"
 #include "simd/x86/avx512/spread.h"
 
-#define ACC        vec
-#define ACC_SCALAR float
-/* One: a token's sum has the same order however many tokens come with it, and for 16 rows and
- * dense weights the order of the token-lane kernels.  A line in 4 cycles is faster than memory. */
-#define SETS(tokens)     1
-#define ADD_SCALAR(a, b) ((a) + (b))
+#define ISA       avx512
+#define ISA_NEEDS LAC_CPU_AVX512
 
-struct x_reg {
-    vec floats;
-};
-
-struct w_reg {
-    vec floats;
-};
-
-static inline struct x_reg x_broadcast(const uint8_t *x)
-{
-    return (struct x_reg){_mm512_castsi512_ps(dword_broadcast(x))};
-}
-
-static inline struct x_reg x_spread(const uint8_t *x, size_t stride, const uint16_t *index,
-                                    const size_t rows)
-{
-    return (struct x_reg){_mm512_castsi512_ps(dword_spread(x, stride, index, rows))};
-}
-
-static inline struct w_reg w_line(const uint8_t *line, size_t n)
-{
-    return (struct w_reg){_mm512_castsi512_ps(dword_line(line, n))};
-}
-
-static inline vec acc_zero(void)
-{
-    return vec_set1(0);
-}
-
-static inline vec acc_add(vec a, vec b)
-{
-    return vec_add(a, b);
-}
-
-static inline vec acc_dot(vec acc, struct x_reg x, struct w_reg w)
-{
-    return vec_fma(x.floats, w.floats, acc);
-}
-
-static inline void acc_store(float *lanes, vec acc)
-{
-    vec_store(lanes, acc);
-}
-
-static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t,
-                              const float *sums)
-{
-    (void)t;
-    return vec_add(vec_load(sums), vec_load(a->w->bias + out));
-}
-
-#include "simd/template/linear_output.h"
-
-#define KERNEL(pattern_, name_, run_)                                                              \
-    const struct lac_kernel lac_linear_output_##name_##_f32_avx512 = {                             \
-        .name = "linear_output_" #name_ "_f32/avx512",                                             \
-        .op = LAC_OP_LINEAR_OUTPUT,                                                                \
-        .pattern = pattern_,                                                                       \
-        .dtype = LAC_F32,                                                                          \
-        .needs = LAC_CPU_AVX512,                                                                   \
-        .run.linear = run_,                                                                        \
-    };
-
-KERNEL(LAC_PATTERN_DENSE, dense, output_dense)
-KERNEL(LAC_PATTERN_16, 16x1, output_16)
-KERNEL(LAC_PATTERN_8, 8x1, output_8)
-KERNEL(LAC_PATTERN_4, 4x1, output_4)
-KERNEL(LAC_PATTERN_1, 1x1, output_1)
+#include "simd/template/linear_output_f32.h"

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token-lane fp32 linear layers, for any vector width.
+ *
+ * Before inclusion: lanes.h of the instruction set, TILE_VECS, TILE_ROWS (see linear_token.h), and
+ *   ISA, ISA_NEEDS        the end of the kernels' names, and the features they need */
+#include <string.h>
+
+#include "simd/kernel.h"
+#include "simd/template/kernels.h"
+
+#define ACC vec
+/* A multiply-add takes 4 cycles and two start in each.  The same number for every width, so that
+ * the order of a sum does not depend on where in a tile the token lies. */
+#define SETS(rows, vecs) ((rows) == 1 ? 4 : 1)
+
+struct x_reg {
+    vec floats;
+};
+
+struct w_reg {
+    vec floats;
+};
+
+static inline struct x_reg x_load(const uint8_t *x)
+{
+    return (struct x_reg){vec_load((const float *)(const void *)x)};
+}
+
+static inline struct w_reg w_load(const uint8_t *w)
+{
+    float weight;
+    memcpy(&weight, w, sizeof weight);
+    return (struct w_reg){vec_set1(weight)};
+}
+
+static inline vec acc_zero(void)
+{
+    return vec_set1(0);
+}
+
+static inline vec acc_add(vec a, vec b)
+{
+    return vec_add(a, b);
+}
+
+static inline vec acc_dot(vec acc, struct x_reg x, struct w_reg w)
+{
+    return vec_fma(x.floats, w.floats, acc);
+}
+
+static inline vec acc_begin(const struct lac_weight *w, size_t out)
+{
+    (void)w, (void)out;
+    return vec_set1(0);
+}
+
+static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
+{
+    (void)a, (void)lane;
+    return vec_set1(0);
+}
+
+static inline vec acc_finish(const struct lac_linear_args *a, size_t out, vec acc, vec x_scale)
+{
+    (void)x_scale;
+    return vec_add(acc, vec_set1(a->w->bias[out]));
+}
+
+#include "simd/template/linear_token.h"
+
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_DENSE, LAC_F32, linear_token_dense_f32, token_dense)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_16, LAC_F32, linear_token_16x1_f32, token_16)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_8, LAC_F32, linear_token_8x1_f32, token_8)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4, LAC_F32, linear_token_4x1_f32, token_4)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_1, LAC_F32, linear_token_1x1_f32, token_1)
