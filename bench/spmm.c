@@ -73,7 +73,7 @@ static const enum lac_pattern patterns[] = {LAC_PATTERN_DENSE, LAC_PATTERN_1, LA
                                             LAC_PATTERN_8, LAC_PATTERN_16};
 static const char *const dtype_names[] = {"int8", "fp32", NULL};
 static const enum lac_dtype dtypes[] = {LAC_S8, LAC_F32};
-static const char *const isa_names[] = {"best",        "scalar",   "avx2", "avx512",
+static const char *const isa_names[] = {"best", "scalar", "avx2", "avx_vnni", "avx512",
                                         "avx512_vnni", "amx_int8", NULL};
 enum orientation { BEST, TOKEN, OUTPUT };
 static const char *const orientation_names[] = {"best", "token", "output", NULL};

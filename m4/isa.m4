@@ -21,6 +21,8 @@ AC_DEFUN([LACUNA_ISA], [
   lacuna_isas=
   LACUNA_PROBE_ISA([avx2], [-mavx2 -mfma -mf16c],
     [immintrin.h], [volatile __m256i a; a = _mm256_madd_epi16(a, a);])
+  LACUNA_PROBE_ISA([avx_vnni], [-mavx2 -mfma -mf16c -mavxvnni],
+    [immintrin.h], [volatile __m256i a; a = _mm256_dpbusd_avx_epi32(a, a, a);])
   LACUNA_PROBE_ISA([avx512], [-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512],
     [immintrin.h], [volatile __m512 a; a = _mm512_fmadd_ps(a, a, a);])
   LACUNA_PROBE_ISA([avx512_vnni], [-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mprefer-vector-width=512],

@@ -107,8 +107,10 @@ static const struct {
     /* best first */
     {"amx_int8", LAC_CPU_AMX_INT8, ~0u},
     {"avx512_vnni", LAC_CPU_AVX512_VNNI, ~(unsigned)LAC_CPU_AMX_INT8},
-    {"avx512", LAC_CPU_AVX512, LAC_CPU_AVX2 | LAC_CPU_AVX512 | LAC_CPU_PREFER_256},
-    {"avx2", LAC_CPU_AVX2, LAC_CPU_AVX2 | LAC_CPU_PREFER_256},
+    /* Who asks for it by name gets it, LAC_CPU_PREFER_256 or not. */
+    {"avx512", LAC_CPU_AVX512, LAC_CPU_AVX2 | LAC_CPU_AVX512},
+    {"avx_vnni", LAC_CPU_AVX_VNNI, LAC_CPU_AVX2 | LAC_CPU_AVX_VNNI},
+    {"avx2", LAC_CPU_AVX2, LAC_CPU_AVX2},
     {"scalar", 0, 0},
 };
 
@@ -130,6 +132,8 @@ int lac_isa_allowed(const char *isa, unsigned *allowed)
 
 const char *lac_isa_name(unsigned features)
 {
+    if (features & LAC_CPU_PREFER_256 && !(features & LAC_CPU_AVX512_VNNI))
+        features &= ~(unsigned)LAC_CPU_AVX512;
     size_t i = 0;
     while (isas[i].needs & ~features)
         i++;

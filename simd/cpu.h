@@ -33,8 +33,8 @@ unsigned lac_cpu_features_of(const struct lac_cpuid *words);
  * the use of tile registers where there are any. */
 unsigned lac_cpu_features(void);
 
-/* The features that an instruction set named "scalar", "avx2", "avx512", "avx512_vnni" or "amx_int8" lets
- * kernels use; NULL means all.  Returns 0 and sets *allowed, or -1 for a name not known. */
+/* The features that an instruction set named "scalar", "avx2", "avx_vnni", "avx512", "avx512_vnni" or
+ * "amx_int8" lets kernels use; NULL means all.  Returns 0 and sets *allowed, or -1 for a name not known. */
 int lac_isa_allowed(const char *isa, unsigned *allowed);
 /* The best of those names that features cover. */
 const char *lac_isa_name(unsigned features);

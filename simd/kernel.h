@@ -174,6 +174,9 @@ struct lac_kernel {
 /* Every kernel built in, best first within an operation, ending with NULL. */
 const struct lac_kernel *const *lac_kernels(void);
 
+/* Has the processor what the kernel needs, and should it be used (LAC_CPU_PREFER_256)? */
+int lac_kernel_allowed(const struct lac_kernel *kernel, unsigned features);
+
 /* The first kernel of an operation that features allow; never NULL, as scalar needs nothing. */
 const struct lac_kernel *lac_kernel_find(enum lac_op op, unsigned features);
 /* The same for a linear operation on this weight. */

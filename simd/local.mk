@@ -44,6 +44,16 @@ libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/table.c \
 	simd/x86/avx2/vector.h
 
+if BUILD_AVX_VNNI
+noinst_LTLIBRARIES += libsimd_avx_vnni.la
+isa_libraries += libsimd_avx_vnni.la
+endif
+libsimd_avx_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX_VNNI_CFLAGS)
+libsimd_avx_vnni_la_SOURCES = \
+	simd/x86/avx_vnni/linear_output_s8.c \
+	simd/x86/avx_vnni/linear_token_s8.c \
+	simd/x86/avx_vnni/table.c
+
 if BUILD_AVX512
 noinst_LTLIBRARIES += libsimd_avx512.la
 isa_libraries += libsimd_avx512.la
@@ -52,7 +62,9 @@ libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/lanes.h \
 	simd/x86/avx512/linear_output_f32.c \
+	simd/x86/avx512/linear_output_s8.c \
 	simd/x86/avx512/linear_token_f32.c \
+	simd/x86/avx512/linear_token_s8.c \
 	simd/x86/avx512/math.h \
 	simd/x86/avx512/ops.c \
 	simd/x86/avx512/spread.h \

@@ -14,6 +14,9 @@ static const struct lac_kernel *const *const tables[] = {
 #ifdef LACUNA_HAVE_AVX512_VNNI
     lac_table_avx512_vnni,
 #endif
+#ifdef LACUNA_HAVE_AVX_VNNI
+    lac_table_avx_vnni,
+#endif
 #ifdef LACUNA_HAVE_AVX512
     lac_table_avx512,
 #endif
@@ -42,15 +45,17 @@ const struct lac_kernel *const *lac_kernels(void)
     return all;
 }
 
-static int runs_on(const struct lac_kernel *kernel, unsigned features)
+int lac_kernel_allowed(const struct lac_kernel *kernel, unsigned features)
 {
+    if (features & LAC_CPU_PREFER_256 && kernel->needs & LAC_CPU_AVX512)
+        return 0;
     return !(kernel->needs & ~features);
 }
 
 const struct lac_kernel *lac_kernel_find(enum lac_op op, unsigned features)
 {
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
-        if ((*k)->op == op && runs_on(*k, features))
+        if ((*k)->op == op && lac_kernel_allowed(*k, features))
             return *k;
     return NULL;
 }
@@ -60,7 +65,7 @@ const struct lac_kernel *lac_kernel_find_linear(enum lac_op op, const struct lac
 {
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
         if ((*k)->op == op && (*k)->pattern == weight->pattern && (*k)->dtype == weight->dtype &&
-            runs_on(*k, features) && (!(*k)->fits || (*k)->fits(weight)))
+            lac_kernel_allowed(*k, features) && (!(*k)->fits || (*k)->fits(weight)))
             return *k;
     return NULL;
 }

@@ -51,7 +51,7 @@ static const struct {
     {"Skylake-SP",
      {INTEL, 0x50654, ECX1_AVX2_TIME, EBX7_AVX512, 0, 0, 0, XCR0_AVX512},
      LAC_CPU_AVX2 | LAC_CPU_AVX512 | LAC_CPU_PREFER_256,
-     "avx512"},
+     "avx2"},
     {"Skylake-SP under a system that does not save ZMM",
      {INTEL, 0x50654, ECX1_AVX2_TIME, EBX7_AVX512, 0, 0, 0, XCR0_AVX},
      LAC_CPU_AVX2,
@@ -67,7 +67,7 @@ static const struct {
     {"Alder Lake",
      {INTEL, 0x90672, ECX1_AVX2_TIME, EBX7_AVX2, 0, 0, EAX71_AVX_VNNI, XCR0_AVX},
      LAC_CPU_AVX2 | LAC_CPU_AVX_VNNI,
-     "avx2"},
+     "avx_vnni"},
     /* Read from a virtual machine. */
     {"Emerald Rapids",
      {INTEL, 0xa0671, 0xfffa3203, 0xf1bf2ffb, 0x1a415f46, 0x23c14010, 0x1c30, XCR0_AMX},
@@ -102,11 +102,28 @@ START_TEST(caps)
         ck_assert_uint_eq(before & ~allowed, 0);
         before = allowed;
     }
+    ck_assert_int_eq(lac_isa_allowed("avx_vnni", &allowed), 0);
+    ck_assert_str_eq(lac_isa_name(allowed), "avx_vnni");
     ck_assert_int_eq(lac_isa_allowed(NULL, &allowed), 0);
     ck_assert_uint_eq(allowed, ~0u);
     allowed = 7;
     ck_assert_int_eq(lac_isa_allowed("mmx", &allowed), -1);
     ck_assert_uint_eq(allowed, 7);
+}
+END_TEST
+
+/* Skylake-SP works in 256 bits unless asked for more by name. */
+START_TEST(prefers_256)
+{
+    const struct lac_weight w = {.pattern = LAC_PATTERN_DENSE, .dtype = LAC_S8};
+    unsigned skylake = LAC_CPU_AVX2 | LAC_CPU_AVX512 | LAC_CPU_PREFER_256, allowed;
+    for (int op = 0; op < LAC_N_OPS; op++)
+        ck_assert_uint_eq(lac_kernel_find(op, skylake)->needs & LAC_CPU_AVX512, 0);
+    ck_assert_uint_eq(lac_kernel_find_linear(LAC_OP_LINEAR_TOKEN, &w, skylake)->needs,
+                      LAC_CPU_AVX2);
+    ck_assert_int_eq(lac_isa_allowed("avx512", &allowed), 0);
+    ck_assert_uint_eq(lac_kernel_find_linear(LAC_OP_LINEAR_TOKEN, &w, skylake & allowed)->needs,
+                      LAC_CPU_AVX512);
 }
 END_TEST
 
@@ -135,6 +152,7 @@ int main(void)
     Suite *suite = suite_create("cpu");
     add_test(suite, "words", saved_words);
     add_test(suite, "caps", caps);
+    add_test(suite, "prefer 256", prefers_256);
     add_test(suite, "registry", registry_is_complete);
     return run_suite(suite);
 }

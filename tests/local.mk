@@ -102,7 +102,7 @@ dist_check_SCRIPTS = tests/check_rooms.sh
 
 # The tests again with the instruction set capped, and under the sanitizers in
 # build folders of their own.
-ISAS = scalar avx2 avx512 avx512_vnni amx_int8
+ISAS = scalar avx2 avx_vnni avx512 avx512_vnni amx_int8
 check-isa: check
 	for isa in $(ISAS); do \
 		echo "=== $$isa"; LACUNA_ISA=$$isa $(MAKE) $(AM_MAKEFLAGS) check || exit 1; done

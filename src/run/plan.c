@@ -34,6 +34,8 @@ static const struct cost costs[] = {
      {1.0, 1.6, 1.12, 1.05, 1.05},
      {64, 8, 16, 32, 64},
      {12, 0, 2, 5, 7}},
+    {LAC_CPU_AVX_VNNI, LAC_S8, {1.0, 1.5, 1.1, 1.2, 1.2}, {64, 8, 16, 32, 64}, {10, 0, 3, 7, 9}},
+    {LAC_CPU_AVX512, LAC_S8, {1.0, 1.2, 0.98, 0.98, 0.98}, {16, 2, 4, 8, 16}, {13, 2, 5, 9, 11}},
     {LAC_CPU_AVX512, LAC_F32, {1.0, 2.2, 1.12, 1.05, 1.05}, {64, 8, 16, 32, 64}, {13, 0, 0, 0, 9}},
     {LAC_CPU_AVX2, LAC_S8, {1.0, 1.3, 1.05, 1.02, 1.02}, {64, 8, 16, 32, 64}, {13, 3, 7, 11, 11}},
     {LAC_CPU_AVX2, LAC_F32, {1.0, 1.7, 1.05, 1.02, 1.02}, {64, 8, 16, 32, 64}, {9, 0, 0, 0, 5}},
@@ -44,11 +46,8 @@ static const struct cost costs[] = {
 /* What the dense kernel of these features needs, of those that were built. */
 static unsigned needs_of_dense(enum lac_dtype dtype, unsigned features)
 {
-    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
-        if ((*k)->op == LAC_OP_LINEAR_TOKEN && (*k)->pattern == LAC_PATTERN_DENSE &&
-            (*k)->dtype == dtype && !((*k)->needs & ~features))
-            return (*k)->needs;
-    return 0;
+    const struct lac_weight dense = {.dtype = dtype, .pattern = LAC_PATTERN_DENSE};
+    return lac_kernel_find_linear(LAC_OP_LINEAR_TOKEN, &dense, features)->needs;
 }
 
 static const struct cost *find_cost(enum lac_dtype dtype, unsigned features)

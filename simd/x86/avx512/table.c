@@ -4,6 +4,16 @@
 #include "simd/tables.h"
 
 LAC_OPS_DECLARE(avx512)
+extern const struct lac_kernel lac_linear_token_dense_s8_avx512;
+extern const struct lac_kernel lac_linear_token_16x4_s8_avx512;
+extern const struct lac_kernel lac_linear_token_8x4_s8_avx512;
+extern const struct lac_kernel lac_linear_token_4x4_s8_avx512;
+extern const struct lac_kernel lac_linear_token_1x4_s8_avx512;
+extern const struct lac_kernel lac_linear_output_dense_s8_avx512;
+extern const struct lac_kernel lac_linear_output_16x4_s8_avx512;
+extern const struct lac_kernel lac_linear_output_8x4_s8_avx512;
+extern const struct lac_kernel lac_linear_output_4x4_s8_avx512;
+extern const struct lac_kernel lac_linear_output_1x4_s8_avx512;
 extern const struct lac_kernel lac_linear_token_dense_f32_avx512;
 extern const struct lac_kernel lac_linear_token_16x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_8x1_f32_avx512;
@@ -16,6 +26,16 @@ extern const struct lac_kernel lac_linear_output_4x1_f32_avx512;
 extern const struct lac_kernel lac_linear_output_1x1_f32_avx512;
 
 const struct lac_kernel *const lac_table_avx512[] = {
+    &lac_linear_token_dense_s8_avx512,
+    &lac_linear_token_16x4_s8_avx512,
+    &lac_linear_token_8x4_s8_avx512,
+    &lac_linear_token_4x4_s8_avx512,
+    &lac_linear_token_1x4_s8_avx512,
+    &lac_linear_output_dense_s8_avx512,
+    &lac_linear_output_16x4_s8_avx512,
+    &lac_linear_output_8x4_s8_avx512,
+    &lac_linear_output_4x4_s8_avx512,
+    &lac_linear_output_1x4_s8_avx512,
     &lac_linear_token_dense_f32_avx512,
     &lac_linear_token_16x1_f32_avx512,
     &lac_linear_token_8x1_f32_avx512,

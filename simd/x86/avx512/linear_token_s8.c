@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token-lane int8 linear layers on AVX-512 without VNNI, in exact 16-bit products. */
+#include "simd/x86/avx512/lanes.h"
+
+#include <string.h>
+
+#include "simd/kernel.h"
+#include "simd/template/kernels.h"
+
+#define ISA       avx512
+#define ISA_NEEDS LAC_CPU_AVX512
+#define ACC       veci
+#define TILE_VECS 3
+#define TILE_ROWS 4
+/* One set: twelve or four chains, each of two additions. */
+#define SETS(rows, vecs) ((rows) == 1 ? 4 : 1)
+
+/* vpmaddubsw would saturate: 2 * 255 * 127 > 32,767.  So a dword of bytes b0 b1 b2 b3 is taken as
+ * two pairs of 16-bit numbers, (b0, b2) and (b1, b3), for vpmaddwd: |255 * 127 * 2| fits easily. */
+struct x_reg {
+    veci even, odd;
+};
+
+struct w_reg {
+    veci even, odd;
+};
+
+static inline struct x_reg x_load(const uint8_t *x)
+{
+    veci bytes = veci_load(x);
+    return (struct x_reg){_mm512_and_si512(bytes, _mm512_set1_epi16(0xff)),
+                          _mm512_srli_epi16(bytes, 8)};
+}
+
+static inline struct w_reg w_load(const uint8_t *w)
+{
+    int32_t dword;
+    memcpy(&dword, w, sizeof dword);
+    veci bytes = veci_set1(dword);
+    return (struct w_reg){_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8),
+                          _mm512_srai_epi16(bytes, 8)};
+}
+
+static inline veci acc_zero(void)
+{
+    return veci_set1(0);
+}
+
+static inline veci acc_add(veci a, veci b)
+{
+    return veci_add(a, b);
+}
+
+static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w)
+{
+    veci even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
+    return veci_add(acc, veci_add(even, odd));
+}
+
+static inline veci acc_begin(const struct lac_weight *w, size_t out)
+{
+    return veci_set1(w->offset[out]);
+}
+
+static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
+{
+    return vec_load(a->x_scale + lane);
+}
+
+static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
+{
+    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
+                   vec_set1(a->w->bias[out]));
+}
+
+#include "simd/template/linear_token.h"
+
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_DENSE, LAC_S8, linear_token_dense_s8, token_dense)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_16, LAC_S8, linear_token_16x4_s8, token_16)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_8, LAC_S8, linear_token_8x4_s8, token_8)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4, LAC_S8, linear_token_4x4_s8, token_4)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_1, LAC_S8, linear_token_1x4_s8, token_1)

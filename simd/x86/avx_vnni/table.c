@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernels of this folder. */
+#include "simd/tables.h"
+
+extern const struct lac_kernel lac_linear_token_dense_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_token_16x4_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_token_8x4_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_token_4x4_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_token_1x4_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_output_dense_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_output_16x4_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_output_8x4_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_output_4x4_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_output_1x4_s8_avx_vnni;
+
+const struct lac_kernel *const lac_table_avx_vnni[] = {
+    &lac_linear_token_dense_s8_avx_vnni,
+    &lac_linear_token_16x4_s8_avx_vnni,
+    &lac_linear_token_8x4_s8_avx_vnni,
+    &lac_linear_token_4x4_s8_avx_vnni,
+    &lac_linear_token_1x4_s8_avx_vnni,
+    &lac_linear_output_dense_s8_avx_vnni,
+    &lac_linear_output_16x4_s8_avx_vnni,
+    &lac_linear_output_8x4_s8_avx_vnni,
+    &lac_linear_output_4x4_s8_avx_vnni,
+    &lac_linear_output_1x4_s8_avx_vnni,
+    NULL,
+};
