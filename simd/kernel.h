@@ -51,7 +51,9 @@ enum lac_activation {
 /* y = W x, finished: for output o and token t, with acc = sum_i W[o,i] x[i,t],
  *
  *   int8:  v = (acc + offset[o]) * (scale[o] * x_scale[t]) + bias[o]      one fused multiply-add
+ *   int4:  the same, W being g * s4 (sparse/int4.h)
  *   fp32:  v = acc + bias[o]        acc summed in an order that is the same for every token
+ *   bf16, fp16:  the same: only weights have 16 bits, products and sums 32
  *   v = activation(v);  v += residual[o][t];
  *   y[o][t] = v;  abs_max[t] = max(abs_max[t], |v|);
  *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]), -127, 127) + 128,
@@ -68,8 +70,8 @@ struct lac_linear_args {
     const struct lac_weight *w;
     size_t out_begin, out_end;
     size_t n_tokens, ld; /* ld: of x and of every output and residual */
-    const void *x;       /* u8 or f32 panel of w->n_in features */
-    const float *x_scale; /* int8: [ld] */
+    const void *x;       /* u8 panel (lac_dtype_is_quantized) or f32 panel of w->n_in features */
+    const float *x_scale; /* with a u8 panel: [ld] */
     enum lac_activation activation;
     const float *residual; /* f32 panel or NULL */
     float *y;              /* f32 panel or NULL */

@@ -26,7 +26,7 @@ static const struct lac_kernel *const *const tables[] = {
     lac_table_scalar,
 };
 
-enum { N_TABLES = sizeof tables / sizeof tables[0], MOST_KERNELS = 256 };
+enum { N_TABLES = sizeof tables / sizeof tables[0], MOST_KERNELS = 1024 };
 
 static const struct lac_kernel *all[MOST_KERNELS];
 static pthread_once_t once = PTHREAD_ONCE_INIT;

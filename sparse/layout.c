@@ -6,15 +6,31 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "sparse/int4.h"
 #include "src/base/checked.h"
+#include "src/base/half.h"
+
+enum { N_WIDTHS = 4 };
 
 static const struct {
     size_t rows;
-    const char *name_s8, *name_f32;
+    const char *names[N_WIDTHS]; /* for dwords of 1, 2, 4 and 8 inputs */
 } patterns[LAC_N_PATTERNS] = {
-    [LAC_PATTERN_DENSE] = {16, "dense", "dense"}, [LAC_PATTERN_1] = {1, "1x4", "1x1"},
-    [LAC_PATTERN_4] = {4, "4x4", "4x1"},          [LAC_PATTERN_8] = {8, "8x4", "8x1"},
-    [LAC_PATTERN_16] = {16, "16x4", "16x1"},
+    [LAC_PATTERN_DENSE] = {16, {"dense", "dense", "dense", "dense"}},
+    [LAC_PATTERN_1] = {1, {"1x1", "1x2", "1x4", "1x8"}},
+    [LAC_PATTERN_4] = {4, {"4x1", "4x2", "4x4", "4x8"}},
+    [LAC_PATTERN_8] = {8, {"8x1", "8x2", "8x4", "8x8"}},
+    [LAC_PATTERN_16] = {16, {"16x1", "16x2", "16x4", "16x8"}},
+};
+
+static const struct {
+    const char *name;
+    size_t log_inputs, element_bytes, rows;
+    bool is_quantized;
+} dtypes[LAC_N_DTYPES] = {
+    [LAC_S8] = {"int8", 2, 1, 1, true},    [LAC_F32] = {"fp32", 0, 4, 1, false},
+    [LAC_BF16] = {"bf16", 1, 2, 2, false}, [LAC_F16] = {"fp16", 1, 2, 2, false},
+    [LAC_S4] = {"int4", 3, 1, 2, true},
 };
 
 /* Bytes of a dword, whatever it holds. */
@@ -31,59 +47,87 @@ size_t lac_pattern_rows(enum lac_pattern pattern)
 
 const char *lac_pattern_name(enum lac_pattern pattern, enum lac_dtype dtype)
 {
-    return dtype == LAC_S8 ? patterns[pattern].name_s8 : patterns[pattern].name_f32;
-}
-
-size_t lac_dword_inputs(enum lac_dtype dtype)
-{
-    return dtype == LAC_S8 ? 4 : 1;
+    return patterns[pattern].names[dtypes[dtype].log_inputs];
 }
 
 const char *lac_dtype_name(enum lac_dtype dtype)
 {
-    return dtype == LAC_S8 ? "int8" : "fp32";
+    return dtypes[dtype].name;
+}
+
+size_t lac_dword_inputs(enum lac_dtype dtype)
+{
+    return (size_t)1 << dtypes[dtype].log_inputs;
+}
+
+bool lac_dtype_is_quantized(enum lac_dtype dtype)
+{
+    return dtypes[dtype].is_quantized;
+}
+
+size_t lac_dword_rows(enum lac_dtype dtype)
+{
+    return dtypes[dtype].rows;
+}
+
+size_t lac_element_bytes(enum lac_dtype dtype)
+{
+    return dtypes[dtype].element_bytes;
+}
+
+/* A block row of n blocks has ceil(n / 4) <= floor(n / 4) + 1 groups, and from one row's first to
+ * the next one's there are floor((begin + n) / 4) - floor(begin / 4) + 1, which is not less. */
+size_t lac_weight_first_group(const struct lac_weight *w, size_t b)
+{
+    return w->row_begin[b] / LAC_INT4_BLOCKS + b;
+}
+
+size_t lac_weight_groups(const struct lac_weight *weight)
+{
+    return weight->n_blocks / LAC_INT4_BLOCKS + weight->n_block_rows;
 }
 
 size_t lac_weight_bytes(const struct lac_weight *weight)
 {
-    size_t block = patterns[weight->pattern].rows * DWORD + (weight->index ? sizeof(uint16_t) : 0);
-    return weight->n_blocks * block + (weight->n_block_rows + 1) * sizeof(uint32_t);
+    size_t rows = patterns[weight->pattern].rows;
+    size_t block = rows * DWORD + (weight->index ? sizeof(uint16_t) : 0);
+    size_t groups = weight->group ? lac_weight_groups(weight) * rows : 0;
+    return weight->n_blocks * block + groups + (weight->n_block_rows + 1) * sizeof(uint32_t);
 }
 
-static float element_f32(const void *elements, size_t i)
+static bool is_zero(const void *elements, size_t i, enum lac_dtype dtype)
 {
-    return ((const float *)elements)[i];
-}
-
-/* Copies dword d of one output into 4 bytes, with zeros past the matrix. */
-static void copy_dword(const void *elements, size_t n_out, size_t n_in, enum lac_dtype dtype,
-                       size_t out, size_t d, uint8_t dword[DWORD])
-{
-    memset(dword, 0, DWORD);
-    if (out >= n_out)
-        return;
-    if (dtype == LAC_F32) {
-        memcpy(dword, (const float *)elements + out * n_in + d, DWORD);
-        return;
+    switch (dtypes[dtype].element_bytes) {
+    case 1:
+        return ((const int8_t *)elements)[i] == 0;
+    case 2:
+        return !(((const uint16_t *)elements)[i] & 0x7fff);
+    default:
+        return ((const float *)elements)[i] == 0;
     }
-    size_t first = d * 4;
-    memcpy(dword, (const int8_t *)elements + out * n_in + first, lac_min_size(4, n_in - first));
+}
+
+/* Copies the elements of dword d of one output, with zeros past the matrix. */
+static void copy_elements(const void *elements, const struct lac_weight *w, size_t out, size_t d,
+                          void *to)
+{
+    size_t inputs = lac_dword_inputs(w->dtype), size = dtypes[w->dtype].element_bytes;
+    memset(to, 0, inputs * size);
+    if (out >= w->n_out)
+        return;
+    size_t first = d * inputs;
+    memcpy(to, (const uint8_t *)elements + (out * w->n_in + first) * size,
+           lac_min_size(inputs, w->n_in - first) * size);
 }
 
 /* Bit d % 8 of bitmap[d / 8] is set when dword d of the output is not all zero. */
 static void mark_dwords(const void *elements, size_t n_in, enum lac_dtype dtype, size_t out,
                         uint8_t *bitmap)
 {
-    if (dtype == LAC_F32) {
-        for (size_t i = 0; i < n_in; i++)
-            if (element_f32(elements, out * n_in + i) != 0)
-                bitmap[i / 8] |= (uint8_t)(1u << i % 8);
-        return;
-    }
-    const int8_t *row = (const int8_t *)elements + out * n_in;
+    size_t log_inputs = dtypes[dtype].log_inputs;
     for (size_t i = 0; i < n_in; i++)
-        if (row[i])
-            bitmap[i / 32] |= (uint8_t)(1u << i / 4 % 8);
+        if (!is_zero(elements, out * n_in + i, dtype))
+            bitmap[i >> log_inputs >> 3] |= (uint8_t)(1u << ((i >> log_inputs) & 7));
 }
 
 /* Marks of all outputs of block row b (of R outputs) together. */
@@ -114,8 +158,7 @@ void lac_weight_measure(const void *elements, size_t n_out, size_t n_in, enum la
 {
     memset(stats, 0, sizeof *stats);
     for (size_t i = 0; i < n_out * n_in; i++)
-        stats->n_zeros +=
-            dtype == LAC_F32 ? element_f32(elements, i) == 0 : ((const int8_t *)elements)[i] == 0;
+        stats->n_zeros += is_zero(elements, i, dtype);
     size_t n_dwords = lac_ceil_div(n_in, lac_dword_inputs(dtype));
     uint8_t bitmap[LAC_MAX_DWORDS / 8];
     for (int p = 0; p < LAC_N_PATTERNS; p++) {
@@ -154,12 +197,25 @@ enum lac_status lac_weight_quantize(const float *w, size_t n_out, size_t n_in, i
     return LAC_OK;
 }
 
+enum lac_status lac_weight_halve(const float *w, size_t n_out, size_t n_in, enum lac_dtype dtype,
+                                 uint16_t *elements, struct lac_error *error)
+{
+    const uint16_t infinite = dtype == LAC_BF16 ? 0x7f80 : 0x7c00;
+    for (size_t i = 0; i < n_out * n_in; i++) {
+        elements[i] = dtype == LAC_BF16 ? lac_bf16_from_f32(w[i]) : lac_f16_from_f32(w[i]);
+        if ((elements[i] & infinite) == infinite)
+            return lac_fail(error, LAC_E_FORMAT, "weight [%zu, %zu] is %g, not a number in %s",
+                            i / n_in, i % n_in, (double)w[i], dtypes[dtype].name);
+    }
+    return LAC_OK;
+}
+
 static enum lac_status check_shape(const struct lac_weight *w, struct lac_error *error)
 {
     if (!w->n_out || !w->n_in)
         return lac_fail(error, LAC_E_FORMAT, "a weight of %zu x %zu", w->n_out, w->n_in);
-    if (w->dtype == LAC_S8 && w->n_in > MAX_INPUTS_S8)
-        return lac_fail(error, LAC_E_LIMIT, "%zu inputs; int8 sums hold %d", w->n_in,
+    if (dtypes[w->dtype].is_quantized && w->n_in > MAX_INPUTS_S8)
+        return lac_fail(error, LAC_E_LIMIT, "%zu inputs; sums of integers hold %d", w->n_in,
                         MAX_INPUTS_S8);
     if (w->n_dwords > LAC_MAX_DWORDS)
         return lac_fail(error, LAC_E_LIMIT, "%zu inputs; an index reaches %zu", w->n_in,
@@ -213,23 +269,78 @@ static size_t find_blocks(const void *elements, const struct lac_weight *w, uint
     return n;
 }
 
+static size_t dword_index(const struct lac_weight *w, size_t b, size_t k)
+{
+    return w->index ? w->index[k] : k - w->row_begin[b];
+}
+
 static void copy_blocks(const void *elements, const struct lac_weight *w, uint8_t *blocks)
 {
     size_t rows = patterns[w->pattern].rows;
     for (size_t b = 0; b < w->n_block_rows; b++)
         for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++)
             for (size_t r = 0; r < rows; r++)
-                copy_dword(elements, w->n_out, w->n_in, w->dtype, b * rows + r,
-                           w->index ? w->index[k] : k - w->row_begin[b],
-                           blocks + (k * rows + r) * DWORD);
+                copy_elements(elements, w, b * rows + r, dword_index(w, b, k),
+                              blocks + (k * rows + r) * DWORD);
 }
 
-static void sum_rows(const int8_t *elements, const struct lac_weight *w, int32_t *offset)
+/* Row r of the n blocks from k on, which are a group. */
+static uint8_t encode_group(const int8_t *elements, const struct lac_weight *w,
+                            const struct lac_int4_tables *tables, size_t b, size_t k, size_t n,
+                            size_t r, uint8_t *blocks)
 {
+    size_t rows = patterns[w->pattern].rows;
+    int8_t weights[LAC_INT4_BLOCKS][LAC_INT4_INPUTS];
+    for (size_t i = 0; i < n; i++)
+        copy_elements(elements, w, b * rows + r, dword_index(w, b, k + i), weights[i]);
+    uint8_t g = lac_int4_choose(tables, weights[0], n * LAC_INT4_INPUTS);
+    for (size_t i = 0; i < n; i++)
+        lac_int4_encode(tables, weights[i], g, blocks + ((k + i) * rows + r) * DWORD);
+    return g;
+}
+
+static void encode_blocks(const int8_t *elements, const struct lac_weight *w, uint8_t *blocks,
+                          uint8_t *group)
+{
+    size_t rows = patterns[w->pattern].rows;
+    struct lac_int4_tables tables;
+    lac_int4_prepare(&tables);
+    memset(group, 1, lac_weight_groups(w) * rows);
+    for (size_t b = 0; b < w->n_block_rows; b++) {
+        size_t k = w->row_begin[b], end = w->row_begin[b + 1];
+        uint8_t *g = group + lac_weight_first_group(w, b) * rows;
+        for (; k < end; k += LAC_INT4_BLOCKS, g += rows)
+            for (size_t r = 0; r < rows; r++)
+                g[r] = encode_group(elements, w, &tables, b, k,
+                                    lac_min_size(LAC_INT4_BLOCKS, end - k), r, blocks);
+    }
+}
+
+/* What row r of block k of block row b holds, as elements. */
+static void decode_dword(const struct lac_weight *w, size_t b, size_t k, size_t r, void *elements)
+{
+    size_t rows = patterns[w->pattern].rows;
+    const uint8_t *dword = (const uint8_t *)w->blocks + (k * rows + r) * DWORD;
+    if (w->dtype != LAC_S4) {
+        memcpy(elements, dword, DWORD);
+        return;
+    }
+    size_t group = lac_weight_first_group(w, b) + (k - w->row_begin[b]) / LAC_INT4_BLOCKS;
+    lac_int4_decode(dword, w->group[group * rows + r], elements);
+}
+
+static void sum_rows(const struct lac_weight *w, int32_t *offset)
+{
+    size_t rows = patterns[w->pattern].rows;
     for (size_t out = 0; out < w->n_out; out++) {
+        size_t b = out / rows;
         int32_t sum = 0;
-        for (size_t i = 0; i < w->n_in; i++)
-            sum += elements[out * w->n_in + i];
+        for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+            int8_t weights[LAC_INT4_INPUTS] = {0};
+            decode_dword(w, b, k, out % rows, weights);
+            for (size_t i = 0; i < LAC_INT4_INPUTS; i++)
+                sum += weights[i];
+        }
         /* At most 128 * 131,072 * 128 = 2^31: wraps, as the accumulators do. */
         offset[out] = (int32_t)(0u - 128u * (uint32_t)sum);
     }
@@ -264,18 +375,26 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
     float *padded_bias = lac_arena_alloc_zero(arena, n_padded, sizeof *padded_bias);
     if (!blocks || !padded_bias)
         goto no_memory;
-    copy_blocks(elements, &w, blocks);
+    if (dtype == LAC_S4) {
+        uint8_t *group = lac_arena_alloc(arena, lac_weight_groups(&w), rows);
+        if (!group)
+            goto no_memory;
+        encode_blocks(elements, &w, blocks, group);
+        w.group = group;
+    } else {
+        copy_blocks(elements, &w, blocks);
+    }
     if (bias)
         memcpy(padded_bias, bias, n_out * sizeof *bias);
     w.blocks = blocks;
     w.bias = padded_bias;
-    if (dtype == LAC_S8) {
+    if (dtypes[dtype].is_quantized) {
         float *padded_scale = lac_arena_alloc_zero(arena, n_padded, sizeof *padded_scale);
         int32_t *offset = lac_arena_alloc_zero(arena, n_padded, sizeof *offset);
         if (!padded_scale || !offset)
             goto no_memory;
         memcpy(padded_scale, scale, n_out * sizeof *scale);
-        sum_rows(elements, &w, offset);
+        sum_rows(&w, offset);
         w.scale = padded_scale;
         w.offset = offset;
     }
@@ -288,15 +407,17 @@ no_memory:
 
 void lac_weight_unpack(const struct lac_weight *w, void *elements)
 {
-    size_t rows = patterns[w->pattern].rows, v = lac_dword_inputs(w->dtype), size = DWORD / v;
+    size_t rows = patterns[w->pattern].rows, inputs = lac_dword_inputs(w->dtype);
+    size_t size = dtypes[w->dtype].element_bytes;
     memset(elements, 0, w->n_out * w->n_in * size);
     for (size_t out = 0; out < w->n_out; out++) {
-        size_t b = out / rows, r = out % rows;
+        size_t b = out / rows;
         for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-            size_t first = (w->index ? w->index[k] : k - w->row_begin[b]) * v;
-            memcpy((uint8_t *)elements + (out * w->n_in + first) * size,
-                   (const uint8_t *)w->blocks + (k * rows + r) * DWORD,
-                   lac_min_size(v, w->n_in - first) * size);
+            uint8_t decoded[LAC_INT4_INPUTS];
+            size_t first = dword_index(w, b, k) * inputs;
+            decode_dword(w, b, k, out % rows, decoded);
+            memcpy((uint8_t *)elements + (out * w->n_in + first) * size, decoded,
+                   lac_min_size(inputs, w->n_in - first) * size);
         }
     }
 }
@@ -324,9 +445,19 @@ static enum lac_status check_row(const struct lac_weight *w, size_t b, struct la
     return LAC_OK;
 }
 
+/* Nibbles are not looked at: any is a number, if perhaps one that no weight was rounded to. */
+static enum lac_status check_groups(const struct lac_weight *w, struct lac_error *error)
+{
+    size_t n = lac_weight_groups(w) * patterns[w->pattern].rows;
+    for (size_t i = 0; i < n; i++)
+        if (!w->group[i] || w->group[i] > LAC_INT4_MOST_G)
+            return lac_fail(error, LAC_E_FORMAT, "factor %zu of a group is %u", i, w->group[i]);
+    return LAC_OK;
+}
+
 enum lac_status lac_weight_check(const struct lac_weight *w, struct lac_error *error)
 {
-    if ((w->dtype != LAC_S8 && w->dtype != LAC_F32) || w->pattern >= LAC_N_PATTERNS)
+    if (w->dtype <= 0 || w->dtype >= LAC_N_DTYPES || w->pattern >= LAC_N_PATTERNS)
         return lac_fail(error, LAC_E_FORMAT, "unknown layout %d of kind %d", (int)w->pattern,
                         (int)w->dtype);
     struct lac_weight implied;
@@ -347,8 +478,10 @@ enum lac_status lac_weight_check(const struct lac_weight *w, struct lac_error *e
         if (status)
             return status;
     }
+    if (w->dtype == LAC_S4 && (status = check_groups(w, error)))
+        return status;
     for (size_t i = 0; i < w->n_out; i++) {
-        if (w->dtype == LAC_S8 && !isfinite(w->scale[i]))
+        if (dtypes[w->dtype].is_quantized && !isfinite(w->scale[i]))
             return lac_fail(error, LAC_E_FORMAT, "scale of output %zu is not finite", i);
         if (!isfinite(w->bias[i]))
             return lac_fail(error, LAC_E_FORMAT, "bias of output %zu is not finite", i);

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layouts of a weight matrix W[n_out, n_in], made of dwords.
  *
- * A dword is 4 bytes of consecutive inputs of one output: 4 int8 or 1 fp32.  A block is R outputs
- * (R = 1, 4, 8 or 16) by one dword.  A block row is R consecutive outputs: its kept blocks, in
+ * A dword is 4 bytes of consecutive inputs of one output: 4 int8, 1 fp32, 2 bf16 or fp16, or 8
+ * int4 (sparse/int4.h).  A block is R outputs (R = 1, 4, 8 or 16) by one dword.  A block row is R consecutive outputs: its kept blocks, in
  * ascending order of their dword index, one after another:
  *
  *   row_begin  [n_block_rows + 1]      first block of each block row, u32
  *   index      [n_blocks]              dword index of each block (input / V), u16
  *   blocks     [n_blocks][R][4 bytes]  output r of the block row, dword `index`
+ *   group      [lac_weight_groups][R]  int4: the factor g of output r in a group of 4 blocks of
+ *                                      a block row; lac_weight_first_group
  *
  * Dense is R = 16 with every block kept and no index.  n_out is padded to whole block rows, and
  * the rows to a multiple of 16 outputs, n_in to whole dwords; padding weighs nothing (zero).
@@ -15,6 +17,7 @@
 #ifndef LACUNA_SPARSE_LAYOUT_H
 #define LACUNA_SPARSE_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,23 +42,37 @@ struct lac_weight {
     const uint32_t *row_begin; /* [n_block_rows + 1]; dense too: row r begins at r * n_dwords */
     const uint16_t *index;     /* [n_blocks]; NULL for dense */
     const void *blocks;
+    const uint8_t *group; /* int4; else NULL */
     /* Per output, padded to a multiple of 16 with zeros. */
-    const float *scale;     /* int8: W = scale * int8; NULL for fp32 */
-    const int32_t *offset;  /* int8: -128 * sum of the row's int8: what u8 activations (s8 + 128)
-                               add too much; accumulators start from it.  NULL for fp32 */
+    const float *scale;     /* int8, int4: W = scale * int8; else NULL */
+    const int32_t *offset;  /* int8, int4: -128 * sum of the row's int8: what u8 activations
+                               (s8 + 128) add too much; accumulators start from it.  Else NULL */
     const float *bias;      /* never NULL: zeros where the layer has none */
     const void *extra;      /* what a kernel's pack made for itself, or NULL */
 };
 
 /* R: 1, 4, 8, 16; dense: 16. */
 size_t lac_pattern_rows(enum lac_pattern pattern);
-/* "dense", "4x4" (int8), "4x1" (fp32). */
+/* "dense", "4x4" (int8), "4x1" (fp32), "4x2" (bf16, fp16), "4x8" (int4). */
 const char *lac_pattern_name(enum lac_pattern pattern, enum lac_dtype dtype);
-/* Inputs in a dword: 4 or 1. */
-size_t lac_dword_inputs(enum lac_dtype dtype);
-const char *lac_dtype_name(enum lac_dtype dtype);
 
-/* Bytes of blocks, index and row_begin. */
+/* "int8", "fp32", "bf16", "fp16", "int4". */
+const char *lac_dtype_name(enum lac_dtype dtype);
+/* Inputs in a dword: 1, 2, 4 or 8. */
+size_t lac_dword_inputs(enum lac_dtype dtype);
+/* Does it multiply u8 panels?  Else f32 panels. */
+bool lac_dtype_is_quantized(enum lac_dtype dtype);
+/* Dwords of a panel that meet a dword of weights: 1, or 2 where a panel's numbers are twice as
+ * wide.  Dword d meets the panel's 2d and 2d + 1; the last of them may not be there. */
+size_t lac_dword_rows(enum lac_dtype dtype);
+/* Bytes of an element of a matrix that is not packed: int8 for int8 and int4, float, and 16 bits. */
+size_t lac_element_bytes(enum lac_dtype dtype);
+
+/* Groups of an int4 weight, the last of each block row not always used. */
+size_t lac_weight_groups(const struct lac_weight *weight);
+/* The first group of a block row. */
+size_t lac_weight_first_group(const struct lac_weight *weight, size_t block_row);
+/* Bytes of blocks, group, index and row_begin. */
 size_t lac_weight_bytes(const struct lac_weight *weight);
 
 struct lac_weight_stats {
@@ -64,7 +81,8 @@ struct lac_weight_stats {
     size_t n_nonzero[LAC_N_PATTERNS];   /* blocks that are not all zero */
 };
 
-/* Elements are row-major, W[n_out, n_in], of int8 (LAC_S8) or float (LAC_F32). */
+/* Elements are row-major, W[n_out, n_in], of int8 (LAC_S8, LAC_S4), float (LAC_F32) or 16 bits
+ * (LAC_BF16, LAC_F16). */
 void lac_weight_measure(const void *elements, size_t n_out, size_t n_in, enum lac_dtype dtype,
                         struct lac_weight_stats *stats);
 
@@ -74,15 +92,19 @@ void lac_weight_measure(const void *elements, size_t n_out, size_t n_in, enum la
 enum lac_status lac_weight_quantize(const float *w, size_t n_out, size_t n_in, int8_t *elements,
                                     float *scale, struct lac_error *error);
 
-/* Packs row-major elements (int8 or float) into a layout in the arena.  scale [n_out] for int8,
- * else NULL; bias [n_out] or NULL.  Errors: LAC_E_LIMIT (more than LAC_MAX_DWORDS dwords or 2^32 - 1 blocks),
+/* Rounds to bf16 or fp16.  LAC_E_FORMAT for a weight that is not finite, or not in fp16. */
+enum lac_status lac_weight_halve(const float *w, size_t n_out, size_t n_in, enum lac_dtype dtype,
+                                 uint16_t *elements, struct lac_error *error);
+
+/* Packs row-major elements into a layout in the arena; for int4 they are rounded on the way.
+ * scale [n_out] for int8 and int4, else NULL; bias [n_out] or NULL.  Errors: LAC_E_LIMIT (more than LAC_MAX_DWORDS dwords or 2^32 - 1 blocks),
  * LAC_E_MEMORY. */
 enum lac_status lac_weight_pack(const void *elements, const float *scale, const float *bias,
                                 size_t n_out, size_t n_in, enum lac_dtype dtype,
                                 enum lac_pattern pattern, struct lac_arena *arena,
                                 struct lac_weight *weight, struct lac_error *error);
 
-/* The inverse, for tests and tools: row-major elements [n_out, n_in]. */
+/* The inverse, for tests and tools: row-major elements [n_out, n_in]; of int4 what it stands for. */
 void lac_weight_unpack(const struct lac_weight *weight, void *elements);
 
 /* Believes nothing of a weight whose parts came from a file: counts, order and range of indices,

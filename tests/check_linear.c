@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every linear kernel against the scalar one, the scalar one against a plain double sum. */
 #include <float.h>
+#include <limits.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "simd/kernel.h"
+#include "sparse/int4.h"
 #include "sparse/layout.h"
 #include "src/base/checked.h"
+#include "src/base/half.h"
 #include "tests/support.h"
 
 enum content { RANDOM, EXTREME, ZERO, N_CONTENTS };
@@ -32,16 +36,11 @@ struct result {
     uint8_t *y_u8;
 };
 
-static size_t element_size(enum lac_dtype dtype)
-{
-    return dtype == LAC_S8 ? 1 : 4;
-}
-
 /* Zeroes whole blocks of the pattern so that about `keep` of 8 stay. */
 static void prune(struct product *p, uint64_t *state, size_t keep)
 {
     size_t rows = p->pattern == LAC_PATTERN_DENSE ? 1 : lac_pattern_rows(p->pattern);
-    size_t v = lac_dword_inputs(p->dtype), size = element_size(p->dtype);
+    size_t v = lac_dword_inputs(p->dtype), size = lac_element_bytes(p->dtype);
     for (size_t o = 0; o < p->n_out; o += rows)
         for (size_t i = 0; i < p->n_in; i += v)
             if (random_below(state, 8) >= keep)
@@ -50,17 +49,30 @@ static void prune(struct product *p, uint64_t *state, size_t keep)
                            lac_min_size(v, p->n_in - i) * size);
 }
 
+static int8_t random_s8(uint64_t *state, enum content content)
+{
+    if (content == EXTREME)
+        return random_u64(state) & 1 ? 127 : -127;
+    return (int8_t)(random_below(state, 255) - 127);
+}
+
 static void fill_weight(struct product *p, uint64_t *state, enum content content)
 {
-    for (size_t i = 0; i < p->n_out * p->n_in; i++) {
-        if (p->dtype == LAC_F32)
-            ((float *)p->elements)[i] = content == ZERO ? 0 : random_float(state);
-        else
-            ((int8_t *)p->elements)[i] = content == ZERO ? 0
-                                         : content == EXTREME
-                                             ? (random_u64(state) & 1 ? 127 : -127)
-                                             : (int8_t)(random_below(state, 255) - 127);
-    }
+    size_t n = p->n_out * p->n_in;
+    memset(p->elements, 0, n * lac_element_bytes(p->dtype));
+    if (content == ZERO)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (lac_dtype_is_quantized(p->dtype))
+            ((int8_t *)p->elements)[i] = random_s8(state, content);
+        else if (p->dtype == LAC_F32)
+            ((float *)p->elements)[i] = random_float(state);
+        else {
+            float w = random_float(state);
+            struct lac_error error;
+            ck_assert_int_eq(
+                lac_weight_halve(&w, 1, 1, p->dtype, (uint16_t *)p->elements + i, &error), LAC_OK);
+        }
     if (content == RANDOM)
         prune(p, state, 3);
 }
@@ -75,23 +87,24 @@ static float *random_floats(size_t n, uint64_t *state)
 
 static void make_product(struct product *p, uint64_t *state, enum content content)
 {
-    p->elements = malloc(p->n_out * p->n_in * element_size(p->dtype) + 1);
+    p->elements = malloc(p->n_out * p->n_in * lac_element_bytes(p->dtype) + 1);
     fill_weight(p, state, content);
     float *scale = random_floats(p->n_out, state), *bias = random_floats(p->n_out, state);
     for (size_t o = 0; o < p->n_out; o++)
         scale[o] = 0.01f + fabsf(scale[o]) * 0.01f;
     p->arena = (struct lac_arena){.host = &lac_default_host};
     struct lac_error error;
-    ck_assert_int_eq(lac_weight_pack(p->elements, p->dtype == LAC_S8 ? scale : NULL, bias, p->n_out,
+    bool is_quantized = lac_dtype_is_quantized(p->dtype);
+    ck_assert_int_eq(lac_weight_pack(p->elements, is_quantized ? scale : NULL, bias, p->n_out,
                                      p->n_in, p->dtype, p->pattern, &p->arena, &p->weight, &error),
                      LAC_OK);
     ck_assert_int_eq(lac_weight_check(&p->weight, &error), LAC_OK);
     guarded_free(scale, p->n_out * sizeof *scale);
     guarded_free(bias, p->n_out * sizeof *bias);
 
-    p->x_size = p->weight.n_dwords * p->ld * 4;
+    p->x_size = (is_quantized ? lac_ceil_div(p->n_in, 4) : p->n_in) * p->ld * 4;
     p->x = guarded_alloc(p->x_size);
-    if (p->dtype == LAC_S8)
+    if (is_quantized)
         for (size_t i = 0; i < p->x_size; i++)
             ((uint8_t *)p->x)[i] = content == EXTREME ? (random_u64(state) & 1 ? 255 : 1)
                                                       : (uint8_t)(1 + random_below(state, 255));
@@ -149,7 +162,7 @@ static struct lac_linear_args args_of(const struct product *p, const struct resu
         .n_tokens = p->n_tokens,
         .ld = p->ld,
         .x = p->x,
-        .x_scale = p->dtype == LAC_S8 ? p->x_scale : NULL,
+        .x_scale = lac_dtype_is_quantized(p->dtype) ? p->x_scale : NULL,
         .activation = activation,
         .residual = outputs & RESIDUAL ? p->residual : NULL,
         .y = outputs & Y ? r->y : NULL,
@@ -176,9 +189,10 @@ static void run_in_pieces(const struct lac_kernel *kernel, struct lac_linear_arg
 static float tolerance(const struct product *p, enum lac_activation activation)
 {
     float k = (float)p->n_in;
-    if (p->dtype == LAC_S8 && activation == LAC_ACT_NONE)
+    bool is_quantized = lac_dtype_is_quantized(p->dtype);
+    if (is_quantized && activation == LAC_ACT_NONE)
         return 0; /* integers, then one fma: exact */
-    return p->dtype == LAC_F32 ? 1.2f * k * FLT_EPSILON * (k + 2) * 0.35f + 4e-6f : 4e-6f;
+    return !is_quantized ? 1.2f * k * FLT_EPSILON * (k + 2) * 0.35f + 4e-6f : 4e-6f;
 }
 
 static void compare(const struct product *p, const struct result *expected,
@@ -294,19 +308,30 @@ START_TEST(kernels_agree_with_scalar)
 }
 END_TEST
 
-/* v by the formula in simd/kernel.h, in double. */
-static double expected_value(const struct product *p, size_t o, size_t t)
+static double element_value(const struct product *p, const void *elements, size_t at)
+{
+    switch (p->dtype) {
+    case LAC_F32:
+        return (double)((const float *)elements)[at];
+    case LAC_BF16:
+        return (double)lac_bf16_to_f32(((const uint16_t *)elements)[at]);
+    case LAC_F16:
+        return (double)lac_f16_to_f32(((const uint16_t *)elements)[at]);
+    default:
+        return ((const int8_t *)elements)[at];
+    }
+}
+
+/* v by the formula in simd/kernel.h, in double; elements as they are kept. */
+static double expected_value(const struct product *p, const void *elements, size_t o, size_t t)
 {
     double acc = 0;
-    for (size_t i = 0; i < p->n_in; i++) {
-        size_t at = o * p->n_in + i;
-        if (p->dtype == LAC_F32)
-            acc += (double)((float *)p->elements)[at] * (double)((float *)p->x)[i * p->ld + t];
-        else
-            acc += ((int8_t *)p->elements)[at] *
-                   (((uint8_t *)p->x)[(i / 4 * p->ld + t) * 4 + i % 4] - 128);
-    }
-    if (p->dtype == LAC_S8)
+    bool is_quantized = lac_dtype_is_quantized(p->dtype);
+    for (size_t i = 0; i < p->n_in; i++)
+        acc += element_value(p, elements, o * p->n_in + i) *
+               (is_quantized ? ((uint8_t *)p->x)[(i / 4 * p->ld + t) * 4 + i % 4] - 128
+                             : (double)((float *)p->x)[i * p->ld + t]);
+    if (is_quantized)
         acc *= (double)p->weight.scale[o] * (double)p->x_scale[t];
     return acc + (double)p->weight.bias[o];
 }
@@ -328,21 +353,43 @@ START_TEST(scalar_is_the_definition)
         make_result(&p, &r);
         struct lac_linear_args args = args_of(&p, &r, LAC_ACT_NONE, Y);
         (*k)->run.linear(&args);
+        void *kept = malloc(p.n_out * p.n_in * lac_element_bytes(p.dtype));
+        lac_weight_unpack(&p.weight, kept);
         for (size_t o = 0; o < p.n_out; o++)
             for (size_t t = 0; t < p.n_tokens; t++) {
-                double e = expected_value(&p, o, t);
+                double e = expected_value(&p, kept, o, t);
                 ck_assert_double_le(fabs(e - (double)r.y[o * p.ld + t]), 1e-5 * (1 + fabs(e)));
             }
+        free(kept);
         free_result(&r);
         free_product(&p);
     }
 }
 END_TEST
 
+/* int4 keeps zeros and signs; packed again, it is what it was. */
+static void check_rounded(struct product *p, void *back)
+{
+    const int8_t *elements = p->elements, *rounded = back;
+    for (size_t i = 0; i < p->n_out * p->n_in; i++) {
+        ck_assert_int_ge(elements[i] * rounded[i], 0);
+        ck_assert_msg(elements[i] || !rounded[i], "a zero became %d", rounded[i]);
+    }
+    struct lac_weight again;
+    struct lac_error error;
+    ck_assert_int_eq(lac_weight_pack(back, p->weight.scale, NULL, p->n_out, p->n_in, p->dtype,
+                                     p->pattern, &p->arena, &again, &error),
+                     LAC_OK);
+    void *back_again = malloc(p->n_out * p->n_in);
+    lac_weight_unpack(&again, back_again);
+    ck_assert_mem_eq(back_again, back, p->n_out * p->n_in);
+    free(back_again);
+}
+
 START_TEST(layouts_round_trip)
 {
     uint64_t state = test_seed();
-    for (int dtype = LAC_S8; dtype <= LAC_F32; dtype++)
+    for (int dtype = 1; dtype < LAC_N_DTYPES; dtype++)
         for (int pattern = 0; pattern < LAC_N_PATTERNS; pattern++)
             for (size_t o = 0; o < COUNT(outs); o++)
                 for (size_t i = 0; i < COUNT(ins); i++) {
@@ -353,10 +400,13 @@ START_TEST(layouts_round_trip)
                                         .dtype = dtype,
                                         .pattern = pattern};
                     make_product(&p, &state, RANDOM);
-                    size_t size = p.n_out * p.n_in * element_size(p.dtype);
+                    size_t size = p.n_out * p.n_in * lac_element_bytes(p.dtype);
                     void *back = malloc(size);
                     lac_weight_unpack(&p.weight, back);
-                    ck_assert_mem_eq(back, p.elements, size);
+                    if (dtype == LAC_S4)
+                        check_rounded(&p, back);
+                    else
+                        ck_assert_mem_eq(back, p.elements, size);
                     struct lac_weight_stats stats;
                     lac_weight_measure(p.elements, p.n_out, p.n_in, p.dtype, &stats);
                     if (pattern != LAC_PATTERN_DENSE)
@@ -381,6 +431,84 @@ START_TEST(quantisation_is_symmetric)
     const float bad[2] = {1, NAN};
     ck_assert_int_eq(lac_weight_quantize(bad, 1, 2, q, scale, &error), LAC_E_FORMAT);
     ck_assert_ptr_nonnull(strstr(error.text, "[0, 1]"));
+}
+END_TEST
+
+START_TEST(int4_groups_are_the_best)
+{
+    uint64_t state = test_seed();
+    struct lac_int4_tables tables;
+    lac_int4_prepare(&tables);
+    for (int round = 0; round < 2000; round++) {
+        int8_t w[32], most = (int8_t)(1 + random_below(&state, 127));
+        for (int i = 0; i < 32; i++)
+            w[i] = (int8_t)((int)random_below(&state, 2u * (unsigned)most + 1) - most);
+        long least = LONG_MAX, chosen = 0;
+        uint8_t g = lac_int4_choose(&tables, w, 32);
+        for (int other = 1; other <= LAC_INT4_MOST_G; other++) {
+            long error = 0;
+            for (int i = 0; i < 32; i++) {
+                long level = lrint(w[i] / (double)other), left;
+                level = level > 7 ? 7 : level < -7 ? -7 : level;
+                left = w[i] - level * other;
+                error += left * left;
+            }
+            least = error < least ? error : least;
+            chosen = other == g ? error : chosen;
+        }
+        ck_assert_int_eq(chosen, least);
+        long kept = 0;
+        for (int i = 0; i < 32; i += 8) {
+            uint8_t dword[4];
+            int8_t back[8];
+            lac_int4_encode(&tables, w + i, g, dword);
+            lac_int4_decode(dword, g, back);
+            for (int j = 0; j < 8; j++)
+                kept += (w[i + j] - back[j]) * (w[i + j] - back[j]);
+        }
+        ck_assert_int_eq(kept, least);
+    }
+}
+END_TEST
+
+/* fp16 knows 11 bits, bf16 8: every one of the 65,536 comes back, and between two neighbours the
+ * nearer one is taken, the even one in the middle. */
+START_TEST(halves_round_to_nearest)
+{
+    for (uint32_t half = 0; half < 65536; half++) {
+        float f16 = lac_f16_to_f32((uint16_t)half), bf16 = lac_bf16_to_f32((uint16_t)half);
+        if (isnan(f16))
+            ck_assert(isnan(lac_f16_to_f32(lac_f16_from_f32(f16))));
+        else
+            ck_assert_uint_eq(lac_f16_from_f32(f16), half);
+        if (isnan(bf16))
+            ck_assert(isnan(lac_bf16_to_f32(lac_bf16_from_f32(bf16))));
+        else
+            ck_assert_uint_eq(lac_bf16_from_f32(bf16), half);
+        float next = lac_f16_to_f32((uint16_t)(half + 1));
+        if (isnan(f16) || isnan(next) || isinf(f16) || isinf(next) || (half & 0x7fff) == 0x7fff)
+            continue;
+        float middle = (f16 + next) / 2;
+        ck_assert_uint_eq(lac_f16_from_f32(middle), half + (half & 1));
+        ck_assert_uint_eq(lac_f16_from_f32(nextafterf(middle, f16)), half);
+        ck_assert_uint_eq(lac_f16_from_f32(nextafterf(middle, next)), half + 1);
+    }
+    ck_assert_uint_eq(lac_f16_from_f32(65519.996f), 0x7bff);
+    ck_assert_uint_eq(lac_f16_from_f32(65520), 0x7c00);
+    ck_assert_uint_eq(lac_f16_from_f32(-1e30f), 0xfc00);
+    ck_assert_uint_eq(lac_f16_from_f32(0x1p-25f), 0);
+    ck_assert_uint_eq(lac_f16_from_f32(0x1.8p-25f), 1);
+    ck_assert_uint_eq(lac_bf16_from_f32(1.00390625f), 0x3f80);
+    ck_assert_uint_eq(lac_bf16_from_f32(1.01171875f), 0x3f82);
+    ck_assert_uint_eq(lac_bf16_from_f32(FLT_MAX), 0x7f80);
+
+    const float large[2] = {1, 70000};
+    uint16_t halves[2];
+    struct lac_error error;
+    ck_assert_int_eq(lac_weight_halve(large, 1, 2, LAC_BF16, halves, &error), LAC_OK);
+    ck_assert_int_eq(lac_weight_halve(large, 1, 2, LAC_F16, halves, &error), LAC_E_FORMAT);
+    ck_assert_ptr_nonnull(strstr(error.text, "[0, 1]"));
+    ck_assert_ptr_nonnull(strstr(error.text, "70000"));
 }
 END_TEST
 
@@ -418,6 +546,20 @@ START_TEST(checks_believe_nothing)
     ck_assert_int_lt(lac_weight_check(&w, &error), LAC_OK);
     w.n_in = 64;
     ck_assert_int_eq(lac_weight_check(&w, &error), LAC_OK);
+    w.dtype = LAC_N_DTYPES;
+    ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+    free_product(&p);
+
+    p.dtype = LAC_S4;
+    make_product(&p, &state, RANDOM);
+    uint8_t *group = (uint8_t *)(uintptr_t)p.weight.group;
+    size_t last = lac_weight_groups(&p.weight) * 4 - 1;
+    group[last] = 0;
+    ck_assert_int_eq(lac_weight_check(&p.weight, &error), LAC_E_FORMAT);
+    group[last] = LAC_INT4_MOST_G + 1;
+    ck_assert_int_eq(lac_weight_check(&p.weight, &error), LAC_E_FORMAT);
+    group[last] = LAC_INT4_MOST_G;
+    ck_assert_int_eq(lac_weight_check(&p.weight, &error), LAC_OK);
     free_product(&p);
 }
 END_TEST
@@ -427,6 +569,8 @@ int main(void)
     Suite *suite = suite_create("linear");
     add_test(suite, "layouts", layouts_round_trip);
     add_test(suite, "quantisation", quantisation_is_symmetric);
+    add_test(suite, "int4", int4_groups_are_the_best);
+    add_test(suite, "halves", halves_round_to_nearest);
     add_test(suite, "checks", checks_believe_nothing);
     add_test(suite, "definition", scalar_is_the_definition);
     add_test(suite, "kernels", kernels_agree_with_scalar);

@@ -17,7 +17,16 @@ extern "C" {
 struct lac_model;
 struct lac_model_options;
 
-enum lac_dtype { LAC_S8 = 1, LAC_F32 = 2 };
+/* Number formats of weights.  LAC_S8 and LAC_S4 multiply in integers, with activations quantised
+ * per token; the others with activations in fp32. */
+enum lac_dtype {
+    LAC_S8 = 1,
+    LAC_F32 = 2,
+    LAC_BF16 = 3,
+    LAC_F16 = 4,
+    LAC_S4 = 5, /* in groups of 32 weights with an integer factor, beside the scale of each output */
+    LAC_N_DTYPES = 6,
+};
 
 /* What a model's head can do; a model may have several of these. */
 enum lac_task {
@@ -28,7 +37,7 @@ enum lac_task {
     LAC_TASK_EMBED = 16,   /* one vector a sequence; every encoder can */
 };
 
-/* Weight layouts, named by outputs x one dword of inputs (4 int8 or 1 fp32). */
+/* Weight layouts, named by outputs x one dword of inputs (8 int4, 4 int8, 2 bf16 or fp16, 1 fp32). */
 enum lac_pattern {
     LAC_PATTERN_DENSE = 0,
     LAC_PATTERN_1 = 1,  /* 1x4 int8, 1x1 fp32 */

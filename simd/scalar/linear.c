@@ -5,6 +5,8 @@
 
 #include "simd/kernel.h"
 #include "simd/scalar/linear.h"
+#include "sparse/int4.h"
+#include "src/base/half.h"
 
 static float activate(enum lac_activation activation, float v)
 {
@@ -77,11 +79,49 @@ static float sum_f32(const struct lac_linear_args *a, size_t o, size_t t)
     return acc + w->bias[o];
 }
 
+static float sum_half(const struct lac_linear_args *a, size_t o, size_t t)
+{
+    const struct lac_weight *w = a->w;
+    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
+    float acc = 0;
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+        const uint16_t *halves = (const uint16_t *)w->blocks + (k * rows + o % rows) * 2;
+        for (size_t i = 0, row = dword_index(w, b, k) * 2; i < 2 && row < w->n_in; i++, row++) {
+            float weight =
+                w->dtype == LAC_BF16 ? lac_bf16_to_f32(halves[i]) : lac_f16_to_f32(halves[i]);
+            acc += weight * ((const float *)a->x)[row * a->ld + t];
+        }
+    }
+    return acc + w->bias[o];
+}
+
+static float sum_s4(const struct lac_linear_args *a, size_t o, size_t t)
+{
+    const struct lac_weight *w = a->w;
+    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
+    const uint8_t *group = w->group + lac_weight_first_group(w, b) * rows + o % rows;
+    uint32_t acc = (uint32_t)w->offset[o];
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+        int8_t weights[LAC_INT4_INPUTS];
+        lac_int4_decode((const uint8_t *)w->blocks + (k * rows + o % rows) * 4,
+                        group[(k - w->row_begin[b]) / LAC_INT4_BLOCKS * rows], weights);
+        size_t first = dword_index(w, b, k) * LAC_INT4_INPUTS;
+        for (size_t i = first; i < w->n_in && i < first + LAC_INT4_INPUTS; i++)
+            acc += (uint32_t)(((const uint8_t *)a->x)[(i / 4 * a->ld + t) * 4 + i % 4] *
+                              weights[i - first]);
+    }
+    return fmaf((float)(int32_t)acc, w->scale[o] * a->x_scale[t], w->bias[o]);
+}
+
 static void linear(const struct lac_linear_args *a, size_t n_lanes)
 {
+    static float (*const sums[LAC_N_DTYPES])(const struct lac_linear_args *, size_t, size_t) = {
+        [LAC_S8] = sum_s8,    [LAC_F32] = sum_f32, [LAC_BF16] = sum_half,
+        [LAC_F16] = sum_half, [LAC_S4] = sum_s4,
+    };
     for (size_t o = a->out_begin; o < a->out_end; o++)
         for (size_t t = 0; t < n_lanes; t++)
-            finish(a, o, t, a->w->dtype == LAC_S8 ? sum_s8(a, o, t) : sum_f32(a, o, t));
+            finish(a, o, t, sums[a->w->dtype](a, o, t));
     if (!a->y_u8 || a->out_end != a->w->n_out)
         return;
     for (size_t o = a->w->n_out; o % 4; o++)

@@ -7,6 +7,8 @@ libcore_la_SOURCES += \
 	src/base/error.h \
 	src/base/file.c \
 	src/base/file.h \
+	src/base/half.c \
+	src/base/half.h \
 	src/base/host.c \
 	src/base/host.h \
 	src/base/json.c \

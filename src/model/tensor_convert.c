@@ -2,45 +2,21 @@
 /* Elements of any storage as fp32. */
 #include <string.h>
 
+#include "src/base/half.h"
 #include "src/model/tensor.h"
 
-/* Widens binary16 (IEEE 754-2008) bit by bit, so that infinities, denormals and the payloads of
- * NaNs come through whatever the floating-point environment is. */
-static uint32_t half_bits(uint16_t half)
-{
-    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
-    uint32_t exponent = half >> 10 & 0x1f, fraction = half & 0x3ff;
-    if (exponent == 0x1f)
-        return sign | 0x7f800000 | fraction << 13;
-    if (exponent) /* biases: 15 and 127 */
-        return sign | (exponent + 112) << 23 | fraction << 13;
-    if (!fraction)
-        return sign;
-    /* fraction * 2^-24 with its highest bit at place p is 2^(p - 24) * 1.(the bits below). */
-    uint32_t p = 31 - (uint32_t)__builtin_clz(fraction);
-    return sign | (p + 103) << 23 | (fraction << (23 - p) & 0x7fffff);
-}
-
-static void convert_f16(const uint8_t *in, size_t n, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half;
-        memcpy(&half, in + 2 * i, sizeof half);
-        uint32_t bits = half_bits(half);
-        memcpy(out + i, &bits, sizeof bits);
+/* The 16-bit formats. */
+#define DEFINE_WIDENING(name)                                                                      \
+    static void convert_##name(const uint8_t *in, size_t n, float *out)                            \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++) {                                                           \
+            uint16_t half;                                                                         \
+            memcpy(&half, in + 2 * i, sizeof half);                                                \
+            out[i] = lac_##name##_to_f32(half);                                                    \
+        }                                                                                          \
     }
-}
-
-/* bfloat16 is the upper half of fp32. */
-static void convert_bf16(const uint8_t *in, size_t n, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half;
-        memcpy(&half, in + 2 * i, sizeof half);
-        uint32_t bits = (uint32_t)half << 16;
-        memcpy(out + i, &bits, sizeof bits);
-    }
-}
+DEFINE_WIDENING(f16)
+DEFINE_WIDENING(bf16)
 
 static void convert_f32(const uint8_t *in, size_t n, float *out)
 {
