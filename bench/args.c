@@ -73,7 +73,7 @@ static enum lac_status bad_item(struct lac_error *error, const char *option, con
 /* A number that starts with a digit: strtod alone would take "-1", "nan" and "0x10". */
 static int read_number(const char **text, double *value)
 {
-    if (**text < '0' || **text > '9' || (*text)[1] == 'x')
+    if (**text < '0' || **text > '9' || (**text == '0' && (*text)[1] == 'x'))
         return 0;
     char *end;
     *value = strtod(*text, &end);
@@ -138,6 +138,32 @@ enum lac_status bench_read_counts(const char *option, const char *text, size_t l
     return LAC_OK;
 }
 
+/* Each shape once. */
+static enum lac_status add_shape(const char *option, const char *text, struct bench_shape shape,
+                                 struct bench_shapes *list, struct lac_error *error)
+{
+    for (size_t i = 0; i < list->n; i++)
+        if (list->at[i].n_out == shape.n_out && list->at[i].n_in == shape.n_in)
+            return LAC_OK;
+    if (list->n == BENCH_LIST_MOST)
+        return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: more than %d values", option, text,
+                        (int)BENCH_LIST_MOST);
+    list->at[list->n++] = shape;
+    return LAC_OK;
+}
+
+static enum lac_status add_stack(const char *option, const char *text,
+                                 const struct bench_stack *stack, struct bench_shapes *list,
+                                 struct lac_error *error)
+{
+    struct bench_shape shapes[BENCH_STACK_SHAPES];
+    size_t n = bench_stack_shapes(stack, shapes);
+    for (size_t i = 0; i < n; i++)
+        if (add_shape(option, text, shapes[i], list, error))
+            return error->status;
+    return LAC_OK;
+}
+
 enum lac_status bench_read_shapes(const char *option, const char *text, size_t highest,
                                   struct bench_shapes *list, struct lac_error *error)
 {
@@ -147,16 +173,21 @@ enum lac_status bench_read_shapes(const char *option, const char *text, size_t h
     for (int found; (found = next_item(&rest, item, sizeof item));) {
         double n_out = 0, n_in = 0;
         const char *at = item;
+        const struct bench_stack *stack = found > 0 ? bench_stack_find(item) : NULL;
+        if (stack) {
+            if (add_stack(option, text, stack, list, error))
+                return error->status;
+            continue;
+        }
         if (found < 0 || !read_number(&at, &n_out) || *at++ != 'x' || !read_number(&at, &n_in) ||
             *at || n_out != floor(n_out) || n_in != floor(n_in))
-            return bad_item(error, option, text, "shapes OUTPUTSxINPUTS, with commas");
+            return bad_item(error, option, text,
+                            "shapes OUTPUTSxINPUTS and names of models, with commas");
         if (n_out < 1 || n_in < 1 || n_out > (double)highest || n_in > (double)highest)
             return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: outside 1 to %zu", option, item,
                             highest);
-        if (list->n == BENCH_LIST_MOST)
-            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: more than %d values", option, text,
-                            (int)BENCH_LIST_MOST);
-        list->at[list->n++] = (struct bench_shape){(size_t)n_out, (size_t)n_in};
+        if (add_shape(option, text, (struct bench_shape){(size_t)n_out, (size_t)n_in}, list, error))
+            return error->status;
     }
     return LAC_OK;
 }

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "bench/shapes.h"
 #include "src/base/error.h"
 
 struct bench_option {
@@ -34,11 +35,6 @@ struct bench_counts {
     size_t at[BENCH_LIST_MOST];
 };
 
-/* "3072x768": outputs x inputs. */
-struct bench_shape {
-    size_t n_out, n_in;
-};
-
 struct bench_shapes {
     size_t n;
     struct bench_shape at[BENCH_LIST_MOST];
@@ -56,6 +52,7 @@ enum lac_status bench_read_reals(const char *option, const char *text, double lo
 enum lac_status bench_read_counts(const char *option, const char *text, size_t lowest,
                                   size_t highest, struct bench_counts *list,
                                   struct lac_error *error);
+/* "3072x768" and names of models: all different shapes of their layers. */
 enum lac_status bench_read_shapes(const char *option, const char *text, size_t highest,
                                   struct bench_shapes *list, struct lac_error *error);
 /* names ends with NULL. */

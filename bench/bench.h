@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <lacuna/engine.h>
+
 #include "bench/args.h"
 #include "bench/harness.h"
 #include "bench/report.h"
@@ -23,7 +25,8 @@ extern const struct bench_subject bench_limits, bench_spmm, bench_encode;
 struct bench_settings {
     struct bench_effort effort;
     uint64_t seed;
-    size_t cpu; /* SIZE_MAX: the last allowed one */
+    size_t cpu;         /* of one thread; SIZE_MAX: the last allowed one */
+    enum lac_bind bind; /* of several */
     enum bench_format format;
     const char *save; /* path of .json and .md files to write as well, without its ending; NULL */
 };

@@ -17,9 +17,9 @@ static enum lac_status open_results(struct bench_contender *c, struct lac_error 
 {
     c->n_rounds = c->n_times = 0;
     c->turn_ns = lac_alloc(&lac_default_host, BENCH_MOST_ROUNDS, sizeof(double));
-    c->gops = lac_alloc(&lac_default_host, BENCH_MOST_ROUNDS, sizeof(double));
+    c->rates = lac_alloc(&lac_default_host, BENCH_MOST_ROUNDS, sizeof(double));
     c->all_ns = lac_alloc(&lac_default_host, BENCH_MOST_ROUNDS * BENCH_MOST_TIMES, sizeof(double));
-    return c->turn_ns && c->gops && c->all_ns
+    return c->turn_ns && c->rates && c->all_ns
                ? LAC_OK
                : lac_fail(error, LAC_E_MEMORY, "no memory for the times");
 }
@@ -28,20 +28,22 @@ void bench_contenders_clear(struct bench_contender *contenders, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         lac_free(&lac_default_host, contenders[i].turn_ns);
-        lac_free(&lac_default_host, contenders[i].gops);
+        lac_free(&lac_default_host, contenders[i].rates);
         lac_free(&lac_default_host, contenders[i].all_ns);
-        contenders[i].turn_ns = contenders[i].gops = contenders[i].all_ns = NULL;
+        contenders[i].turn_ns = contenders[i].rates = contenders[i].all_ns = NULL;
         contenders[i].n_rounds = contenders[i].n_times = 0;
     }
 }
 
 /* The best of three samples: whoever takes the processor away in between makes one too low. */
-static double sample_roof(const struct bench_roof *roof)
+static double sample_ceiling(const struct bench_ceiling *ceiling)
 {
     double best = 0;
+    if (!ceiling->name)
+        return NAN;
     for (int i = 0; i < 3; i++) {
-        double gops = bench_roof_gops(roof);
-        best = gops > best ? gops : best;
+        double rate = ceiling->rate(ceiling->context);
+        best = rate > best ? rate : best;
     }
     return best;
 }
@@ -64,7 +66,7 @@ static int take_turn(struct bench_contender *c)
     for (size_t i = 0; i < n; i++)
         c->all_ns[c->n_times++] = values[i] = (double)ns[i + warm];
     c->turn_ns[c->n_rounds] = bench_quantile(values, n, 0.5);
-    c->gops[c->n_rounds++] = c->roof ? sample_roof(c->roof) : NAN;
+    c->rates[c->n_rounds++] = sample_ceiling(&c->ceiling);
     return 0;
 }
 
@@ -86,7 +88,8 @@ enum lac_status bench_measure(struct bench_contender *contenders, size_t n,
             break;
         bench_progress_show(progress, share > 0 ? share : 0);
         for (size_t i = 0; i < n; i++)
-            if (take_turn(&contenders[i]))
+            if ((!contenders[i].most_rounds || round < contenders[i].most_rounds) &&
+                take_turn(&contenders[i]))
                 return lac_fail(error, LAC_E_STATE, "contender %zu stopped in round %zu", i, round);
     }
     bench_progress_show(progress, 1);
@@ -100,9 +103,9 @@ uint64_t bench_thread_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-uint64_t bench_time_alone(void (*work)(void *context), void *context)
+static uint64_t time_alone(void (*work)(void *context), void *context, int most_tries)
 {
-    enum { SHORT_NS = 5000000, MOST_TRIES = 4, READING_NS = 1000 };
+    enum { SHORT_NS = 5000000, READING_NS = 1000 };
     for (int i = 1;; i++) {
         uint64_t thread_begin = bench_thread_ns(), begin = lac_clock_ns();
         work(context);
@@ -110,9 +113,19 @@ uint64_t bench_time_alone(void (*work)(void *context), void *context)
         /* own holds the reading of the clock as well: without interruption it is the larger. */
         if (real <= own + own / 100 + READING_NS)
             return real;
-        if (real >= SHORT_NS || i == MOST_TRIES)
+        if (real >= SHORT_NS || i == most_tries)
             return own;
     }
+}
+
+uint64_t bench_time_alone(void (*work)(void *context), void *context)
+{
+    return time_alone(work, context, 4);
+}
+
+uint64_t bench_time_once(void (*work)(void *context), void *context)
+{
+    return time_alone(work, context, 1);
 }
 
 static int compare(const void *a, const void *b)
@@ -154,19 +167,19 @@ double bench_speedup(const struct bench_contender *c, const struct bench_contend
 double bench_roof_of(const struct bench_contender *c)
 {
     double values[BENCH_MOST_ROUNDS];
-    if (!c->roof)
+    if (!c->ceiling.name)
         return NAN;
-    memcpy(values, c->gops, c->n_rounds * sizeof *values);
+    memcpy(values, c->rates, c->n_rounds * sizeof *values);
     return bench_quantile(values, c->n_rounds, 0.5);
 }
 
 double bench_roof_share(const struct bench_contender *c)
 {
     double shares[BENCH_MOST_ROUNDS];
-    if (!c->roof)
+    if (!c->ceiling.name)
         return NAN;
     for (size_t i = 0; i < c->n_rounds; i++)
-        shares[i] = c->ops / c->turn_ns[i] / c->gops[i];
+        shares[i] = c->load / c->turn_ns[i] / c->rates[i];
     return bench_quantile(shares, c->n_rounds, 0.5);
 }
 

@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/roof.h"
 #include "src/base/error.h"
 
 /* A line on stderr, when that is a terminal: how much is done and how long the rest takes.  The
@@ -30,17 +29,25 @@ void bench_progress_end(struct bench_progress *progress);
 
 enum { BENCH_MOST_ROUNDS = 1000, BENCH_MOST_TIMES = 8 };
 
+/* What bounds a contender: how much of something the machine does at most in a nanosecond. */
+struct bench_ceiling {
+    const char *name;              /* "vpdpbusd zmm", "read memory"; NULL for none */
+    double (*rate)(void *context); /* one sample */
+    void *context;
+};
+
 struct bench_contender {
     /* Does the work n times (at most BENCH_MOST_TIMES) and writes what each took.  Not 0: it
      * cannot. */
     int (*turn)(void *context, size_t n, uint64_t *ns);
     void *context;
-    const struct bench_roof *roof; /* or NULL */
-    double ops;                    /* of doing the work once, for the share of the roof */
+    struct bench_ceiling ceiling;
+    double load;        /* of doing the work once, in what the ceiling counts: operations, bytes */
+    size_t most_rounds; /* slow ones may leave before the others; 0: they do not */
     /* Results */
     size_t n_rounds, n_times;
     double *turn_ns; /* [n_rounds] median of each turn */
-    double *gops;    /* [n_rounds] of the roof beside it */
+    double *rates;   /* [n_rounds] of the ceiling beside it */
     double *all_ns;  /* [n_times] */
 };
 
@@ -64,6 +71,8 @@ uint64_t bench_thread_ns(void);
  * than 5 ms that was interrupted is done again, a few times; what is interrupted all the same
  * counts by its processor time, which is too coarse for short work. */
 uint64_t bench_time_alone(void (*work)(void *context), void *context);
+/* The same for work that is not the same when done again. */
+uint64_t bench_time_once(void (*work)(void *context), void *context);
 
 /* Sorts values. */
 double bench_quantile(double *values, size_t n, double q);
@@ -74,7 +83,7 @@ struct bench_times {
 struct bench_times bench_times_of(const struct bench_contender *contender);
 /* How many times faster than other; NaN when either has no results. */
 double bench_speedup(const struct bench_contender *contender, const struct bench_contender *other);
-/* The roof in 10^9 operations a second, and the share of it that was reached; NaN without one. */
+/* The ceiling in 10^9 a second, and the share of it that was reached; NaN without one. */
 double bench_roof_of(const struct bench_contender *contender);
 double bench_roof_share(const struct bench_contender *contender);
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The linear layer that is timed: random inputs, pruned weights, and our kernels on them. */
+/* The linear layer that is timed: random inputs and pruned weights. */
 #include "bench/layer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bench/harness.h"
 #include "bench/prune.h"
-#include "src/base/checked.h"
+#include "src/base/half.h"
 
 static enum lac_status no_memory(struct lac_error *error)
 {
@@ -42,21 +43,33 @@ static void fill_s8(struct bench_layer *layer, uint64_t *random)
         layer->scale[o] = 0.01f * (1 + 0.5f * bench_random_float(random));
 }
 
+/* Weights of 16 bits are rounded; the least of them, 0.01, is far from 0. */
+static void put_weight(const struct bench_layer *layer, size_t i, float value)
+{
+    if (layer->dtype == LAC_BF16)
+        ((uint16_t *)layer->elements)[i] = lac_bf16_from_f32(value);
+    else if (layer->dtype == LAC_F16)
+        ((uint16_t *)layer->elements)[i] = lac_f16_from_f32(value);
+    else
+        ((float *)layer->elements)[i] = value;
+}
+
 static void fill_f32(struct bench_layer *layer, uint64_t *random)
 {
-    float *x = layer->x, *w = layer->elements;
+    float *x = layer->x;
     for (size_t i = 0; i < layer->n_tokens * layer->n_in; i++)
         x[i] = bench_random_float(random);
     for (size_t i = 0; i < layer->n_out * layer->n_in; i++)
-        w[i] = random_weight_f32(random);
+        put_weight(layer, i, random_weight_f32(random));
 }
 
 enum lac_status bench_layer_open(struct bench_layer *layer, uint64_t *random,
                                  struct lac_error *error)
 {
-    size_t size = layer->dtype == LAC_S8 ? 1 : sizeof(float);
+    size_t size = lac_element_bytes(layer->dtype);
+    bool quantized = lac_dtype_is_quantized(layer->dtype);
     layer->arena = (struct lac_arena){.host = &lac_default_host};
-    layer->x = lac_arena_alloc(&layer->arena, layer->n_tokens * layer->n_in, size);
+    layer->x = lac_arena_alloc(&layer->arena, layer->n_tokens * layer->n_in, quantized ? 1 : 4);
     layer->elements = lac_arena_alloc(&layer->arena, layer->n_out * layer->n_in, size);
     layer->scale = lac_arena_alloc(&layer->arena, layer->n_out, sizeof(float));
     layer->bias = lac_arena_alloc(&layer->arena, layer->n_out, sizeof(float));
@@ -65,7 +78,7 @@ enum lac_status bench_layer_open(struct bench_layer *layer, uint64_t *random,
     for (size_t o = 0; o < layer->n_out; o++)
         layer->bias[o] = bench_random_float(random);
     layer->y_inv_scale = 127.0f / 5.0f;
-    if (layer->dtype == LAC_S8)
+    if (quantized)
         fill_s8(layer, random);
     else
         fill_f32(layer, random);
@@ -79,243 +92,83 @@ void bench_layer_close(struct bench_layer *layer)
 
 static size_t count_nonzero(const struct bench_layer *layer, const void *elements)
 {
-    size_t n = layer->n_out * layer->n_in, n_nonzero = 0;
+    static const char zero[4];
+    size_t n = layer->n_out * layer->n_in, n_nonzero = 0, size = lac_element_bytes(layer->dtype);
     for (size_t i = 0; i < n; i++)
-        n_nonzero += layer->dtype == LAC_S8 ? ((const int8_t *)elements)[i] != 0
-                                            : ((const float *)elements)[i] != 0;
+        n_nonzero += memcmp((const char *)elements + i * size, zero, size) != 0;
     return n_nonzero;
+}
+
+int bench_pattern_parse(enum lac_pattern pattern, enum lac_dtype dtype, struct bench_blocks *blocks)
+{
+    const char *name = lac_pattern_name(pattern, dtype);
+    *blocks = (struct bench_blocks){.n_out = 1, .n_in = 1};
+    if (sscanf(name, "%zux%zu", &blocks->n_out, &blocks->n_in) == 2)
+        return 1;
+    if (sscanf(name, "%zu:%zu", &blocks->kept, &blocks->of) == 2)
+        return 1;
+    return pattern != LAC_PATTERN_DENSE;
+}
+
+static enum lac_status prune(const struct bench_layer *layer, enum lac_pattern pattern,
+                             double *sparsity, uint64_t *random, void *elements,
+                             struct lac_error *error)
+{
+    struct bench_blocks blocks;
+    size_t size = lac_element_bytes(layer->dtype);
+    if (!bench_pattern_parse(pattern, layer->dtype, &blocks))
+        return LAC_OK;
+    if (!blocks.of)
+        return bench_prune(elements, layer->n_out, layer->n_in, size, blocks.n_out, blocks.n_in,
+                           *sparsity, random, error);
+    *sparsity = 1 - (double)blocks.kept / (double)blocks.of;
+    bench_prune_groups(elements, layer->n_out, layer->n_in, size, blocks.kept, blocks.of, random);
+    return LAC_OK;
+}
+
+/* The first copy says how many there have to be. */
+static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern pattern,
+                                   const void *elements, struct bench_weight *weight,
+                                   struct lac_error *error)
+{
+    struct lac_arena *arena = &weight->store.arena;
+    const float *scale = lac_dtype_is_quantized(layer->dtype) ? layer->scale : NULL;
+    struct lac_weight first;
+    if (lac_weight_pack(elements, scale, layer->bias, layer->n_out, layer->n_in, layer->dtype,
+                        pattern, arena, &first, error))
+        return error->status;
+    weight->n_copies = layer->cold ? bench_stack_copies(lac_weight_bytes(&first)) : 1;
+    weight->copies = lac_arena_alloc(&layer->arena, weight->n_copies, sizeof first);
+    if (!weight->copies)
+        return no_memory(error);
+    weight->copies[0] = first;
+    for (size_t i = 1; i < weight->n_copies; i++)
+        if (lac_weight_pack(elements, scale, layer->bias, layer->n_out, layer->n_in, layer->dtype,
+                            pattern, arena, &weight->copies[i], error))
+            return error->status;
+    return LAC_OK;
 }
 
 enum lac_status bench_weight_make(struct bench_layer *layer, enum lac_pattern pattern,
                                   double sparsity, uint64_t *random, struct bench_weight *weight,
                                   struct lac_error *error)
 {
-    size_t n = layer->n_out * layer->n_in, size = layer->dtype == LAC_S8 ? 1 : sizeof(float);
+    size_t n = layer->n_out * layer->n_in, size = lac_element_bytes(layer->dtype);
     void *elements = lac_alloc(layer->arena.host, n, size);
+    *weight = (struct bench_weight){.pattern = pattern, .sparsity = sparsity};
+    bench_store_open(&weight->store);
     if (!elements)
         return no_memory(error);
     memcpy(elements, layer->elements, n * size);
-    enum lac_status status =
-        bench_prune(elements, layer->n_out, layer->n_in, size, lac_pattern_rows(pattern),
-                    lac_dword_inputs(layer->dtype), sparsity, random, error);
-    weight->sparsity = sparsity;
+    enum lac_status status = prune(layer, pattern, &weight->sparsity, random, elements, error);
     weight->n_nonzero = count_nonzero(layer, elements);
     if (!status)
-        status = lac_weight_pack(elements, layer->dtype == LAC_S8 ? layer->scale : NULL,
-                                 layer->bias, layer->n_out, layer->n_in, layer->dtype, pattern,
-                                 &layer->arena, &weight->weight, error);
+        status = pack_copies(layer, pattern, elements, weight, error);
     lac_free(layer->arena.host, elements);
     return status;
 }
 
-/* Tokens of the tile that starts at token `first`, and its lanes. */
-static size_t tile_tokens(const struct bench_layer *layer, size_t first)
+void bench_weight_close(struct bench_weight *weight)
 {
-    return lac_min_size(LAC_TILE, layer->n_tokens - first);
-}
-
-static size_t tile_lanes(const struct bench_layer *layer, size_t first)
-{
-    return lac_round_up(tile_tokens(layer, first), LAC_LANES);
-}
-
-/* Where dword d of token t lies in the panels: tiles one after another. */
-static size_t panel_at(const struct bench_layer *layer, size_t n_dwords, size_t d, size_t t)
-{
-    size_t first = t - t % LAC_TILE;
-    return first * n_dwords + d * tile_lanes(layer, first) + t - first;
-}
-
-static void fill_panels(struct bench_product *p)
-{
-    const struct bench_layer *layer = p->layer;
-    size_t n_dwords = p->weight.n_dwords, v = lac_dword_inputs(layer->dtype);
-    for (size_t t = 0; t < layer->n_tokens; t++)
-        for (size_t i = 0; i < layer->n_in; i++) {
-            size_t at = panel_at(layer, n_dwords, i / v, t);
-            if (layer->dtype == LAC_S8)
-                ((uint8_t *)p->x)[at * 4 + i % 4] =
-                    ((const uint8_t *)layer->x)[t * layer->n_in + i];
-            else
-                ((float *)p->x)[at] = ((const float *)layer->x)[t * layer->n_in + i];
-        }
-}
-
-/* Outputs in units of LAC_OUT_UNIT whose weights take at most half of L2: the other half is for
- * the panels that pass. */
-static size_t choose_piece(const struct bench_layer *layer, const struct lac_weight *weight)
-{
-    size_t bytes_per_unit = lac_weight_bytes(weight) / lac_ceil_div(layer->n_out, LAC_OUT_UNIT) + 1;
-    size_t units = layer->l2_bytes / 2 / bytes_per_unit;
-    return lac_max_size(units, 1) * LAC_OUT_UNIT;
-}
-
-enum lac_status bench_product_open(struct bench_product *p, struct bench_layer *layer,
-                                   const struct bench_weight *weight,
-                                   const struct lac_kernel *kernel, struct lac_error *error)
-{
-    struct lac_arena *arena = &layer->arena;
-    size_t last = layer->n_tokens - 1;
-    *p = (struct bench_product){
-        .layer = layer,
-        .weight = weight->weight,
-        .kernel = kernel,
-        .n_lanes = last - last % LAC_TILE + tile_lanes(layer, last - last % LAC_TILE),
-        .piece = choose_piece(layer, &weight->weight),
-    };
-    if (kernel->pack && !(p->weight.extra = kernel->pack(&p->weight, arena)))
-        return no_memory(error);
-    p->x = lac_arena_alloc_zero(arena, weight->weight.n_dwords * p->n_lanes, 4);
-    p->x_scale = lac_arena_alloc(arena, p->n_lanes, sizeof(float));
-    p->y_inv_scale = lac_arena_alloc(arena, p->n_lanes, sizeof(float));
-    if (!p->x || !p->x_scale || !p->y_inv_scale)
-        return no_memory(error);
-    if (layer->output == BENCH_OUTPUT_U8)
-        p->y_u8 = lac_arena_alloc_zero(arena, lac_round_up(layer->n_out, 4) * p->n_lanes, 1);
-    else
-        p->y = lac_arena_alloc_zero(arena, layer->n_out * p->n_lanes, sizeof(float));
-    if (!p->y_u8 && !p->y)
-        return no_memory(error);
-    for (size_t t = 0; t < p->n_lanes; t++) {
-        p->x_scale[t] = layer->x_scale;
-        p->y_inv_scale[t] = layer->y_inv_scale;
-    }
-    fill_panels(p);
-    return LAC_OK;
-}
-
-static struct lac_linear_args args_of(const struct bench_product *p, size_t first)
-{
-    const struct bench_layer *layer = p->layer;
-    size_t out_dwords = lac_ceil_div(layer->n_out, 4);
-    return (struct lac_linear_args){
-        .w = &p->weight,
-        .out_end = layer->n_out,
-        .n_tokens = tile_tokens(layer, first),
-        .ld = tile_lanes(layer, first),
-        .x = (const char *)p->x + first * p->weight.n_dwords * 4,
-        .x_scale = layer->dtype == LAC_S8 ? p->x_scale + first : NULL,
-        .y = p->y ? p->y + first * layer->n_out : NULL,
-        .y_u8 = p->y_u8 ? p->y_u8 + first * out_dwords * 4 : NULL,
-        .y_inv_scale = p->y_u8 ? p->y_inv_scale + first : NULL,
-    };
-}
-
-static void run_once(void *context)
-{
-    const struct bench_product *p = context;
-    const struct bench_layer *layer = p->layer;
-    for (size_t out = 0; out < layer->n_out; out += p->piece)
-        for (size_t first = 0; first < layer->n_tokens; first += LAC_TILE) {
-            struct lac_linear_args args = args_of(p, first);
-            args.out_begin = out;
-            args.out_end = lac_min_size(out + p->piece, layer->n_out);
-            p->kernel->run.linear(&args);
-        }
-}
-
-int bench_product_turn(void *context, size_t n, uint64_t *ns)
-{
-    for (size_t i = 0; i < n; i++)
-        ns[i] = bench_time_alone(run_once, context);
-    return 0;
-}
-
-double bench_product_bytes(const struct bench_product *p)
-{
-    const struct bench_layer *layer = p->layer;
-    double x_size = layer->dtype == LAC_S8 ? 1 : 4;
-    double y_size = layer->output == BENCH_OUTPUT_U8 ? 1 : 4;
-    return (double)lac_weight_bytes(&p->weight) +
-           (double)layer->n_tokens * (x_size * (double)layer->n_in + y_size * (double)layer->n_out);
-}
-
-static const struct lac_kernel *scalar_of(const struct lac_kernel *kernel)
-{
-    const struct lac_kernel *const *k = lac_kernels();
-    while ((*k)->op != kernel->op || (*k)->pattern != kernel->pattern ||
-           (*k)->dtype != kernel->dtype || (*k)->needs)
-        k++;
-    return *k;
-}
-
-/* What the scalar kernel makes of the tile at token `first`. */
-struct reference {
-    float *y;
-    uint8_t *y_u8;
-    size_t ld;
-};
-
-static enum lac_status make_reference(const struct bench_product *p, size_t first,
-                                      struct reference *r, struct lac_error *error)
-{
-    struct lac_linear_args args = args_of(p, first);
-    const struct lac_host *host = p->layer->arena.host;
-    *r = (struct reference){.ld = args.ld};
-    if (p->y_u8)
-        args.y_u8 = r->y_u8 = lac_alloc_zero(host, lac_round_up(p->layer->n_out, 4), args.ld);
-    else
-        args.y = r->y = lac_alloc_zero(host, p->layer->n_out * args.ld, sizeof(float));
-    if (!r->y && !r->y_u8)
-        return no_memory(error);
-    scalar_of(p->kernel)->run.linear(&args);
-    return LAC_OK;
-}
-
-static void free_reference(const struct bench_product *p, struct reference *r)
-{
-    lac_free(p->layer->arena.host, r->y);
-    lac_free(p->layer->arena.host, r->y_u8);
-}
-
-/* y or y_u8 of output o and token t of a tile with ld lanes. */
-static double value_at(const float *y, const uint8_t *y_u8, size_t ld, size_t o, size_t t)
-{
-    return y ? (double)y[o * ld + t] : y_u8[(o / 4 * ld + t) * 4 + o % 4];
-}
-
-/* Of the tile at `first`: rows is another engine's result, or NULL for the product's own. */
-static enum lac_status tile_error(const struct bench_product *p, size_t first, const void *rows,
-                                  double *most, struct lac_error *error)
-{
-    struct reference r;
-    if (make_reference(p, first, &r, error))
-        return error->status;
-    struct lac_linear_args own = args_of(p, first);
-    size_t n_out = p->layer->n_out;
-    for (size_t t = 0; t < own.n_tokens; t++)
-        for (size_t o = 0; o < n_out; o++) {
-            size_t at = (first + t) * n_out + o;
-            double got = !rows     ? value_at(own.y, own.y_u8, own.ld, o, t)
-                         : p->y_u8 ? ((const uint8_t *)rows)[at]
-                                   : (double)((const float *)rows)[at];
-            double difference = fabs(got - value_at(r.y, r.y_u8, r.ld, o, t));
-            if (!isnan(*most) && !(difference <= *most))
-                *most = difference;
-        }
-    free_reference(p, &r);
-    return LAC_OK;
-}
-
-static enum lac_status both_ends_error(const struct bench_product *p, const void *rows,
-                                       double *most, struct lac_error *error)
-{
-    size_t last = p->layer->n_tokens - 1;
-    *most = 0;
-    if (tile_error(p, 0, rows, most, error))
-        return error->status;
-    last -= last % LAC_TILE;
-    return last ? tile_error(p, last, rows, most, error) : LAC_OK;
-}
-
-enum lac_status bench_product_error(const struct bench_product *product, double *most,
-                                    struct lac_error *error)
-{
-    return both_ends_error(product, NULL, most, error);
-}
-
-enum lac_status bench_rows_error(const struct bench_product *dense, const void *y, double *most,
-                                 struct lac_error *error)
-{
-    return both_ends_error(dense, y, most, error);
+    bench_store_close(&weight->store);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/roof.h"
 #include "src/base/checked.h"
 #include "src/base/host.h"
 #include "src/sys/clock.h"

@@ -6,9 +6,15 @@ lacuna_bench_SOURCES = \
 	bench/args.c \
 	bench/args.h \
 	bench/bench.h \
+	bench/ceiling.c \
+	bench/ceiling.h \
 	bench/child.c \
 	bench/child.h \
+	bench/compare.c \
+	bench/compare.h \
 	bench/context.c \
+	bench/crew.c \
+	bench/crew.h \
 	bench/encode.c \
 	bench/encoder.c \
 	bench/encoder.h \
@@ -16,10 +22,18 @@ lacuna_bench_SOURCES = \
 	bench/harness.h \
 	bench/layer.c \
 	bench/layer.h \
+	bench/libxsmm.c \
+	bench/libxsmm.h \
 	bench/limits.c \
 	bench/main.c \
+	bench/names.c \
+	bench/names.h \
 	bench/onednn.c \
 	bench/onednn.h \
+	bench/peers.c \
+	bench/peers.h \
+	bench/product.c \
+	bench/product.h \
 	bench/prune.c \
 	bench/prune.h \
 	bench/report.c \
@@ -29,13 +43,21 @@ lacuna_bench_SOURCES = \
 	bench/roof/roofs.h \
 	bench/scratch.c \
 	bench/scratch.h \
-	bench/spmm.c
+	bench/shapes.c \
+	bench/shapes.h \
+	bench/spmm.c \
+	bench/store.c \
+	bench/store.h
 nodist_lacuna_bench_SOURCES = bench/commit.h
 lacuna_bench_CPPFLAGS = $(AM_CPPFLAGS) -DLACUNA_BENCH_FLAGS='"$(CFLAGS)"'
 lacuna_bench_LDADD = $(bench_roofs) liblacuna_internal.la
 if HAVE_ONEDNN
 lacuna_bench_CPPFLAGS += -DLACUNA_BENCH_ONEDNN
 lacuna_bench_LDADD += $(ONEDNN_LIBS)
+endif
+if HAVE_LIBXSMM
+lacuna_bench_CPPFLAGS += -DLACUNA_BENCH_LIBXSMM $(LIBXSMM_CFLAGS)
+lacuna_bench_LDADD += $(LIBXSMM_LIBS)
 endif
 
 # The roofs, one convenience library per instruction set.
@@ -60,6 +82,13 @@ bench_roofs += libroof_avx512_vnni.la
 endif
 libroof_avx512_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VNNI_CFLAGS)
 libroof_avx512_vnni_la_SOURCES = bench/roof/avx512_vnni.c
+
+if BUILD_AVX512_HALF
+noinst_LTLIBRARIES += libroof_avx512_half.la
+bench_roofs += libroof_avx512_half.la
+endif
+libroof_avx512_half_la_CFLAGS = $(AM_CFLAGS) $(AVX512_HALF_CFLAGS)
+libroof_avx512_half_la_SOURCES = bench/roof/avx512_half.c
 
 if BUILD_AMX_INT8
 noinst_LTLIBRARIES += libroof_amx.la

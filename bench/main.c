@@ -15,8 +15,8 @@ struct bench_settings bench_settings;
 
 /* As given on the command line. */
 static struct {
-    const char *help, *csv, *json, *markdown, *save, *seconds, *rounds, *seed, *cpu;
-} texts = {.seconds = "0.5", .rounds = "5", .seed = "1"};
+    const char *help, *csv, *json, *markdown, *save, *seconds, *rounds, *seed, *cpu, *bind;
+} texts = {.seconds = "0.5", .rounds = "5", .seed = "1", .bind = "core"};
 
 static const struct bench_option common[] = {
     {"csv", NULL, "print comma-separated values", &texts.csv},
@@ -26,7 +26,9 @@ static const struct bench_option common[] = {
     {"seconds", "S", "time for each row [0.5]", &texts.seconds},
     {"rounds", "N", "turns each row gets at least [5]", &texts.rounds},
     {"seed", "N", "of the random weights and activations [1]", &texts.seed},
-    {"cpu", "N", "processor to run on [the last allowed one]", &texts.cpu},
+    {"cpu", "N", "processor that one thread runs on [the last allowed one]", &texts.cpu},
+    {"bind", "WHERE", "several threads have a core, thread or numa each, or none [core]",
+     &texts.bind},
     {"help", NULL, "print this", &texts.help},
     {0},
 };
@@ -58,7 +60,9 @@ static void print_subject(const struct bench_subject *subject)
 
 static enum lac_status read_settings(struct lac_error *error)
 {
+    static const char *const binds[] = {"core", "thread", "numa", "none", NULL};
     struct bench_settings *s = &bench_settings;
+    struct bench_choices bind;
     size_t seed;
     if (!!texts.csv + !!texts.json + !!texts.markdown > 1)
         return lac_fail(error, LAC_E_ARGUMENT, "--csv, --json and --markdown exclude each other");
@@ -71,10 +75,13 @@ static enum lac_status read_settings(struct lac_error *error)
     if (bench_read_real("seconds", texts.seconds, 0, 3600, &s->effort.seconds, error) ||
         bench_read_count("rounds", texts.rounds, 1, BENCH_MOST_ROUNDS, &s->effort.min_rounds,
                          error) ||
+        bench_read_choices("bind", texts.bind, binds, &bind, error) ||
         bench_read_count("seed", texts.seed, 0, UINT32_MAX, &seed, error) ||
         (texts.cpu && bench_read_count("cpu", texts.cpu, 0, 65535, &s->cpu, error)))
         return error->status;
     s->seed = seed;
+    /* The names are in the order of the enum. */
+    s->bind = (enum lac_bind)bind.at[0];
     return LAC_OK;
 }
 

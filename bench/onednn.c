@@ -14,18 +14,25 @@
 #include <string.h>
 
 #include "bench/harness.h"
+#include "bench/product.h"
 #include "src/base/checked.h"
+#include "src/base/half.h"
 #include "src/base/host.h"
 
-/* One primitive, ready to run. */
+/* One primitive, ready to run, with the weights once, or of a cold layer many times. */
 struct operation {
     dnnl_primitive_t primitive;
     dnnl_exec_arg_t args[4];
+    size_t n_copies;
+    dnnl_memory_t *copies;
+    size_t copy_bytes;
 };
 
 struct session {
     const struct bench_layer *layer;
-    enum bench_onednn_cap cap;
+    const struct bench_crew *crew;
+    enum bench_onednn_form form;
+    const void *x, *elements; /* in the form's own type */
     void *y;
     dnnl_engine_t engine;
     dnnl_stream_t stream;
@@ -48,7 +55,7 @@ static void fold(const struct bench_layer *layer, float *s, float *b)
     float stretch = layer->output == BENCH_OUTPUT_U8 ? layer->y_inv_scale : 1;
     float shift = layer->output == BENCH_OUTPUT_U8 ? 128 : 0;
     for (size_t o = 0; o < layer->n_out; o++) {
-        if (layer->dtype == LAC_F32) {
+        if (!lac_dtype_is_quantized(layer->dtype)) {
             b[o] = layer->bias[o];
             continue;
         }
@@ -60,14 +67,17 @@ static void fold(const struct bench_layer *layer, float *s, float *b)
     }
 }
 
-static dnnl_data_type_t type_of_x(const struct bench_layer *layer)
+static dnnl_data_type_t type_of_x(const struct session *s)
 {
-    return layer->dtype == LAC_S8 ? dnnl_u8 : dnnl_f32;
+    return s->form == BENCH_ONEDNN_F32    ? dnnl_f32
+           : s->form == BENCH_ONEDNN_BF16 ? dnnl_bf16
+                                          : dnnl_u8;
 }
 
-static dnnl_data_type_t type_of_w(const struct bench_layer *layer)
+static dnnl_data_type_t type_of_w(const struct session *s)
 {
-    return layer->dtype == LAC_S8 ? dnnl_s8 : dnnl_f32;
+    dnnl_data_type_t type = type_of_x(s);
+    return type == dnnl_u8 ? dnnl_s8 : type;
 }
 
 static dnnl_data_type_t type_of_y(const struct bench_layer *layer)
@@ -79,6 +89,9 @@ static dnnl_data_type_t type_of_y(const struct bench_layer *layer)
  * rank of the bias. */
 enum kind { MATMUL, INNER_PRODUCT, N_KINDS };
 
+/* Places of an operation's arguments. */
+enum { WEIGHTS = 1 };
+
 static enum lac_status describe(const struct session *s, enum kind kind, const float *scale,
                                 dnnl_primitive_desc_t *description, struct lac_error *error)
 {
@@ -87,15 +100,15 @@ static enum lac_status describe(const struct session *s, enum kind kind, const f
                n = (dnnl_dim_t)layer->n_tokens;
     int matmul = kind == MATMUL;
     dnnl_memory_desc_t x, w, b, y;
-    TRY(dnnl_memory_desc_init_by_tag(&x, 2, (dnnl_dims_t){n, k}, type_of_x(layer), dnnl_ab));
+    TRY(dnnl_memory_desc_init_by_tag(&x, 2, (dnnl_dims_t){n, k}, type_of_x(s), dnnl_ab));
     TRY(dnnl_memory_desc_init_by_tag(&w, 2, (dnnl_dims_t){matmul ? k : m, matmul ? m : k},
-                                     type_of_w(layer), dnnl_format_tag_any));
+                                     type_of_w(s), dnnl_format_tag_any));
     TRY(dnnl_memory_desc_init_by_tag(&b, matmul ? 2 : 1, (dnnl_dims_t){matmul ? 1 : m, m}, dnnl_f32,
                                      matmul ? dnnl_ab : dnnl_a));
     TRY(dnnl_memory_desc_init_by_tag(&y, 2, (dnnl_dims_t){n, m}, type_of_y(layer), dnnl_ab));
     dnnl_primitive_attr_t attributes;
     TRY(dnnl_primitive_attr_create(&attributes));
-    if (layer->dtype == LAC_S8)
+    if (lac_dtype_is_quantized(layer->dtype))
         TRY(dnnl_primitive_attr_set_output_scales(attributes, m, 1 << 1, scale));
     dnnl_matmul_desc_t as_matmul;
     dnnl_inner_product_desc_t as_inner_product;
@@ -123,16 +136,15 @@ static enum lac_status reorder_weights(const struct session *s, enum kind kind,
                                        const dnnl_memory_desc_t *wanted, dnnl_memory_t *weights,
                                        struct lac_error *error)
 {
-    const struct bench_layer *layer = s->layer;
-    dnnl_dim_t m = (dnnl_dim_t)layer->n_out, k = (dnnl_dim_t)layer->n_in;
+    dnnl_dim_t m = (dnnl_dim_t)s->layer->n_out, k = (dnnl_dim_t)s->layer->n_in;
     int matmul = kind == MATMUL;
     dnnl_memory_desc_t plain;
     dnnl_memory_t from;
     dnnl_primitive_desc_t description;
     dnnl_primitive_t reorder;
     TRY(dnnl_memory_desc_init_by_tag(&plain, 2, (dnnl_dims_t){matmul ? k : m, matmul ? m : k},
-                                     type_of_w(layer), matmul ? dnnl_ba : dnnl_ab));
-    TRY(dnnl_memory_create(&from, &plain, s->engine, layer->elements));
+                                     type_of_w(s), matmul ? dnnl_ba : dnnl_ab));
+    TRY(dnnl_memory_create(&from, &plain, s->engine, (void *)s->elements));
     TRY(dnnl_memory_create(weights, wanted, s->engine, DNNL_MEMORY_ALLOCATE));
     TRY(dnnl_reorder_primitive_desc_create(&description, &plain, s->engine, wanted, s->engine,
                                            NULL));
@@ -146,6 +158,22 @@ static enum lac_status reorder_weights(const struct session *s, enum kind kind,
     return LAC_OK;
 }
 
+/* The weights of a cold layer are a stack of copies. */
+static enum lac_status place_weights(const struct session *s, enum kind kind,
+                                     const dnnl_memory_desc_t *wanted, struct operation *o,
+                                     struct lac_error *error)
+{
+    o->copy_bytes = dnnl_memory_desc_get_size(wanted);
+    o->n_copies = s->layer->cold ? bench_stack_copies(o->copy_bytes) : 1;
+    o->copies = lac_alloc(&lac_default_host, o->n_copies, sizeof(dnnl_memory_t));
+    if (!o->copies)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for oneDNN's weights");
+    for (size_t i = 0; i < o->n_copies; i++)
+        if (reorder_weights(s, kind, wanted, &o->copies[i], error))
+            return error->status;
+    return LAC_OK;
+}
+
 static enum lac_status make(const struct session *s, enum kind kind, const float *scale,
                             float *bias, struct operation *o, struct lac_error *error)
 {
@@ -156,7 +184,7 @@ static enum lac_status make(const struct session *s, enum kind kind, const float
                  {dnnl_query_weights_md, DNNL_ARG_WEIGHTS},
                  {dnnl_query_weights_md, DNNL_ARG_BIAS},
                  {dnnl_query_dst_md, DNNL_ARG_DST}};
-    void *const data[] = {s->layer->x, NULL, bias, s->y};
+    void *const data[] = {(void *)s->x, NULL, bias, s->y};
     dnnl_primitive_desc_t description;
     if (describe(s, kind, scale, &description, error))
         return error->status;
@@ -166,8 +194,9 @@ static enum lac_status make(const struct session *s, enum kind kind, const float
             dnnl_primitive_desc_query_md(description, parts[i].what, index);
         o->args[i].arg = parts[i].arg;
         if (parts[i].arg == DNNL_ARG_WEIGHTS) {
-            if (reorder_weights(s, kind, wanted, &o->args[i].memory, error))
+            if (place_weights(s, kind, wanted, o, error))
                 return error->status;
+            o->args[i].memory = o->copies[0];
         } else {
             TRY(dnnl_memory_create(&o->args[i].memory, wanted, s->engine, data[i]));
         }
@@ -184,19 +213,41 @@ struct execution {
     int failed;
 };
 
-static void execute(void *context)
+/* Threads are oneDNN's own, so this is one member of a crew that is not started. */
+static void execute(void *context, size_t rank, size_t layer)
 {
     struct execution *e = context;
     struct lac_error ignored;
-    e->failed |= wait_for(e->operation->primitive, e->session->stream, 4, e->operation->args,
-                          &ignored) != LAC_OK;
+    dnnl_exec_arg_t args[4];
+    (void)rank;
+    memcpy(args, e->operation->args, sizeof args);
+    args[WEIGHTS].memory = e->operation->copies[layer];
+    e->failed |= wait_for(e->operation->primitive, e->session->stream, 4, args, &ignored) != LAC_OK;
+}
+
+static void execute_warm(size_t rank, void *context)
+{
+    execute(context, rank, 0);
+}
+
+static void flush(void *context)
+{
+    const struct operation *o = ((const struct execution *)context)->operation;
+    for (size_t i = 0; i < o->n_copies; i++) {
+        void *data;
+        if (dnnl_memory_get_data_handle(o->copies[i], &data) == dnnl_success)
+            bench_flush(data, o->copy_bytes);
+    }
 }
 
 static int run(const struct session *s, const struct operation *o, size_t n, uint64_t *ns)
 {
     struct execution execution = {.session = s, .operation = o};
-    for (size_t i = 0; i < n; i++)
-        ns[i] = bench_time_alone(execute, &execution);
+    struct bench_cold_stack stack = {s->crew, o->n_copies, execute, flush, &execution};
+    if (s->layer->cold)
+        bench_cold_times(&stack, n, ns);
+    for (size_t i = 0; !s->layer->cold && i < n; i++)
+        ns[i] = bench_crew_time(s->crew, execute_warm, &execution, 1);
     return execution.failed;
 }
 
@@ -233,32 +284,64 @@ static const char *isa_name(void)
 }
 
 /* oneDNN takes its threads from OpenMP, which counted processors before we were pinned. */
-static void use_one_thread(void)
+static void use_threads(size_t n)
 {
     void *symbol = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
     void (*set_threads)(int);
     memcpy(&set_threads, &symbol, sizeof set_threads);
     if (set_threads)
-        set_threads(1);
+        set_threads((int)n);
+}
+
+/* Kept for the life of the process, as the primitives are. */
+static enum lac_status narrow(const void *values, size_t n, const void **narrowed,
+                              struct lac_error *error)
+{
+    uint16_t *halves = lac_alloc(&lac_default_host, n, sizeof *halves);
+    if (!halves)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for oneDNN's bf16");
+    for (size_t i = 0; i < n; i++)
+        halves[i] = lac_bf16_from_f32(((const float *)values)[i]);
+    *narrowed = halves;
+    return LAC_OK;
+}
+
+static enum lac_status open_data(struct session *s, struct lac_error *error)
+{
+    const struct bench_layer *layer = s->layer;
+    s->x = layer->x;
+    s->elements = layer->elements;
+    if (s->form == BENCH_ONEDNN_BF16 &&
+        (narrow(s->x, layer->n_tokens * layer->n_in, &s->x, error) ||
+         narrow(s->elements, layer->n_out * layer->n_in, &s->elements, error)))
+        return error->status;
+    return LAC_OK;
+}
+
+static const char *session_isa(const struct session *s)
+{
+    int has_tiles = !strcmp(isa_name(), "amx_int8");
+    /* fp32 has no use for tiles. */
+    if (s->form == BENCH_ONEDNN_F32)
+        return has_tiles ? "avx512" : isa_name();
+    return has_tiles && s->form == BENCH_ONEDNN_BF16 ? "amx_bf16" : isa_name();
 }
 
 static enum lac_status open_session(void *context, char name[BENCH_NAME_SIZE],
                                     struct lac_error *error)
 {
     struct session *s = context;
-    use_one_thread();
-    if (s->cap == BENCH_ONEDNN_VNNI)
+    use_threads(s->crew->size);
+    if (s->form == BENCH_ONEDNN_INT8_VNNI)
         TRY(dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx512_core_vnni));
-    /* fp32 has no use for tiles. */
-    snprintf(name, BENCH_NAME_SIZE, "%s",
-             s->layer->dtype == LAC_F32 && !strcmp(isa_name(), "amx_int8") ? "avx512" : isa_name());
+    snprintf(name, BENCH_NAME_SIZE, "%s", session_isa(s));
     TRY(dnnl_engine_create(&s->engine, dnnl_cpu, 0));
     TRY(dnnl_stream_create(&s->stream, s->engine, dnnl_stream_default_flags));
-    /* Kept for the life of the process, as the primitives are. */
+    /* Kept as well. */
     float *scale = lac_alloc(&lac_default_host, s->layer->n_out, sizeof *scale);
     float *bias = lac_alloc(&lac_default_host, s->layer->n_out, sizeof *bias);
-    if (!scale || !bias)
-        return lac_fail(error, LAC_E_MEMORY, "no memory for oneDNN's scales");
+    if (!scale || !bias || open_data(s, error))
+        return lac_fail(error, LAC_E_MEMORY, "no memory for oneDNN's inputs");
     fold(s->layer, scale, bias);
     uint64_t best_ns = UINT64_MAX;
     for (enum kind kind = 0; kind < N_KINDS; kind++) {
@@ -281,9 +364,10 @@ static int turn(void *context, size_t n, uint64_t *ns)
 }
 
 enum lac_status bench_onednn_start(struct bench_child *child, const struct bench_layer *layer,
-                                   enum bench_onednn_cap cap, void *y, struct lac_error *error)
+                                   const struct bench_crew *crew, enum bench_onednn_form form,
+                                   void *y, struct lac_error *error)
 {
-    struct session session = {.layer = layer, .cap = cap, .y = y};
+    struct session session = {.layer = layer, .crew = crew, .form = form, .y = y};
     struct bench_work work = {.open = open_session, .turn = turn, .context = &session};
     enum lac_status status = bench_child_start(child, &work, error);
     return status ? lac_fail_in(error, status, "oneDNN") : LAC_OK;
@@ -297,9 +381,10 @@ int bench_onednn_built(void)
 #else
 
 enum lac_status bench_onednn_start(struct bench_child *child, const struct bench_layer *layer,
-                                   enum bench_onednn_cap cap, void *y, struct lac_error *error)
+                                   const struct bench_crew *crew, enum bench_onednn_form form,
+                                   void *y, struct lac_error *error)
 {
-    (void)child, (void)layer, (void)cap, (void)y;
+    (void)child, (void)layer, (void)crew, (void)form, (void)y;
     return lac_fail(error, LAC_E_UNSUPPORTED, "built without oneDNN");
 }
 

@@ -30,3 +30,19 @@ enum lac_status bench_prune(void *elements, size_t n_rows, size_t n_columns, siz
     }
     return LAC_OK;
 }
+
+void bench_prune_groups(void *elements, size_t n_rows, size_t n_columns, size_t element_size,
+                        size_t kept, size_t of, uint64_t *random)
+{
+    for (size_t row = 0; row < n_rows; row++)
+        for (size_t first = 0; first < n_columns; first += of) {
+            char *group = (char *)elements + (row * n_columns + first) * element_size;
+            size_t n = lac_min_size(of, n_columns - first), left = lac_min_size(kept, n);
+            for (size_t i = 0; i < n; i++) {
+                if (bench_random_below(random, n - i) < left)
+                    left--;
+                else
+                    memset(group + i * element_size, 0, element_size);
+            }
+        }
+}

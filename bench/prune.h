@@ -14,4 +14,9 @@ enum lac_status bench_prune(void *elements, size_t n_rows, size_t n_columns, siz
                             size_t block_rows, size_t block_columns, double sparsity,
                             uint64_t *random, struct lac_error *error);
 
+/* Zeroes all but `kept`, drawn at random, of each `of` consecutive elements of a row; of what is
+ * left at its end as many are kept as there are. */
+void bench_prune_groups(void *elements, size_t n_rows, size_t n_columns, size_t element_size,
+                        size_t kept, size_t of, uint64_t *random);
+
 #endif

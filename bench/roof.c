@@ -19,6 +19,10 @@ static const struct bench_roof *const built[] = {
 #ifdef LACUNA_HAVE_AVX512_VNNI
     &bench_roof_s8_avx512_vnni,
 #endif
+#ifdef LACUNA_HAVE_AVX512_HALF
+    &bench_roof_bf16_avx512,
+    &bench_roof_f16_avx512,
+#endif
 #ifdef LACUNA_HAVE_AVX512
     &bench_roof_s8_avx512,
     &bench_roof_f32_avx512,
@@ -52,20 +56,6 @@ const struct bench_roof *const *bench_roofs(void)
     return found;
 }
 
-const struct bench_roof *bench_roof_find(const char *isa, enum lac_dtype dtype)
-{
-    /* Best first, as above. */
-    static const char *const order[] = {"amx_int8", "avx512_vnni", "avx512", "avx2", NULL};
-    size_t i = 0;
-    while (order[i] && strcmp(order[i], isa))
-        i++;
-    for (; order[i]; i++)
-        for (const struct bench_roof *const *roof = bench_roofs(); *roof; roof++)
-            if ((*roof)->dtype == dtype && !strcmp((*roof)->isa, order[i]))
-                return *roof;
-    return NULL;
-}
-
 static double sample(const struct bench_roof *roof, size_t n)
 {
     uint64_t begin = lac_clock_ns();
@@ -83,6 +73,37 @@ double bench_roof_gops(const struct bench_roof *roof)
     double gops = sample(roof, FIRST);
     double n = 12000 * gops / ops_per_round;
     return sample(roof, n < FIRST ? FIRST : (size_t)n);
+}
+
+static const struct bench_roof *best_of(unsigned allowed, const char *dtype)
+{
+    for (const struct bench_roof *const *roof = bench_roofs(); *roof; roof++)
+        if (!((*roof)->needs & ~allowed) && !strcmp((*roof)->dtype, dtype))
+            return *roof;
+    return NULL;
+}
+
+const struct bench_roof *bench_roof_find(const char *isa, const char *dtype)
+{
+    /* What a dtype may be multiplied in: there are processors where bf16 is slower than fp32. */
+    static const struct {
+        const char *stored, *multiplied[2];
+    } ways[] = {
+        {"int8", {"int8", NULL}},   {"int4", {"int8", NULL}}, {"bf16", {"bf16", "fp32"}},
+        {"fp16", {"fp16", "fp32"}}, {"fp32", {"fp32", NULL}},
+    };
+    const struct bench_roof *found = NULL;
+    unsigned allowed;
+    /* A set that is no cap by itself, such as one extension: all there is. */
+    if (lac_isa_allowed(isa, &allowed))
+        allowed = ~0u;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+        for (size_t j = 0; j < 2 && ways[i].multiplied[j] && !strcmp(ways[i].stored, dtype); j++) {
+            const struct bench_roof *roof = best_of(allowed, ways[i].multiplied[j]);
+            if (roof && (!found || bench_roof_gops(roof) > bench_roof_gops(found)))
+                found = roof;
+        }
+    return found;
 }
 
 static void read_portable(const void *memory, size_t size)

@@ -5,13 +5,12 @@
 
 #include <stddef.h>
 
-#include <lacuna/model.h>
-
 /* An instruction sequence that multiplies as fast as an instruction set allows, on registers
  * alone. */
 struct bench_roof {
     const char *isa, *instruction;
-    enum lac_dtype dtype;
+    const char
+        *dtype;     /* "int8": by name, as not every dtype that is multiplied is one of weights */
     unsigned needs; /* set of enum lac_cpu_feature */
     /* Runs n rounds and returns the operations done (a multiplication and an addition are two). */
     double (*run)(size_t n);
@@ -26,9 +25,9 @@ struct bench_reader {
 
 /* The roofs this machine has, best first; ends with NULL. */
 const struct bench_roof *const *bench_roofs(void);
-/* That of an instruction set ("avx512_vnni") for a dtype; sets without one of their own have that
- * of the next lower; NULL when none is known. */
-const struct bench_roof *bench_roof_find(const char *isa, enum lac_dtype dtype);
+/* The fastest way to multiply a dtype ("int8", "fp32", ...) inside an instruction set
+ * ("avx512_vnni", what follows the slash of a kernel's name); NULL when none is known. */
+const struct bench_roof *bench_roof_find(const char *isa, const char *dtype);
 /* One sample of some ten microseconds, in 10^9 operations a second. */
 double bench_roof_gops(const struct bench_roof *roof);
 

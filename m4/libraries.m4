@@ -29,8 +29,9 @@ AC_DEFUN([LACUNA_OPTIONAL_LIBRARIES], [
       lacuna_saved_libs="$LIBS"
       AC_CHECK_LIB([dnnl], [dnnl_matmul_desc_init], [found_onednn=yes; AC_SUBST([ONEDNN_LIBS], [-ldnnl])])
       LIBS="$lacuna_saved_libs"])])
+  dnl libxsmm falls back on a BLAS; nothing here calls for one, and libxsmmnoblas stands in.
   LACUNA_WITH([libxsmm], [
-    PKG_CHECK_MODULES([LIBXSMM], [libxsmm], [found_libxsmm=yes], [found_libxsmm=no])])
+    PKG_CHECK_MODULES([LIBXSMM], [libxsmm], [found_libxsmm=yes; LIBXSMM_LIBS="$LIBXSMM_LIBS -lxsmmnoblas"], [found_libxsmm=no])])
 ])
 
 AC_DEFUN([LACUNA_SUMMARY], [

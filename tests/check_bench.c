@@ -90,17 +90,19 @@ END_TEST
 
 static void check_spmm_row(const json_t *row)
 {
-    static const char *const texts[] = {"pattern", "dtype", "isa", "kernel"};
+    static const char *const texts[] = {"pattern", "dtype", "isa", "kernel", "binding"};
     static const char *const numbers[] = {"m",       "k",        "n",          "sparsity",
                                           "threads", "nnz_gops", "dense_gops", "gbps"};
-    static const char *const perhaps[] = {"roof",      "roof_share",     "vs_dense",
-                                          "vs_onednn", "vs_onednn_vnni", "max_err"};
+    static const char *const perhaps[] = {"roof_rate",      "roof_share",    "vs_dense", "vs_onednn",
+                                          "vs_onednn_vnni", "vs_one_thread", "max_err"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         text(row, texts[i]);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         ck_assert(number(row, numbers[i]) >= 0);
     for (size_t i = 0; i < sizeof perhaps / sizeof perhaps[0]; i++)
         ck_assert(json_is_null(member(row, perhaps[i])) || number(row, perhaps[i]) >= 0);
+    /* A share of a roof says of which. */
+    ck_assert(json_is_null(member(row, "roof")) == json_is_null(member(row, "roof_share")));
     check_times(row);
     ck_assert(fabs(number(row, "sparsity_real") - number(row, "sparsity")) < 0.02);
     /* Whatever multiplied these matrices, it multiplied the same ones. */
@@ -113,7 +115,7 @@ START_TEST(spmm)
 {
     json_t *json = run_json("spmm --shape 48x64,20x36 --tokens 5-53+48 --sparsity 0.5,0.75 "
                             "--pattern 4x4,1x4 --isa best,scalar --orientation token,output,best "
-                            "--seconds 0 --rounds 1 --json");
+                            "--dtype int8,fp32 --seconds 0 --rounds 1 --json");
     check_context(json, "spmm");
     json_t *rows = member(json, "rows"), *row;
     size_t i, n_ours = 0;
@@ -146,6 +148,76 @@ START_TEST(spmm_u8)
                       number(row, "max_err"));
     }
     ck_assert(n_compared >= 3);
+    json_decref(json);
+}
+END_TEST
+
+/* Every pattern and dtype there is, and whatever other engines were built in. */
+START_TEST(spmm_all)
+{
+    json_t *json = run_json("spmm --shape 64x64 --tokens 3 --sparsity 0.5 --seconds 0 --rounds 1 "
+                            "--json");
+    json_t *row;
+    size_t i;
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        check_times(row);
+        text(row, "kernel");
+        if (json_is_number(member(row, "max_err")))
+            ck_assert_msg(isfinite(number(row, "max_err")), "%s", text(row, "kernel"));
+    }
+    ck_assert(i > 0);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(spmm_threads)
+{
+    json_t *json = run_json("spmm --shape 48x64 --tokens 1,5,100 --sparsity 0.5 --pattern 8x4,1x4 "
+                            "--dtype int8 --threads 1-3+1 --bind none --seconds 0 --rounds 1 "
+                            "--json");
+    json_t *row;
+    size_t i, n_ratios = 0;
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        check_spmm_row(row);
+        n_ratios += json_is_number(member(row, "vs_one_thread"));
+    }
+    /* tokens, crews of several; dense and two patterns, on two instruction sets */
+    ck_assert_uint_eq(n_ratios, 3 * 2 * 3 * 2);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(spmm_cold)
+{
+    json_t *json = run_json("spmm --shape 1024x512 --tokens 1 --sparsity 0.8 --pattern 16x4 --cold "
+                            "--dtype int8 --peers onednn --seconds 0 --rounds 1 --json");
+    json_t *row;
+    size_t i;
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        check_spmm_row(row);
+        ck_assert_str_eq(text(row, "roof"), "read memory");
+    }
+    ck_assert(i >= 2);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(named_shapes)
+{
+    json_t *json = run_json("spmm --shape bert-mini,8x8 --tokens 1 --dtype int8 --pattern dense "
+                            "--peers none --seconds 0 --rounds 1 --json");
+    static const size_t expected[][2] = {{256, 256}, {1024, 256}, {256, 1024}, {8, 8}};
+    json_t *row, *rows = member(json, "rows");
+    size_t i;
+    ck_assert_uint_eq(json_array_size(rows), 4);
+    json_array_foreach(rows, i, row)
+    {
+        ck_assert_uint_eq((size_t)number(row, "m"), expected[i][0]);
+        ck_assert_uint_eq((size_t)number(row, "k"), expected[i][1]);
+    }
     json_decref(json);
 }
 END_TEST
@@ -207,10 +279,10 @@ START_TEST(formats)
     char arguments[512], path[256];
     snprintf(arguments, sizeof arguments, "%s --csv", sweep);
     ck_assert_int_eq(run(arguments), 0);
-    ck_assert_uint_eq(count_lines("pattern,dtype,isa,kernel,m,k,n,sparsity,sparsity_real,threads,"
+    ck_assert_uint_eq(count_lines("pattern,dtype,isa,kernel,m,k,n,sparsity,sparsity_real,threads,binding,"
                                   "time_us_median,time_us_min,time_us_p95,nnz_gops,dense_gops,"
-                                  "gbps,roof,roof_share,vs_dense,vs_onednn,vs_onednn_vnni,"
-                                  "max_err\n"),
+                                  "gbps,roof,roof_rate,roof_share,vs_dense,vs_onednn,"
+                                  "vs_onednn_vnni,vs_one_thread,max_err\n"),
                       1);
     ck_assert_uint_eq(count_lines("dense,fp32,"), 1);
     ck_assert_uint_eq(count_lines("4x1,fp32,"), 1);
@@ -250,6 +322,12 @@ START_TEST(wrong_usage)
         "spmm --sparsity 1.1",
         "spmm --sparsity nan",
         "spmm --pattern 2x4",
+        "spmm --shape bert-huge",
+        "spmm --threads 0",
+        "spmm --threads 1-17+1 --shape 8x8 --seconds 0",
+        "spmm --bind desk",
+        "spmm --peers onnx",
+        "spmm --cold=1",
         "spmm --isa sse9",
         "limits --cpu 65535",
         "limits --memory 0",
@@ -284,6 +362,10 @@ int main(void)
     add_test(suite, "limits", limits);
     add_test(suite, "spmm", spmm);
     add_test(suite, "spmm_u8", spmm_u8);
+    add_test(suite, "spmm_all", spmm_all);
+    add_test(suite, "spmm_threads", spmm_threads);
+    add_test(suite, "spmm_cold", spmm_cold);
+    add_test(suite, "named_shapes", named_shapes);
     add_test(suite, "encode", encode);
     add_test(suite, "formats", formats);
     add_test(suite, "wrong_usage", wrong_usage);

@@ -42,7 +42,7 @@ static double run(size_t n)
 const struct bench_roof bench_roof_s8_amx = {
     .isa = "amx_int8",
     .instruction = "tdpbusd",
-    .dtype = LAC_S8,
+    .dtype = "int8",
     .needs = LAC_CPU_AMX_INT8,
     .run = run,
 };

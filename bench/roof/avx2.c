@@ -48,7 +48,7 @@ static void read_all(const void *memory, size_t size)
 const struct bench_roof bench_roof_f32_avx2 = {
     .isa = "avx2",
     .instruction = "vfmadd ymm",
-    .dtype = LAC_F32,
+    .dtype = "fp32",
     .needs = LAC_CPU_AVX2,
     .run = run_f32,
 };
@@ -56,7 +56,7 @@ const struct bench_roof bench_roof_f32_avx2 = {
 const struct bench_roof bench_roof_s8_avx2 = {
     .isa = "avx2",
     .instruction = "vpmaddubsw+vpmaddwd+vpaddd ymm",
-    .dtype = LAC_S8,
+    .dtype = "int8",
     .needs = LAC_CPU_AVX2,
     .run = run_s8,
 };

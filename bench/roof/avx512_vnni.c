@@ -22,7 +22,7 @@ static double run(size_t n)
 const struct bench_roof bench_roof_s8_avx512_vnni = {
     .isa = "avx512_vnni",
     .instruction = "vpdpbusd zmm",
-    .dtype = LAC_S8,
+    .dtype = "int8",
     .needs = LAC_CPU_AVX512_VNNI,
     .run = run,
 };

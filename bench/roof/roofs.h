@@ -8,6 +8,7 @@
 extern const struct bench_roof bench_roof_s8_amx;
 extern const struct bench_roof bench_roof_s8_avx512_vnni;
 extern const struct bench_roof bench_roof_s8_avx512, bench_roof_f32_avx512;
+extern const struct bench_roof bench_roof_bf16_avx512, bench_roof_f16_avx512;
 extern const struct bench_roof bench_roof_s8_avx2, bench_roof_f32_avx2;
 extern const struct bench_reader bench_reader_avx512, bench_reader_avx2, bench_reader_portable;
 
