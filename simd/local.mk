@@ -14,6 +14,7 @@ libcore_la_SOURCES += \
 	simd/template/linear_output_f32.h \
 	simd/template/linear_token.h \
 	simd/template/linear_token_f32.h \
+	simd/template/linear_token_wide.h \
 	simd/template/math.h \
 	simd/template/norm.h \
 	simd/template/panel.h \
@@ -36,13 +37,16 @@ libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/lanes.h \
 	simd/x86/avx2/linear_output_f32.c \
 	simd/x86/avx2/linear_output_s8.c \
+	simd/x86/avx2/linear_token_bf16.c \
+	simd/x86/avx2/linear_token_f16.c \
 	simd/x86/avx2/linear_token_f32.c \
 	simd/x86/avx2/linear_token_s8.c \
 	simd/x86/avx2/math.h \
 	simd/x86/avx2/ops.c \
 	simd/x86/avx2/spread.h \
 	simd/x86/avx2/table.c \
-	simd/x86/avx2/vector.h
+	simd/x86/avx2/vector.h \
+	simd/x86/avx2/wide.h
 
 if BUILD_AVX_VNNI
 noinst_LTLIBRARIES += libsimd_avx_vnni.la
@@ -63,13 +67,16 @@ libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/lanes.h \
 	simd/x86/avx512/linear_output_f32.c \
 	simd/x86/avx512/linear_output_s8.c \
+	simd/x86/avx512/linear_token_bf16.c \
+	simd/x86/avx512/linear_token_f16.c \
 	simd/x86/avx512/linear_token_f32.c \
 	simd/x86/avx512/linear_token_s8.c \
 	simd/x86/avx512/math.h \
 	simd/x86/avx512/ops.c \
 	simd/x86/avx512/spread.h \
 	simd/x86/avx512/table.c \
-	simd/x86/avx512/vector.h
+	simd/x86/avx512/vector.h \
+	simd/x86/avx512/wide.h
 
 if BUILD_AVX512_VNNI
 noinst_LTLIBRARIES += libsimd_avx512_vnni.la

@@ -12,4 +12,17 @@ extern const struct lac_kernel *const lac_table_avx512[];
 extern const struct lac_kernel *const lac_table_avx512_vnni[];
 extern const struct lac_kernel *const lac_table_amx_int8[];
 
+/* X(isa, name, pattern, dtype, run) for each pattern of weights half as wide as activations, v to a
+ * dword: their token-lane or output-lane kernels. */
+#define LAC_WIDE_KERNELS(X, isa, lane, v, suffix, dtype)                                           \
+    X(isa, linear_##lane##_dense_##suffix, LAC_PATTERN_DENSE, dtype, lane##_dense)                 \
+    X(isa, linear_##lane##_16x##v##_##suffix, LAC_PATTERN_16, dtype, lane##_16)                    \
+    X(isa, linear_##lane##_8x##v##_##suffix, LAC_PATTERN_8, dtype, lane##_8)                       \
+    X(isa, linear_##lane##_4x##v##_##suffix, LAC_PATTERN_4, dtype, lane##_4)                       \
+    X(isa, linear_##lane##_1x##v##_##suffix, LAC_PATTERN_1, dtype, lane##_1)
+
+#define LAC_DECLARE_WIDE(isa, name, pattern, dtype, run)                                           \
+    extern const struct lac_kernel lac_##name##_##isa;
+#define LAC_LIST_WIDE(isa, name, pattern, dtype, run) &lac_##name##_##isa,
+
 #endif

@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "sparse/int4.h"
 #include "src/base/checked.h"
 #include "src/base/half.h"
 
@@ -73,13 +72,6 @@ size_t lac_dword_rows(enum lac_dtype dtype)
 size_t lac_element_bytes(enum lac_dtype dtype)
 {
     return dtypes[dtype].element_bytes;
-}
-
-/* A block row of n blocks has ceil(n / 4) <= floor(n / 4) + 1 groups, and from one row's first to
- * the next one's there are floor((begin + n) / 4) - floor(begin / 4) + 1, which is not less. */
-size_t lac_weight_first_group(const struct lac_weight *w, size_t b)
-{
-    return w->row_begin[b] / LAC_INT4_BLOCKS + b;
 }
 
 size_t lac_weight_groups(const struct lac_weight *weight)

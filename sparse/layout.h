@@ -23,6 +23,7 @@
 
 #include <lacuna/model.h>
 
+#include "sparse/int4.h"
 #include "src/base/arena.h"
 #include "src/base/error.h"
 
@@ -70,8 +71,13 @@ size_t lac_element_bytes(enum lac_dtype dtype);
 
 /* Groups of an int4 weight, the last of each block row not always used. */
 size_t lac_weight_groups(const struct lac_weight *weight);
-/* The first group of a block row. */
-size_t lac_weight_first_group(const struct lac_weight *weight, size_t block_row);
+/* The first group of a block row.  A row of n blocks has ceil(n / 4) <= floor(n / 4) + 1 groups, and
+ * from one row's first to the next one's there are floor((begin + n) / 4) - floor(begin / 4) + 1,
+ * which is not less. */
+static inline size_t lac_weight_first_group(const struct lac_weight *weight, size_t block_row)
+{
+    return weight->row_begin[block_row] / LAC_INT4_BLOCKS + block_row;
+}
 /* Bytes of blocks, group, index and row_begin. */
 size_t lac_weight_bytes(const struct lac_weight *weight);
 

@@ -4,6 +4,7 @@
 #define LACUNA_SIMD_TEMPLATE_KERNELS_H
 
 #include "simd/kernel.h"
+#include "simd/tables.h"
 
 /* lac_NAME_ISA, called "NAME/ISA". */
 #define LINEAR_KERNEL(op_, pattern_, dtype_, name_, run_)                                          \
@@ -21,5 +22,10 @@
         .needs = ISA_NEEDS,                                                                        \
         .run.linear = run_,                                                                        \
     };
+
+#define WIDE_TOKEN_KERNEL(isa_, name_, pattern_, dtype_, run_)                                     \
+    LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, pattern_, dtype_, name_, run_)
+#define WIDE_OUTPUT_KERNEL(isa_, name_, pattern_, dtype_, run_)                                    \
+    LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, pattern_, dtype_, name_, run_)
 
 #endif

@@ -66,9 +66,11 @@ static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_
 
 #include "simd/template/linear_output.h"
 
+#ifndef WIDE_GROUPS
 LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_DENSE, LAC_F32, linear_output_dense_f32,
               output_dense)
 LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_16, LAC_F32, linear_output_16x1_f32, output_16)
 LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_8, LAC_F32, linear_output_8x1_f32, output_8)
 LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_4, LAC_F32, linear_output_4x1_f32, output_4)
 LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_1, LAC_F32, linear_output_1x1_f32, output_1)
+#endif

@@ -27,7 +27,9 @@
  *   acc_finish(args, out, acc, x_scale)  the sum as float, scaled, with bias
  *   KEEP_IN_REGISTER(acc)  an empty asm statement that changes acc
  *   SETS(rows, vecs)      partial sums per output, so that enough accumulators are in flight to
- *                         hide the latency of acc_dot */
+ *                         hide the latency of acc_dot
+ * and where weights have half the width of activations (linear_token_wide.h)
+ *   WIDE_GROUPS           1 for int4, else 0; struct wide, wide_line() */
 #include <stdbool.h>
 
 #include "simd/template/linear_finish.h"
@@ -49,6 +51,9 @@ ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const 
     }
 }
 
+#ifdef WIDE_GROUPS
+#include "simd/template/linear_token_wide.h"
+#else
 /* Sums of `rows` outputs beginning with row `first` of block row b, whose blocks have `block_rows`
  * rows; left in acc[0 .. rows * vecs).  x is the panel at the tile's first lane. */
 ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
@@ -91,6 +96,8 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
             acc[i % n] = acc_add(acc[i % n], acc[i]);
     }
 }
+
+#endif
 
 /* 16, 8 or 4 outputs (four block rows of one output) by `vecs` vectors of tokens. */
 ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t lane,

@@ -68,8 +68,10 @@ static inline vec acc_finish(const struct lac_linear_args *a, size_t out, vec ac
 
 #include "simd/template/linear_token.h"
 
+#ifndef WIDE_GROUPS
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_DENSE, LAC_F32, linear_token_dense_f32, token_dense)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_16, LAC_F32, linear_token_16x1_f32, token_16)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_8, LAC_F32, linear_token_8x1_f32, token_8)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4, LAC_F32, linear_token_4x1_f32, token_4)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_1, LAC_F32, linear_token_1x1_f32, token_1)
+#endif

@@ -24,6 +24,8 @@ extern const struct lac_kernel lac_linear_output_16x1_f32_avx2;
 extern const struct lac_kernel lac_linear_output_8x1_f32_avx2;
 extern const struct lac_kernel lac_linear_output_4x1_f32_avx2;
 extern const struct lac_kernel lac_linear_output_1x1_f32_avx2;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 2, bf16, )
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 2, f16, )
 
 const struct lac_kernel *const lac_table_avx2[] = {
     &lac_linear_token_dense_s8_avx2,
@@ -46,6 +48,8 @@ const struct lac_kernel *const lac_table_avx2[] = {
     &lac_linear_output_8x1_f32_avx2,
     &lac_linear_output_4x1_f32_avx2,
     &lac_linear_output_1x1_f32_avx2,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 2, bf16, )
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 2, f16, )
     LAC_OPS_LIST(avx2)
     NULL,
 };
