@@ -34,6 +34,14 @@ AC_DEFUN([LACUNA_OPTIONAL_LIBRARIES], [
     PKG_CHECK_MODULES([LIBXSMM], [libxsmm], [found_libxsmm=yes; LIBXSMM_LIBS="$LIBXSMM_LIBS -lxsmmnoblas"], [found_libxsmm=no])])
 ])
 
+dnl Kernels made of other libraries' products (src/ext/): their epilogues are AVX-512.
+AC_DEFUN([LACUNA_EXT], [
+  AM_CONDITIONAL([BUILD_ONEDNN], [test "x$found_onednn$lacuna_cv_isa_avx512" = xyesyes])
+  AM_COND_IF([BUILD_ONEDNN], [
+    AC_SEARCH_LIBS([dlopen], [dl])
+    AC_DEFINE([LACUNA_HAVE_ONEDNN], [1], [Dense kernels of oneDNN are built])])
+])
+
 AC_DEFUN([LACUNA_SUMMARY], [
   AS_ECHO(["
 lacuna $PACKAGE_VERSION

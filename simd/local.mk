@@ -4,6 +4,7 @@ libcore_la_SOURCES += \
 	simd/cpu.h \
 	simd/kernel.h \
 	simd/ops.h \
+	simd/outside.h \
 	simd/registry.c \
 	simd/tables.h \
 	simd/template/activate.h \
@@ -73,6 +74,7 @@ libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/linear_token_s8.c \
 	simd/x86/avx512/math.h \
 	simd/x86/avx512/ops.c \
+	simd/x86/avx512/outside.c \
 	simd/x86/avx512/spread.h \
 	simd/x86/avx512/table.c \
 	simd/x86/avx512/vector.h \

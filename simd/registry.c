@@ -24,6 +24,11 @@ static const struct lac_kernel *const *const tables[] = {
     lac_table_avx2,
 #endif
     lac_table_scalar,
+    /* Last: lac_kernel_find_linear never gets here.  The measured plan does, by name, and only then
+     * is the library opened. */
+#ifdef LACUNA_HAVE_ONEDNN
+    lac_table_onednn,
+#endif
 };
 
 enum { N_TABLES = sizeof tables / sizeof tables[0], MOST_KERNELS = 1024 };

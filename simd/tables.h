@@ -11,6 +11,8 @@ extern const struct lac_kernel *const lac_table_avx_vnni[];
 extern const struct lac_kernel *const lac_table_avx512[];
 extern const struct lac_kernel *const lac_table_avx512_vnni[];
 extern const struct lac_kernel *const lac_table_amx_int8[];
+/* src/ext/: one of each library that was found. */
+extern const struct lac_kernel *const lac_table_onednn[];
 
 /* X(isa, name, pattern, dtype, run) for each pattern of weights half as wide as activations, v to a
  * dword: their token-lane or output-lane kernels. */

@@ -270,6 +270,10 @@ static void try_shape(const struct lac_kernel *kernel, size_t n_out, size_t n_in
     if (kernel->op == LAC_OP_LINEAR_OUTPUT && random_u64(state) & 1)
         p.ld = n_tokens + random_below(state, 3);
     make_product(&p, state, content);
+    if (kernel->fits && !kernel->fits(&p.weight)) {
+        free_product(&p);
+        return;
+    }
     if (kernel->pack) {
         p.weight.extra = kernel->pack(&p.weight, &p.arena);
         ck_assert_ptr_nonnull(p.weight.extra);
@@ -281,6 +285,14 @@ static void try_shape(const struct lac_kernel *kernel, size_t n_out, size_t n_in
 static const size_t outs[] = {1, 4, 15, 16, 17, 33, 64}, ins[] = {1, 3, 4, 5, 31, 64, 129},
                     tokens[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 47, 48};
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+/* A kernel of another library refuses everything where that cannot be opened. */
+static int fits_plain(const struct lac_kernel *kernel)
+{
+    struct lac_weight w = {.pattern = kernel->pattern, .dtype = kernel->dtype};
+    w.n_out = w.n_in = w.n_dwords = 64;
+    return !kernel->fits || kernel->fits(&w);
+}
 
 START_TEST(kernels_agree_with_scalar)
 {
@@ -295,6 +307,10 @@ START_TEST(kernels_agree_with_scalar)
         }
         if (!(*k)->needs)
             continue;
+        if (!fits_plain(*k)) {
+            printf("refuses all: %s\n", (*k)->name);
+            continue;
+        }
         for (size_t o = 0; o < COUNT(outs); o++)
             for (size_t i = 0; i < COUNT(ins); i++) {
                 size_t t = tokens[random_below(&state, COUNT(tokens))];
@@ -321,6 +337,24 @@ static double element_value(const struct product *p, const void *elements, size_
         return ((const int8_t *)elements)[at];
     }
 }
+
+/* A weight that is too wide is refused by the kernels that have a limit, and gets one that has
+ * none. */
+START_TEST(kernels_may_refuse)
+{
+    unsigned features = lac_cpu_features();
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++) {
+        if (!(*k)->fits)
+            continue;
+        struct lac_weight w = {.pattern = (*k)->pattern, .dtype = (*k)->dtype, .n_out = 16};
+        w.n_in = 1 << 20;
+        ck_assert_msg(!(*k)->fits(&w), "%s takes %zu inputs", (*k)->name, w.n_in);
+        const struct lac_kernel *other = lac_kernel_find_linear((*k)->op, &w, features);
+        ck_assert_ptr_nonnull(other);
+        ck_assert_ptr_ne(other, *k);
+    }
+}
+END_TEST
 
 /* v by the formula in simd/kernel.h, in double; elements as they are kept. */
 static double expected_value(const struct product *p, const void *elements, size_t o, size_t t)
@@ -573,6 +607,7 @@ int main(void)
     add_test(suite, "halves", halves_round_to_nearest);
     add_test(suite, "checks", checks_believe_nothing);
     add_test(suite, "definition", scalar_is_the_definition);
+    add_test(suite, "refusals", kernels_may_refuse);
     add_test(suite, "kernels", kernels_agree_with_scalar);
     return run_suite(suite);
 }

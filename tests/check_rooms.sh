@@ -49,6 +49,7 @@ room include nothing
 room src/base src/base/
 room sparse sparse/ src/base/
 room simd simd/ sparse/ src/base/
+room src/ext src/ext/ simd/ sparse/ src/base/
 room src/sys src/sys/ src/base/
 room src/text src/text/ src/base/
 room src/model src/model/ src/base/
