@@ -25,12 +25,21 @@ extern const struct bench_subject bench_limits, bench_spmm, bench_encode;
 struct bench_settings {
     struct bench_effort effort;
     uint64_t seed;
-    size_t cpu;         /* of one thread; SIZE_MAX: the last allowed one */
-    enum lac_bind bind; /* of several */
+    size_t cpu;                          /* of one thread; SIZE_MAX: the last allowed one */
+    enum lac_bind bind;                  /* of several */
+    size_t l1_bytes, l2_bytes, l3_bytes; /* a core's share of each cache; 0: unknown */
+    size_t n_cores;
+    char topology[256]; /* as hwloc has it */
     enum bench_format format;
     const char *save; /* path of .json and .md files to write as well, without its ending; NULL */
 };
 extern struct bench_settings bench_settings;
+
+/* Reads what of the settings is the machine's, before anything is pinned: a process on one
+ * processor seems to have the caches for itself. */
+enum lac_status bench_read_machine(struct lac_error *error);
+
+void bench_cpu_model(char *text, size_t size);
 
 /* Facts of this machine and this build.  cpus: the processors used, such as "1". */
 enum lac_status bench_report_context(struct bench_report *report, const char *cpus,

@@ -275,7 +275,8 @@ static enum lac_status add_crews(struct bench_comparison *c, uint64_t *random,
     for (size_t i = 0; i < threads->n; i++) {
         struct bench_crew *crew = &c->crews[c->n_crews++];
         if (bench_crew_open(crew, threads->at[i], company, error) ||
-            (c->question->cold && bench_stream_open(&c->streams[i], crew, error)) ||
+            (c->question->cold &&
+             bench_stream_open_memory(&c->streams[i], crew, SIZE_MAX, error)) ||
             add_kernels(c, crew, error) || add_peers(c, crew, random, error))
             return error->status;
     }

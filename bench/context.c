@@ -11,6 +11,7 @@
 
 #include "bench/bench.h"
 #include "bench/commit.h"
+#include "bench/known.h"
 #include "simd/cpu.h"
 #include "src/sys/topology.h"
 
@@ -32,11 +33,16 @@ static void read_line(const char *path, const char *prefix, char *text, size_t s
         fclose(file);
 }
 
+void bench_cpu_model(char *text, size_t size)
+{
+    read_line("/proc/cpuinfo", "model name", text, size);
+}
+
 static enum lac_status add_machine(struct bench_report *report, struct lac_error *error)
 {
     char model[256], governor[64], load[64];
     struct utsname system;
-    read_line("/proc/cpuinfo", "model name", model, sizeof model);
+    bench_cpu_model(model, sizeof model);
     read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "", governor,
               sizeof governor);
     read_line("/proc/loadavg", "", load, sizeof load);
@@ -53,18 +59,47 @@ static enum lac_status add_machine(struct bench_report *report, struct lac_error
     return LAC_OK;
 }
 
-static enum lac_status add_caches(struct bench_report *report, struct lac_error *error)
+enum lac_status bench_read_machine(struct lac_error *error)
 {
+    struct bench_settings *s = &bench_settings;
     struct lac_topology *topology;
     if (lac_topology_new(&lac_default_host, &topology, error))
         return error->status;
     long l1 = sysconf(_SC_LEVEL1_DCACHE_SIZE);
-    enum lac_status status = bench_report_fact(
-        report, error, "caches", "L1d %ld KiB, L2 %zu KiB, L3 %zu MiB (a core's share)",
-        l1 > 0 ? l1 / 1024 : 0, lac_topology_l2_bytes(topology) / 1024,
-        lac_topology_l3_bytes(topology) / 1024 / 1024);
+    s->l1_bytes = l1 > 0 ? (size_t)l1 : 0;
+    s->l2_bytes = lac_topology_l2_bytes(topology);
+    s->l3_bytes = lac_topology_l3_bytes(topology);
+    s->n_cores = lac_topology_cores(topology);
+    lac_topology_describe(topology, s->topology, sizeof s->topology);
     lac_topology_free(topology);
-    return status;
+    return LAC_OK;
+}
+
+static enum lac_status add_caches(struct bench_report *report, struct lac_error *error)
+{
+    const struct bench_settings *s = &bench_settings;
+    if (bench_report_fact(report, error, "caches",
+                          "L1d %zu KiB, L2 %zu KiB, L3 %zu MiB (a core's share)",
+                          s->l1_bytes / 1024, s->l2_bytes / 1024, s->l3_bytes / 1024 / 1024))
+        return error->status;
+    return bench_report_fact(report, error, "topology", "%s", s->topology);
+}
+
+/* What `limits` found, for those who read shares. */
+static enum lac_status add_limits(struct bench_report *report, struct lac_error *error)
+{
+    struct bench_limits limits;
+    char text[256] = "";
+    size_t used = 0;
+    enum bench_limits_state state = bench_limits_load(&limits);
+    for (size_t i = 0; state == BENCH_LIMITS_KNOWN && i < limits.n && used < sizeof text; i++)
+        if (limits.at[i].threads == 1)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %.*f", used ? ", " : "",
+                                     limits.at[i].name, limits.at[i].rate < 100, limits.at[i].rate);
+    return bench_report_fact(report, error, "limits", "%s",
+                             state == BENCH_LIMITS_KNOWN   ? text
+                             : state == BENCH_LIMITS_STALE ? "of another machine: run limits again"
+                                                           : "not measured: run limits");
 }
 
 static enum lac_status add_build(struct bench_report *report, struct lac_error *error)
@@ -87,7 +122,8 @@ enum lac_status bench_report_context(struct bench_report *report, const char *cp
                                      struct lac_error *error)
 {
     if (add_machine(report, error) || add_caches(report, error) ||
-        bench_report_fact(report, error, "pinned", "%s", cpus) || add_build(report, error) ||
+        bench_report_fact(report, error, "pinned", "%s", cpus) || add_limits(report, error) ||
+        add_build(report, error) ||
         bench_report_fact(report, error, "effort", "%g s and at least %zu rounds a row",
                           bench_settings.effort.seconds, bench_settings.effort.min_rounds) ||
         bench_report_fact(report, error, "seed", "%llu", (unsigned long long)bench_settings.seed))

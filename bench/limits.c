@@ -1,26 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lacuna-bench limits: the roof that one core of this machine puts over everything. */
+/* lacuna-bench limits: the roof that this machine puts over everything, on one core and on all. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
-#include "bench/roof.h"
+#include "bench/ceiling.h"
+#include "bench/known.h"
 #include "src/base/checked.h"
-#include "src/base/host.h"
 #include "src/sys/clock.h"
-#include "src/sys/topology.h"
 
-static const char *most_memory = "1024";
+static const char *most_memory = "1024", *no_cache;
 
 static const struct bench_option options[] = {
-    {"memory", "MIB", "memory to read at most, for caches larger than that [1024]", &most_memory},
+    {"memory", "MIB", "memory each core reads at most, for caches larger than that [1024]",
+     &most_memory},
+    {"no-cache", NULL, "do not keep the figures for later runs", &no_cache},
     {0},
 };
 
 static const struct bench_column columns[] = {
-    {"limit", BENCH_TEXT}, {"isa", BENCH_TEXT}, {"size_kib", 0}, {"unit", BENCH_TEXT},
-    {"median", 1},         {"best", 1},         {"p5", 1},       {0},
+    {"limit", BENCH_TEXT},
+    {"isa", BENCH_TEXT},
+    {"dtype", BENCH_TEXT},
+    {"threads", 0},
+    {"binding", BENCH_TEXT},
+    {"size_kib", 0},
+    {"unit", BENCH_TEXT},
+    {"median", 1},
+    {"best", 1},
+    {"p5", 1},
+    {0},
+};
+
+struct measurement {
+    struct bench_report report;
+    struct bench_progress progress;
+    struct bench_limits limits;
+    size_t most_bytes;
 };
 
 /* A place that is read from. */
@@ -29,40 +47,17 @@ struct level {
     size_t size;
 };
 
-enum { N_LEVELS = 4, READ_UNIT = 4096 };
+enum { N_CACHES = 3 };
 
-static size_t cut(size_t size, size_t most)
+/* Half a cache, so that nothing else pushes it out; L3 well above L2 and inside a core's share. */
+static void choose_caches(struct level levels[N_CACHES], size_t most)
 {
-    size = lac_min_size(size, most);
-    return lac_max_size(size - size % READ_UNIT, READ_UNIT);
-}
-
-/* Half a cache, so that nothing else pushes it out; L3 well above L2 and inside a core's share;
- * memory three times all caches. */
-static enum lac_status choose_levels(struct level *levels, size_t most, struct lac_error *error)
-{
-    struct lac_topology *topology;
-    if (lac_topology_new(&lac_default_host, &topology, error))
-        return error->status;
-    long l1 = sysconf(_SC_LEVEL1_DCACHE_SIZE), all_l3 = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    size_t l2 = lac_topology_l2_bytes(topology), l3 = lac_topology_l3_bytes(topology);
-    lac_topology_free(topology);
-    l2 = l2 ? l2 : 1 << 20;
-    l3 = l3 ? l3 : 4 * l2;
-    size_t whole_l3 = all_l3 > 0 ? (size_t)all_l3 : l3;
-    levels[0] = (struct level){"read L1", cut(l1 > 0 ? (size_t)l1 / 2 : 16384, most)};
-    levels[1] = (struct level){"read L2", cut(l2 / 2, most)};
-    levels[2] = (struct level){"read L3", cut(lac_min_size(8 * l2, l3 / 2), most)};
-    levels[3] = (struct level){"read memory", cut(3 * whole_l3, most)};
-    return LAC_OK;
-}
-
-/* Fills and sorts the samples' report columns: rates, so the best is the largest. */
-static void report_samples(struct bench_report *report, double *rates, size_t n)
-{
-    bench_report_number(report, "median", bench_quantile(rates, n, 0.5));
-    bench_report_number(report, "best", bench_quantile(rates, n, 1));
-    bench_report_number(report, "p5", bench_quantile(rates, n, 0.05));
+    const struct bench_settings *s = &bench_settings;
+    size_t l1 = s->l1_bytes ? s->l1_bytes : 32 << 10, l2 = s->l2_bytes ? s->l2_bytes : 1 << 20;
+    size_t l3 = s->l3_bytes ? s->l3_bytes : 4 * l2;
+    levels[0] = (struct level){"read L1", lac_min_size(l1 / 2, most)};
+    levels[1] = (struct level){"read L2", lac_min_size(l2 / 2, most)};
+    levels[2] = (struct level){"read L3", lac_min_size(lac_min_size(8 * l2, l3 / 2), most)};
 }
 
 static int enough(size_t n, uint64_t begin)
@@ -72,99 +67,151 @@ static int enough(size_t n, uint64_t begin)
            (n >= effort->min_rounds && (double)(lac_clock_ns() - begin) >= effort->seconds * 1e9);
 }
 
-static enum lac_status measure_roof(struct bench_report *report, const struct bench_roof *roof,
-                                    struct lac_error *error)
+/* What is measured, beside its ceiling. */
+struct kind {
+    const char *isa, *dtype, *unit;
+    double size_kib; /* NaN where there is none */
+};
+
+static void keep(struct bench_limits *limits, const char *name, const char *dtype, size_t threads,
+                 double rate)
 {
-    double rates[BENCH_MOST_ROUNDS];
-    size_t n = 0;
-    for (uint64_t begin = lac_clock_ns(); !enough(n, begin);)
-        rates[n++] = bench_roof_gops(roof);
-    if (bench_report_row(report, error) ||
-        bench_report_text(report, "limit", roof->instruction, error) ||
-        bench_report_text(report, "isa", roof->isa, error) ||
-        bench_report_text(report, "unit", "GOPS", error))
-        return error->status;
-    report_samples(report, rates, n);
-    return LAC_OK;
+    struct bench_limit *limit = &limits->at[limits->n];
+    if (limits->n == BENCH_MOST_LIMITS)
+        return;
+    snprintf(limit->name, sizeof limit->name, "%s", name);
+    snprintf(limit->dtype, sizeof limit->dtype, "%s", dtype ? dtype : "");
+    limit->threads = threads;
+    limit->rate = rate;
+    limits->n++;
 }
 
-static enum lac_status measure_level(struct bench_report *report, const struct level *level,
-                                     struct lac_error *error)
-{
-    const struct bench_reader *reader = bench_reader_best();
-    double rates[BENCH_MOST_ROUNDS];
-    size_t n = 0;
-    /* At least a megabyte a sample, so that the clock's own time does not count. */
-    size_t passes = lac_max_size((1 << 20) / level->size, 1);
-    char *memory = lac_alloc(&lac_default_host, level->size, 1);
-    if (!memory)
-        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu bytes to read", level->size);
-    /* Written with ones: pages never written would all be the one page of zeros. */
-    memset(memory, 1, level->size);
-    reader->read(memory, level->size);
-    for (uint64_t begin = lac_clock_ns(); !enough(n, begin);) {
-        uint64_t start = bench_thread_ns();
-        for (size_t i = 0; i < passes; i++)
-            reader->read(memory, level->size);
-        rates[n++] = (double)(passes * level->size) / (double)(bench_thread_ns() - start);
-    }
-    lac_free(&lac_default_host, memory);
-    if (bench_report_row(report, error) || bench_report_text(report, "limit", level->name, error) ||
-        bench_report_text(report, "isa", reader->isa, error) ||
-        bench_report_text(report, "unit", "GB/s", error))
-        return error->status;
-    bench_report_number(report, "size_kib", (double)level->size / 1024);
-    report_samples(report, rates, n);
-    return LAC_OK;
-}
-
-static enum lac_status measure(struct bench_report *report, const struct level *levels,
+static enum lac_status measure(struct measurement *m, const struct bench_crew *crew,
+                               const struct bench_ceiling *ceiling, const struct kind *kind,
                                struct lac_error *error)
 {
-    const struct bench_roof *const *roofs = bench_roofs();
-    size_t n_roofs = 0;
-    while (roofs[n_roofs])
-        n_roofs++;
-    struct bench_progress progress;
-    bench_progress_begin(&progress, n_roofs + N_LEVELS);
-    enum lac_status status = LAC_OK;
-    for (size_t i = 0; !status && i < n_roofs; i++) {
-        bench_progress_start(&progress, roofs[i]->instruction);
-        status = measure_roof(report, roofs[i], error);
-        bench_progress_show(&progress, 1);
+    struct bench_report *report = &m->report;
+    double rates[BENCH_MOST_ROUNDS];
+    size_t n = 0;
+    bench_progress_start(&m->progress, ceiling->name);
+    for (uint64_t begin = lac_clock_ns(); !enough(n, begin);)
+        rates[n++] = ceiling->rate(ceiling->context);
+    bench_progress_show(&m->progress, 1);
+    if (bench_report_row(report, error) ||
+        bench_report_text(report, "limit", ceiling->name, error) ||
+        bench_report_text(report, "isa", kind->isa, error) ||
+        bench_report_text(report, "dtype", kind->dtype, error) ||
+        bench_report_text(report, "binding", crew->places, error) ||
+        bench_report_text(report, "unit", kind->unit, error))
+        return error->status;
+    double median = bench_quantile(rates, n, 0.5);
+    bench_report_number(report, "threads", (double)crew->size);
+    bench_report_number(report, "size_kib", kind->size_kib);
+    /* Rates, so the best is the largest. */
+    bench_report_number(report, "median", median);
+    bench_report_number(report, "best", bench_quantile(rates, n, 1));
+    bench_report_number(report, "p5", bench_quantile(rates, n, 0.05));
+    keep(&m->limits, ceiling->name, kind->dtype, crew->size, median);
+    return LAC_OK;
+}
+
+static enum lac_status measure_roofs(struct measurement *m, const struct bench_crew *crew,
+                                     struct lac_error *error)
+{
+    for (const struct bench_roof *const *roof = bench_roofs(); *roof; roof++) {
+        struct bench_peak peak;
+        struct bench_ceiling ceiling = bench_peak_ceiling(&peak, *roof, crew);
+        struct kind kind = {(*roof)->isa, (*roof)->dtype, "GOPS", NAN};
+        if (measure(m, crew, &ceiling, &kind, error))
+            return error->status;
     }
-    for (size_t i = 0; !status && i < N_LEVELS; i++) {
-        bench_progress_start(&progress, levels[i].name);
-        status = measure_level(report, &levels[i], error);
-        bench_progress_show(&progress, 1);
-    }
-    bench_progress_end(&progress);
+    return LAC_OK;
+}
+
+/* An open stream; closes it. */
+static enum lac_status measure_stream(struct measurement *m, const struct bench_crew *crew,
+                                      struct bench_stream *stream, struct lac_error *error)
+{
+    struct bench_ceiling ceiling = bench_stream_ceiling(stream);
+    struct kind kind = {stream->reader->isa, NULL, "GB/s", (double)stream->share / 1024};
+    /* Once through, so that caches hold it. */
+    ceiling.rate(ceiling.context);
+    enum lac_status status = measure(m, crew, &ceiling, &kind, error);
+    bench_stream_close(stream);
     return status;
+}
+
+static enum lac_status measure_levels(struct measurement *m, const struct bench_crew *crew,
+                                      struct lac_error *error)
+{
+    struct level levels[N_CACHES];
+    struct bench_stream stream;
+    choose_caches(levels, m->most_bytes);
+    for (size_t i = 0; i < N_CACHES; i++)
+        if (bench_stream_open(&stream, levels[i].name, crew, levels[i].size, 0, error) ||
+            measure_stream(m, crew, &stream, error))
+            return error->status;
+    if (bench_stream_open_memory(&stream, crew, m->most_bytes, error) ||
+        measure_stream(m, crew, &stream, error))
+        return error->status;
+    return LAC_OK;
+}
+
+static enum lac_status measure_crew(struct measurement *m, size_t n_threads,
+                                    struct lac_error *error)
+{
+    struct bench_crew crew;
+    enum lac_status status = LAC_OK;
+    if (bench_crew_open(&crew, n_threads, BENCH_ALONE, error) || bench_crew_start(&crew, error) ||
+        measure_roofs(m, &crew, error) || measure_levels(m, &crew, error))
+        status = error->status;
+    bench_crew_close(&crew);
+    return status;
+}
+
+static enum lac_status measure_all(struct measurement *m, struct lac_error *error)
+{
+    size_t n_roofs = 0, n_cores = bench_settings.n_cores;
+    while (bench_roofs()[n_roofs])
+        n_roofs++;
+    bench_progress_begin(&m->progress, (n_roofs + N_CACHES + 1) * (n_cores > 1 ? 2 : 1));
+    enum lac_status status = measure_crew(m, 1, error);
+    if (!status && n_cores > 1)
+        status = measure_crew(m, n_cores, error);
+    bench_progress_end(&m->progress);
+    return status;
+}
+
+static enum lac_status remember(struct measurement *m, struct lac_error *error)
+{
+    char path[4096];
+    if (no_cache)
+        return LAC_OK;
+    if (bench_limits_save(&m->limits, path, sizeof path, error))
+        return error->status;
+    return bench_report_fact(&m->report, error, "kept", "%s", path);
 }
 
 static enum lac_status run(struct lac_error *error)
 {
-    size_t memory_mib, cpu = bench_settings.cpu;
-    struct level levels[N_LEVELS];
-    /* The levels come first: once pinned, the caches seem to be all ours. */
-    if (bench_read_count("memory", most_memory, 1, 1 << 20, &memory_mib, error) ||
-        choose_levels(levels, memory_mib << 20, error))
+    static struct measurement m;
+    size_t memory_mib;
+    if (bench_read_count("memory", most_memory, 1, 1 << 20, &memory_mib, error))
         return error->status;
-    struct bench_report report;
-    bench_report_open(&report, "limits", columns);
-    char cpus[24];
+    m.most_bytes = memory_mib << 20;
+    bench_report_open(&m.report, "limits", columns);
     enum lac_status status = LAC_OK;
-    if (bench_pin(&cpu, error) || snprintf(cpus, sizeof cpus, "%zu", cpu) < 0 ||
-        bench_report_context(&report, cpus, error) || measure(&report, levels, error) ||
-        bench_report_finish(&report, error))
+    if (bench_report_context(&m.report, "each row says where", error) || measure_all(&m, error) ||
+        remember(&m, error) || bench_report_finish(&m.report, error))
         status = error->status;
-    bench_report_close(&report);
+    bench_report_close(&m.report);
     return status;
 }
 
 const struct bench_subject bench_limits = {
     .name = "limits",
-    .summary = "the roof of one core: multiplications from registers, reads from caches and memory",
+    .summary = "what the machine can do at most: multiplying from registers, reading from caches "
+               "and memory",
     .options = options,
     .run = run,
 };

@@ -20,6 +20,8 @@ lacuna_bench_SOURCES = \
 	bench/encoder.h \
 	bench/harness.c \
 	bench/harness.h \
+	bench/known.c \
+	bench/known.h \
 	bench/layer.c \
 	bench/layer.h \
 	bench/libxsmm.c \

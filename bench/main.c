@@ -110,7 +110,7 @@ static int run_subject(const struct bench_subject *subject, int argc, char **arg
         print_subject(subject);
         return EXIT_SUCCESS;
     }
-    if (read_settings(&error) || subject->run(&error))
+    if (read_settings(&error) || bench_read_machine(&error) || subject->run(&error))
         return complain(subject->name, &error);
     return EXIT_SUCCESS;
 }

@@ -7,7 +7,6 @@
 #include "bench/bench.h"
 #include "bench/compare.h"
 #include "bench/names.h"
-#include "src/sys/topology.h"
 
 static struct {
     const char *pattern, *dtype, *shape, *tokens, *sparsity, *isa, *orientation, *output, *peers,
@@ -79,7 +78,6 @@ struct sweep {
     struct bench_shapes shapes;
     struct bench_counts tokens, threads;
     struct bench_reals sparsities;
-    size_t l2_bytes;
     struct bench_report report;
     struct bench_progress progress;
 };
@@ -269,7 +267,7 @@ static struct bench_question question_of(const struct sweep *sweep, size_t shape
         .n_tokens = sweep->tokens.at[tokens],
         .dtype = bench_dtype_at(sweep->dtypes.at[dtype]),
         .cold = texts.cold != NULL,
-        .l2_bytes = sweep->l2_bytes,
+        .l2_bytes = bench_settings.l2_bytes,
         .patterns = &sweep->patterns,
         .sparsities = &sweep->sparsities,
         .isas = &sweep->isas,
@@ -342,11 +340,6 @@ static enum lac_status read_sweep(struct sweep *sweep, struct lac_error *error)
         return error->status;
     if (texts.cold && !bench_flush_built())
         return lac_fail(error, LAC_E_UNSUPPORTED, "--cold: caches cannot be flushed here");
-    struct lac_topology *topology;
-    if (lac_topology_new(&lac_default_host, &topology, error))
-        return error->status;
-    sweep->l2_bytes = lac_topology_l2_bytes(topology);
-    lac_topology_free(topology);
     return LAC_OK;
 }
 

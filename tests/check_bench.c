@@ -56,8 +56,9 @@ static const char *text(const json_t *row, const char *key)
 
 static void check_context(const json_t *json, const char *subject)
 {
-    static const char *const keys[] = {"cpu",      "caches", "isa",    "governor", "pinned",
-                                       "compiler", "flags",  "commit", "version",  "seed"};
+    static const char *const keys[] = {"cpu",    "caches",   "isa",     "governor",
+                                       "pinned", "topology", "limits",  "compiler",
+                                       "flags",  "commit",   "version", "seed"};
     ck_assert_str_eq(text(json, "subject"), subject);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         text(member(json, "context"), keys[i]);
@@ -71,19 +72,60 @@ static void check_times(const json_t *row)
     ck_assert(number(row, "time_us_p95") >= median);
 }
 
-START_TEST(limits)
+/* One row for each number of threads, with the same limits. */
+static void check_limits(const json_t *json)
 {
-    json_t *json = run_json("limits --seconds 0 --rounds 2 --memory 1 --json");
-    check_context(json, "limits");
     json_t *rows = member(json, "rows"), *row;
-    size_t i, n_levels = 0;
+    size_t i, n_levels = 0, n_single = 0;
     json_array_foreach(rows, i, row)
     {
+        text(row, "limit");
+        text(row, "binding");
         ck_assert(number(row, "median") > 0);
         ck_assert(number(row, "best") >= number(row, "median"));
-        n_levels += !strcmp(text(row, "unit"), "GB/s");
+        n_single += number(row, "threads") == 1;
+        n_levels += !strcmp(text(row, "unit"), "GB/s") && number(row, "threads") == 1;
     }
     ck_assert_uint_eq(n_levels, 4);
+    ck_assert(n_single == i || 2 * n_single == i);
+}
+
+START_TEST(limits)
+{
+    char path[512];
+    json_t *json = run_json("limits --seconds 0 --rounds 2 --memory 1 --no-cache --json");
+    check_context(json, "limits");
+    check_limits(json);
+    ck_assert(strstr(text(member(json, "context"), "limits"), "not measured") != NULL);
+    json_decref(json);
+
+    /* Kept, and found by whoever comes next. */
+    json = run_json("limits --seconds 0 --rounds 2 --memory 1 --json");
+    snprintf(path, sizeof path, "%s", text(member(json, "context"), "kept"));
+    json_decref(json);
+    const char *next = "spmm --shape 8x8 --tokens 1 --seconds 0 --rounds 1 --peers none --json";
+    json = run_json(next);
+    ck_assert(strstr(text(member(json, "context"), "limits"), "read memory") != NULL);
+    json_decref(json);
+
+    /* Of another machine. */
+    json_error_t error;
+    json_t *kept = json_load_file(path, 0, &error);
+    ck_assert_msg(kept != NULL, "%s", error.text);
+    json_object_set_new(kept, "machine", json_string("an abacus"));
+    ck_assert_int_eq(json_dump_file(kept, path, 0), 0);
+    json_decref(kept);
+    json = run_json(next);
+    ck_assert(strstr(text(member(json, "context"), "limits"), "another machine") != NULL);
+    json_decref(json);
+
+    /* Broken. */
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("{", file);
+    fclose(file);
+    json = run_json(next);
+    ck_assert(strstr(text(member(json, "context"), "limits"), "not measured") != NULL);
     json_decref(json);
 }
 END_TEST
@@ -93,8 +135,9 @@ static void check_spmm_row(const json_t *row)
     static const char *const texts[] = {"pattern", "dtype", "isa", "kernel", "binding"};
     static const char *const numbers[] = {"m",       "k",        "n",          "sparsity",
                                           "threads", "nnz_gops", "dense_gops", "gbps"};
-    static const char *const perhaps[] = {"roof_rate",      "roof_share",    "vs_dense", "vs_onednn",
-                                          "vs_onednn_vnni", "vs_one_thread", "max_err"};
+    static const char *const perhaps[] = {"roof_rate", "roof_share",     "vs_dense",
+                                          "vs_onednn", "vs_onednn_vnni", "vs_one_thread",
+                                          "max_err"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         text(row, texts[i]);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -279,11 +322,12 @@ START_TEST(formats)
     char arguments[512], path[256];
     snprintf(arguments, sizeof arguments, "%s --csv", sweep);
     ck_assert_int_eq(run(arguments), 0);
-    ck_assert_uint_eq(count_lines("pattern,dtype,isa,kernel,m,k,n,sparsity,sparsity_real,threads,binding,"
-                                  "time_us_median,time_us_min,time_us_p95,nnz_gops,dense_gops,"
-                                  "gbps,roof,roof_rate,roof_share,vs_dense,vs_onednn,"
-                                  "vs_onednn_vnni,vs_one_thread,max_err\n"),
-                      1);
+    ck_assert_uint_eq(
+        count_lines("pattern,dtype,isa,kernel,m,k,n,sparsity,sparsity_real,threads,binding,"
+                    "time_us_median,time_us_min,time_us_p95,nnz_gops,dense_gops,"
+                    "gbps,roof,roof_rate,roof_share,vs_dense,vs_onednn,"
+                    "vs_onednn_vnni,vs_one_thread,max_err\n"),
+        1);
     ck_assert_uint_eq(count_lines("dense,fp32,"), 1);
     ck_assert_uint_eq(count_lines("4x1,fp32,"), 1);
     snprintf(arguments, sizeof arguments, "%s --markdown", sweep);
@@ -358,6 +402,8 @@ END_TEST
 
 int main(void)
 {
+    /* What limits keeps is not the user's here. */
+    setenv("XDG_CACHE_HOME", scratch_directory(), 1);
     Suite *suite = suite_create("bench");
     add_test(suite, "limits", limits);
     add_test(suite, "spmm", spmm);

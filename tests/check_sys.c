@@ -102,6 +102,22 @@ START_TEST(caches_are_shared_evenly)
 }
 END_TEST
 
+START_TEST(machines_are_described)
+{
+    struct lac_error error;
+    struct lac_topology *t;
+    char text[256], cut[8];
+    ck_assert_int_eq(lac_topology_new_synthetic(&lac_default_host,
+                                                "pack:2 l2:2(size=1048576) core:2 pu:2", NULL, 0,
+                                                &t, &error),
+                     0);
+    lac_topology_describe(t, text, sizeof text);
+    ck_assert_msg(strstr(text, "Package:2 L2Cache:4 (1024 KiB) Core:8 PU:16") != NULL, "%s", text);
+    ck_assert_uint_eq(strlen(lac_topology_describe(t, cut, sizeof cut)), sizeof cut - 1);
+    lac_topology_free(t);
+}
+END_TEST
+
 START_TEST(bad_requests_are_refused)
 {
     struct lac_error error = {0};
@@ -529,6 +545,7 @@ int main(void)
     add_loop(suite, "placement", workers_are_placed,
              sizeof placement_cases / sizeof *placement_cases);
     add_test(suite, "caches", caches_are_shared_evenly);
+    add_test(suite, "descriptions", machines_are_described);
     add_test(suite, "bad requests", bad_requests_are_refused);
     add_test(suite, "quotas", quotas_are_found);
     add_test(suite, "allowed cpuset", the_allowed_cpuset_is_kept);

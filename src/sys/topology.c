@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <hwloc.h>
@@ -188,6 +189,29 @@ size_t lac_topology_l2_bytes(const struct lac_topology *topology)
 size_t lac_topology_l3_bytes(const struct lac_topology *topology)
 {
     return topology->l3_bytes;
+}
+
+/* One level of the tree: what it is, how often, and how large where it is a cache. */
+static int describe_level(const struct lac_topology *t, int depth, char *text, size_t size)
+{
+    hwloc_obj_t first = hwloc_get_obj_by_depth(t->machine, depth, 0);
+    unsigned n = hwloc_get_nbobjs_by_depth(t->machine, depth);
+    const char *name = hwloc_obj_type_string(first->type);
+    if (!hwloc_obj_type_is_cache(first->type))
+        return snprintf(text, size, "%s%s:%u", depth ? " " : "", name, n);
+    unsigned long long kib = first->attr->cache.size / 1024;
+    return kib < 8192 ? snprintf(text, size, " %s:%u (%llu KiB)", name, n, kib)
+                      : snprintf(text, size, " %s:%u (%llu MiB)", name, n, kib / 1024);
+}
+
+char *lac_topology_describe(const struct lac_topology *topology, char *text, size_t size)
+{
+    size_t used = 0;
+    if (size)
+        *text = 0;
+    for (int d = 0; d < hwloc_topology_get_depth(topology->machine) && used < size; d++)
+        used += (size_t)describe_level(topology, d, text + used, size - used);
+    return text;
 }
 
 /* Each of these fills set with worker i's place; 0 or -1 without memory. */

@@ -31,6 +31,10 @@ size_t lac_topology_threads(const struct lac_topology *topology);
 size_t lac_topology_l2_bytes(const struct lac_topology *topology);
 size_t lac_topology_l3_bytes(const struct lac_topology *topology);
 
+/* The machine level by level, "Package:1 L3Cache:1 (480 MiB) ... Core:2 PU:2", into text, cut to
+ * size; returns it. */
+char *lac_topology_describe(const struct lac_topology *topology, char *text, size_t size);
+
 /* Where each of n workers runs. */
 struct lac_placement;
 
