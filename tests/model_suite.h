@@ -31,5 +31,6 @@ void add_tensor_tests(Suite *suite);
 void add_writer_tests(Suite *suite);
 void add_config_tests(Suite *suite);
 void add_checkpoint_tests(Suite *suite);
+void add_packed_tests(Suite *suite);
 
 #endif

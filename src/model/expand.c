@@ -27,8 +27,8 @@ struct lac_expansion {
 
 enum { NAME_SIZE = 192 };
 
-static const struct lac_tensor *find_part(const struct lac_tensors *tensors, const char *p,
-                                          const char *part)
+const struct lac_tensor *lac_find_part(const struct lac_tensors *tensors, const char *p,
+                                       const char *part)
 {
     char name[NAME_SIZE];
     int n = snprintf(name, sizeof name, "%s.%s", p, part);
@@ -37,7 +37,27 @@ static const struct lac_tensor *find_part(const struct lac_tensors *tensors, con
 
 bool lac_is_compressed(const struct lac_tensors *tensors, const char *p)
 {
-    return find_part(tensors, p, "compressed") != NULL;
+    return lac_find_part(tensors, p, "compressed") != NULL;
+}
+
+const struct lac_tensor *lac_expanded(const struct lac_expansions *expansions, const char *name)
+{
+    for (const struct lac_expansion *e = expansions->first; e; e = e->next)
+        if (!strcmp(e->tensor.name, name))
+            return &e->tensor;
+    return NULL;
+}
+
+enum lac_status lac_keep_expanded(struct lac_expansions *expansions, const struct lac_tensor *made,
+                                  const struct lac_tensor **tensor, struct lac_error *error)
+{
+    struct lac_expansion *kept = lac_arena_alloc(&expansions->arena, 1, sizeof *kept);
+    if (!kept)
+        return lac_fail(error, LAC_E_MEMORY, "%s: no memory", made->name);
+    *kept = (struct lac_expansion){expansions->first, *made};
+    expansions->first = kept;
+    *tensor = &kept->tensor;
+    return LAC_OK;
 }
 
 static int64_t read_i64(const struct lac_tensor *tensor, size_t i)
@@ -69,7 +89,7 @@ static enum lac_status find_parts(const struct lac_tensors *tensors, const char 
         {"row_offsets", &mask->offsets, LAC_STORE_I64},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        const struct lac_tensor *part = find_part(tensors, p, parts[i].name);
+        const struct lac_tensor *part = lac_find_part(tensors, p, parts[i].name);
         if (!part)
             return lac_fail(error, LAC_E_FORMAT, "%s.%s is missing", p, parts[i].name);
         if (parts[i].storage != LAC_STORE_OTHER ? part->storage != parts[i].storage
@@ -179,27 +199,19 @@ enum lac_status lac_expand_bitmask(struct lac_expansions *expansions,
                                    const char *name, const struct lac_tensor **tensor,
                                    struct lac_error *error)
 {
-    for (const struct lac_expansion *e = expansions->first; e; e = e->next)
-        if (!strcmp(e->tensor.name, name)) {
-            *tensor = &e->tensor;
-            return LAC_OK;
-        }
+    const struct lac_tensor *before = lac_expanded(expansions, name);
+    if (before) {
+        *tensor = before;
+        return LAC_OK;
+    }
     struct bitmask mask = {0};
-    struct lac_expansion made = {.next = expansions->first};
+    struct lac_tensor made = {0};
     enum lac_status status = find_parts(tensors, p, &mask, error);
     if (!status)
-        status = read_dimensions(&mask, &made.tensor, error);
+        status = read_dimensions(&mask, &made, error);
     if (!status)
         status = check_counts(&mask, error);
     if (!status)
-        status = fill(&mask, name, expansions, &made.tensor, error);
-    if (status)
-        return status;
-    struct lac_expansion *kept = lac_arena_alloc(&expansions->arena, 1, sizeof *kept);
-    if (!kept)
-        return lac_fail(error, LAC_E_MEMORY, "%s: no memory", name);
-    *kept = made;
-    expansions->first = kept;
-    *tensor = &kept->tensor;
-    return LAC_OK;
+        status = fill(&mask, name, expansions, &made, error);
+    return status ? status : lac_keep_expanded(expansions, &made, tensor, error);
 }

@@ -6,6 +6,7 @@ libcore_la_SOURCES += \
 	src/model/config.h \
 	src/model/expand.c \
 	src/model/expand.h \
+	src/model/expand_packed.c \
 	src/model/json_file.c \
 	src/model/json_file.h \
 	src/model/json_scan.c \

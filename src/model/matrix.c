@@ -28,6 +28,7 @@ static bool has_weight(const struct lac_checkpoint *checkpoint, const char *modu
     return lac_tensors_find(checkpoint->tensors, weight) ||
            find_suffixed(checkpoint, module, ".gamma") ||
            lac_is_compressed(checkpoint->tensors, module) ||
+           lac_is_packed(checkpoint->tensors, module) ||
            lac_is_compressed(checkpoint->tensors, weight);
 }
 
@@ -85,6 +86,8 @@ static enum lac_status get_weight(const struct lac_checkpoint *checkpoint, const
     char name[FULL_NAME_SIZE];
     snprintf(name, sizeof name, "%s.weight", module);
     const struct lac_tensor *dense = lac_tensors_find(tensors, name);
+    if (!dense && lac_is_packed(tensors, module))
+        return lac_expand_packed(checkpoint->expansions, tensors, module, name, weight, error);
     if (!dense && !lac_is_compressed(tensors, module) && !lac_is_compressed(tensors, name))
         dense = find_suffixed(checkpoint, module, ".gamma");
     if (!dense)

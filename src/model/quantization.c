@@ -38,7 +38,7 @@ static enum lac_status get_object(const json_t *object, const char *key, json_t 
 static enum lac_status check_weights(const json_t *weights, struct lac_error *error)
 {
     static const char *const types[] = {"int", NULL};
-    static const char *const strategies[] = {"tensor", "channel", NULL};
+    static const char *const strategies[] = {"tensor", "channel", "group", NULL};
     int64_t bits = 8;
     bool symmetric = true;
     enum lac_status status = check_word(weights, "type", types, error);
@@ -48,15 +48,16 @@ static enum lac_status check_weights(const json_t *weights, struct lac_error *er
         status = lac_json_int(weights, "num_bits", 8, &bits, error);
     if (!status)
         status = lac_json_bool(weights, "symmetric", true, &symmetric, error);
-    if (!status && bits != 8)
-        status = lac_fail(error, LAC_E_UNSUPPORTED, "num_bits %lld cannot be read (8 can)",
+    if (!status && bits != 8 && bits != 4)
+        status = lac_fail(error, LAC_E_UNSUPPORTED, "num_bits %lld cannot be read (4 and 8 can)",
                           (long long)bits);
     if (!status && !symmetric)
         status = lac_fail(error, LAC_E_UNSUPPORTED, "asymmetric weights cannot be read");
     return status;
 }
 
-static const char *const formats[] = {"dense", "int-quantized", "sparse-bitmask", NULL};
+static const char *const formats[] = {"dense", "int-quantized", "pack-quantized", "sparse-bitmask",
+                                      NULL};
 
 static enum lac_status check_group(const json_t *group, struct lac_error *error)
 {
