@@ -51,24 +51,20 @@ static void fill_panels(struct bench_product *p)
         }
 }
 
-/* Outputs in units of LAC_OUT_UNIT whose weights take at most half of L2: the other half is for
- * the panels that pass. */
+/* Outputs in the layout's units whose weights take at most half of L2: the other half is for the
+ * panels that pass. */
 static size_t choose_piece(const struct bench_layer *layer, const struct lac_weight *weight)
 {
-    size_t bytes_per_unit = lac_weight_bytes(weight) / lac_ceil_div(layer->n_out, LAC_OUT_UNIT) + 1;
-    size_t units = layer->l2_bytes / 2 / bytes_per_unit;
-    return lac_max_size(units, 1) * LAC_OUT_UNIT;
+    size_t unit = lac_pattern_unit(weight->pattern);
+    size_t bytes_per_unit = lac_weight_bytes(weight) / lac_ceil_div(layer->n_out, unit) + 1;
+    return lac_max_size(layer->l2_bytes / 2 / bytes_per_unit, 1) * unit;
 }
 
-/* Kept blocks of the outputs below o, a multiple of LAC_OUT_UNIT or n_out. */
+/* Kept blocks of the outputs below o, a multiple of the layout's unit or n_out. */
 static size_t blocks_below(const struct lac_weight *weight, size_t o)
 {
-    size_t rows_per_unit = weight->n_block_rows / lac_ceil_div(weight->n_out, LAC_OUT_UNIT);
-    if (o >= weight->n_out)
-        return weight->n_blocks;
-    /* A block row may be taller than a unit. */
-    return rows_per_unit ? weight->row_begin[o / LAC_OUT_UNIT * rows_per_unit]
-                         : weight->n_blocks * o / weight->n_out;
+    return o >= weight->n_out ? weight->n_blocks
+                              : weight->row_begin[o / lac_pattern_rows(weight->pattern)];
 }
 
 /* Outputs cut so that each worker has its share of the kept blocks. */
@@ -79,7 +75,7 @@ static void share_outputs(struct bench_product *p)
     for (size_t i = 0; i < n; i++) {
         p->shares[i] = o;
         while (o < weight->n_out && blocks_below(weight, o) * n < (i + 1) * weight->n_blocks)
-            o += LAC_OUT_UNIT;
+            o += lac_pattern_unit(weight->pattern);
     }
     p->shares[n] = weight->n_out;
 }

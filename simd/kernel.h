@@ -60,8 +60,8 @@ enum lac_activation {
  *                for |v * y_inv_scale[t]| < 2^31
  *
  * y and y_u8 may each be NULL, not both.  residual and abs_max may be NULL; y may be residual.
- * Rows [out_begin, out_end) are computed: both multiples of LAC_OUT_UNIT, except that out_end may
- * be n_out; y, y_u8 and residual are whole panels of n_out features.  y_u8 bytes that pad the last dword
+ * Rows [out_begin, out_end) are computed: both multiples of the layout's unit (lac_pattern_unit),
+ * except that out_end may be n_out; y, y_u8 and residual are whole panels of n_out features.  y_u8 bytes that pad the last dword
  * are written as 128 by whoever computes the last output.
  * Token-lane kernels take any ld and compute all its lanes.  Output-lane kernels compute and
  * write only tokens below n_tokens, and take any ld >= n_tokens, not only multiples of

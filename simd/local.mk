@@ -9,11 +9,13 @@ libcore_la_SOURCES += \
 	simd/tables.h \
 	simd/template/activate.h \
 	simd/template/attention.h \
+	simd/template/bitmap.h \
 	simd/template/kernels.h \
 	simd/template/linear_finish.h \
 	simd/template/linear_output.h \
 	simd/template/linear_output_f32.h \
 	simd/template/linear_token.h \
+	simd/template/linear_token_bitmap.h \
 	simd/template/linear_token_f32.h \
 	simd/template/linear_token_wide.h \
 	simd/template/math.h \

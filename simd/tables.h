@@ -18,6 +18,7 @@ extern const struct lac_kernel *const lac_table_onednn[];
  * dword: their token-lane or output-lane kernels. */
 #define LAC_WIDE_KERNELS(X, isa, lane, v, suffix, dtype)                                           \
     X(isa, linear_##lane##_dense_##suffix, LAC_PATTERN_DENSE, dtype, lane##_dense)                 \
+    X(isa, linear_##lane##_32x##v##_##suffix, LAC_PATTERN_32, dtype, lane##_32)                    \
     X(isa, linear_##lane##_16x##v##_##suffix, LAC_PATTERN_16, dtype, lane##_16)                    \
     X(isa, linear_##lane##_8x##v##_##suffix, LAC_PATTERN_8, dtype, lane##_8)                       \
     X(isa, linear_##lane##_4x##v##_##suffix, LAC_PATTERN_4, dtype, lane##_4)                       \

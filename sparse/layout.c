@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "sparse/bitmap.h"
 #include "src/base/checked.h"
 #include "src/base/half.h"
 
@@ -20,6 +21,8 @@ static const struct {
     [LAC_PATTERN_4] = {4, {"4x1", "4x2", "4x4", "4x8"}},
     [LAC_PATTERN_8] = {8, {"8x1", "8x2", "8x4", "8x8"}},
     [LAC_PATTERN_16] = {16, {"16x1", "16x2", "16x4", "16x8"}},
+    [LAC_PATTERN_32] = {32, {"32x1", "32x2", "32x4", "32x8"}},
+    [LAC_PATTERN_BITMAP] = {16, {"bitmap", "bitmap", "bitmap", "bitmap"}},
 };
 
 static const struct {
@@ -42,6 +45,24 @@ enum { MAX_INPUTS_S8 = 131072 };
 size_t lac_pattern_rows(enum lac_pattern pattern)
 {
     return patterns[pattern].rows;
+}
+
+size_t lac_pattern_unit(enum lac_pattern pattern)
+{
+    return lac_max_size(patterns[pattern].rows, LAC_OUT_UNIT);
+}
+
+size_t lac_pattern_blocks(enum lac_pattern pattern, enum lac_dtype dtype, size_t n_out, size_t n_in)
+{
+    if (pattern == LAC_PATTERN_BITMAP)
+        return n_out * n_in;
+    return lac_ceil_div(n_out, patterns[pattern].rows) *
+           lac_ceil_div(n_in, lac_dword_inputs(dtype));
+}
+
+bool lac_pattern_holds(enum lac_pattern pattern, enum lac_dtype dtype)
+{
+    return pattern != LAC_PATTERN_BITMAP || dtype != LAC_S4;
 }
 
 const char *lac_pattern_name(enum lac_pattern pattern, enum lac_dtype dtype)
@@ -79,15 +100,33 @@ size_t lac_weight_groups(const struct lac_weight *weight)
     return weight->n_blocks / LAC_INT4_BLOCKS + weight->n_block_rows;
 }
 
-size_t lac_weight_bytes(const struct lac_weight *weight)
+size_t lac_block_bytes(enum lac_pattern pattern, enum lac_dtype dtype)
 {
-    size_t rows = patterns[weight->pattern].rows;
-    size_t block = rows * DWORD + (weight->index ? sizeof(uint16_t) : 0);
-    size_t groups = weight->group ? lac_weight_groups(weight) * rows : 0;
-    return weight->n_blocks * block + groups + (weight->n_block_rows + 1) * sizeof(uint32_t);
+    return pattern == LAC_PATTERN_BITMAP ? dtypes[dtype].element_bytes
+                                         : patterns[pattern].rows * DWORD;
 }
 
-static bool is_zero(const void *elements, size_t i, enum lac_dtype dtype)
+size_t lac_blocks_tail_bytes(enum lac_pattern pattern)
+{
+    return pattern == LAC_PATTERN_BITMAP ? LAC_BITMAP_TAIL : 0;
+}
+
+size_t lac_masks_bytes(const struct lac_weight *w)
+{
+    return w->pattern == LAC_PATTERN_BITMAP
+               ? w->n_block_rows * w->n_dwords * lac_bitmap_mask_bytes(w->dtype)
+               : 0;
+}
+
+size_t lac_weight_bytes(const struct lac_weight *w)
+{
+    size_t block = lac_block_bytes(w->pattern, w->dtype) + (w->index ? sizeof *w->index : 0);
+    size_t groups = w->group ? lac_weight_groups(w) * patterns[w->pattern].rows : 0;
+    return w->n_blocks * block + lac_blocks_tail_bytes(w->pattern) + lac_masks_bytes(w) + groups +
+           (w->n_block_rows + 1) * sizeof *w->row_begin;
+}
+
+bool lac_element_is_zero(const void *elements, size_t i, enum lac_dtype dtype)
 {
     switch (dtypes[dtype].element_bytes) {
     case 1:
@@ -118,7 +157,7 @@ static void mark_dwords(const void *elements, size_t n_in, enum lac_dtype dtype,
 {
     size_t log_inputs = dtypes[dtype].log_inputs;
     for (size_t i = 0; i < n_in; i++)
-        if (!is_zero(elements, out * n_in + i, dtype))
+        if (!lac_element_is_zero(elements, out * n_in + i, dtype))
             bitmap[i >> log_inputs >> 3] |= (uint8_t)(1u << ((i >> log_inputs) & 7));
 }
 
@@ -150,20 +189,21 @@ void lac_weight_measure(const void *elements, size_t n_out, size_t n_in, enum la
 {
     memset(stats, 0, sizeof *stats);
     for (size_t i = 0; i < n_out * n_in; i++)
-        stats->n_zeros += is_zero(elements, i, dtype);
+        stats->n_zeros += lac_element_is_zero(elements, i, dtype);
     size_t n_dwords = lac_ceil_div(n_in, lac_dword_inputs(dtype));
     uint8_t bitmap[LAC_MAX_DWORDS / 8];
     for (int p = 0; p < LAC_N_PATTERNS; p++) {
-        size_t rows = patterns[p].rows, n_block_rows = lac_ceil_div(n_out, rows);
-        stats->n_blocks[p] = n_block_rows * n_dwords;
-        if (p == LAC_PATTERN_DENSE || n_dwords > LAC_MAX_DWORDS) {
+        size_t rows = patterns[p].rows;
+        stats->n_blocks[p] = lac_pattern_blocks((enum lac_pattern)p, dtype, n_out, n_in);
+        if (p == LAC_PATTERN_BITMAP)
+            stats->n_nonzero[p] = stats->n_blocks[p] - stats->n_zeros;
+        else if (p == LAC_PATTERN_DENSE || n_dwords > LAC_MAX_DWORDS)
             stats->n_nonzero[p] = stats->n_blocks[p];
-            continue;
-        }
-        for (size_t b = 0; b < n_block_rows; b++) {
-            mark_block_row(elements, n_out, n_in, dtype, rows, b, bitmap);
-            stats->n_nonzero[p] += count_bits(bitmap, n_dwords);
-        }
+        else
+            for (size_t b = 0; b < lac_ceil_div(n_out, rows); b++) {
+                mark_block_row(elements, n_out, n_in, dtype, rows, b, bitmap);
+                stats->n_nonzero[p] += count_bits(bitmap, n_dwords);
+            }
     }
 }
 
@@ -204,6 +244,9 @@ enum lac_status lac_weight_halve(const float *w, size_t n_out, size_t n_in, enum
 
 static enum lac_status check_shape(const struct lac_weight *w, struct lac_error *error)
 {
+    if (!lac_pattern_holds(w->pattern, w->dtype))
+        return lac_fail(error, LAC_E_UNSUPPORTED, "%s does not hold %s",
+                        lac_pattern_name(w->pattern, w->dtype), lac_dtype_name(w->dtype));
     if (!w->n_out || !w->n_in)
         return lac_fail(error, LAC_E_FORMAT, "a weight of %zu x %zu", w->n_out, w->n_in);
     if (dtypes[w->dtype].is_quantized && w->n_in > MAX_INPUTS_S8)
@@ -225,7 +268,7 @@ static bool shape(struct lac_weight *w, size_t n_out, size_t n_in, enum lac_dtyp
                   enum lac_pattern pattern)
 {
     size_t padded;
-    if (!lac_round_up_size(n_out, LAC_OUT_UNIT, &padded))
+    if (!lac_round_up_size(n_out, lac_pattern_unit(pattern), &padded))
         return false;
     *w = (struct lac_weight){
         .dtype = dtype,
@@ -321,21 +364,87 @@ static void decode_dword(const struct lac_weight *w, size_t b, size_t k, size_t 
     lac_int4_decode(dword, w->group[group * rows + r], elements);
 }
 
-static void sum_rows(const struct lac_weight *w, int32_t *offset)
+static int32_t sum_row(const struct lac_weight *w, size_t out)
 {
-    size_t rows = patterns[w->pattern].rows;
+    size_t rows = patterns[w->pattern].rows, b = out / rows;
+    int32_t sum = 0;
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+        int8_t weights[LAC_INT4_INPUTS] = {0};
+        decode_dword(w, b, k, out % rows, weights);
+        for (size_t i = 0; i < LAC_INT4_INPUTS; i++)
+            sum += weights[i];
+    }
+    return sum;
+}
+
+/* offset: zeros before. */
+static void find_offsets(const struct lac_weight *w, int32_t *offset)
+{
+    if (w->pattern == LAC_PATTERN_BITMAP)
+        lac_bitmap_sum(w, offset);
     for (size_t out = 0; out < w->n_out; out++) {
-        size_t b = out / rows;
-        int32_t sum = 0;
-        for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-            int8_t weights[LAC_INT4_INPUTS] = {0};
-            decode_dword(w, b, k, out % rows, weights);
-            for (size_t i = 0; i < LAC_INT4_INPUTS; i++)
-                sum += weights[i];
-        }
+        int32_t sum = w->pattern == LAC_PATTERN_BITMAP ? offset[out] : sum_row(w, out);
         /* At most 128 * 131,072 * 128 = 2^31: wraps, as the accumulators do. */
         offset[out] = (int32_t)(0u - 128u * (uint32_t)sum);
     }
+}
+
+static enum lac_status no_memory(const struct lac_weight *w, struct lac_error *error)
+{
+    return lac_fail(error, LAC_E_MEMORY, "no memory for a weight of %zu x %zu", w->n_out, w->n_in);
+}
+
+static enum lac_status pack_blocks(const void *elements, struct lac_weight *w,
+                                   struct lac_arena *arena, struct lac_error *error)
+{
+    uint32_t *row_begin = lac_arena_alloc(arena, w->n_block_rows + 1, sizeof *row_begin);
+    if (!row_begin)
+        return no_memory(w, error);
+    w->n_blocks = find_blocks(elements, w, row_begin, NULL);
+    w->row_begin = row_begin;
+    if (w->pattern != LAC_PATTERN_DENSE) {
+        uint16_t *index = lac_arena_alloc(arena, w->n_blocks, sizeof *index);
+        if (!index)
+            return no_memory(w, error);
+        find_blocks(elements, w, row_begin, index);
+        w->index = index;
+    }
+    uint8_t *blocks = lac_arena_alloc(arena, w->n_blocks, lac_block_bytes(w->pattern, w->dtype));
+    if (!blocks)
+        return no_memory(w, error);
+    if (w->dtype == LAC_S4) {
+        uint8_t *group = lac_arena_alloc(arena, lac_weight_groups(w), patterns[w->pattern].rows);
+        if (!group)
+            return no_memory(w, error);
+        encode_blocks(elements, w, blocks, group);
+        w->group = group;
+    } else {
+        copy_blocks(elements, w, blocks);
+    }
+    w->blocks = blocks;
+    return LAC_OK;
+}
+
+static enum lac_status pack_bitmap(const void *elements, struct lac_weight *w,
+                                   struct lac_arena *arena, struct lac_error *error)
+{
+    uint32_t *row_begin = lac_arena_alloc(arena, w->n_block_rows + 1, sizeof *row_begin);
+    uint8_t *masks = lac_arena_alloc(arena, lac_masks_bytes(w), 1);
+    if (!row_begin || !masks)
+        return no_memory(w, error);
+    w->n_blocks = lac_bitmap_find(elements, w, row_begin, masks);
+    w->row_begin = row_begin;
+    w->masks = masks;
+    if (w->n_blocks > UINT32_MAX)
+        return lac_fail(error, LAC_E_LIMIT, "%zu elements are more than 2^32 - 1", w->n_blocks);
+    /* The matrix is in memory, so its size cannot overflow. */
+    uint8_t *blocks = lac_arena_alloc(
+        arena, w->n_blocks * lac_block_bytes(w->pattern, w->dtype) + LAC_BITMAP_TAIL, 1);
+    if (!blocks)
+        return no_memory(w, error);
+    lac_bitmap_copy(elements, w, blocks);
+    w->blocks = blocks;
+    return LAC_OK;
 }
 
 enum lac_status lac_weight_pack(const void *elements, const float *scale, const float *bias,
@@ -350,35 +459,16 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
     if (status)
         return status;
 
-    size_t rows = patterns[pattern].rows, n_padded = w.n_block_rows * rows;
-    uint32_t *row_begin = lac_arena_alloc(arena, w.n_block_rows + 1, sizeof *row_begin);
-    if (!row_begin)
-        goto no_memory;
-    w.n_blocks = find_blocks(elements, &w, row_begin, NULL);
-    w.row_begin = row_begin;
-    if (pattern != LAC_PATTERN_DENSE) {
-        uint16_t *index = lac_arena_alloc(arena, w.n_blocks, sizeof *index);
-        if (!index)
-            goto no_memory;
-        find_blocks(elements, &w, row_begin, index);
-        w.index = index;
-    }
-    uint8_t *blocks = lac_arena_alloc(arena, w.n_blocks, rows * DWORD);
+    size_t n_padded = w.n_block_rows * patterns[pattern].rows;
     float *padded_bias = lac_arena_alloc_zero(arena, n_padded, sizeof *padded_bias);
-    if (!blocks || !padded_bias)
+    if (!padded_bias)
         goto no_memory;
-    if (dtype == LAC_S4) {
-        uint8_t *group = lac_arena_alloc(arena, lac_weight_groups(&w), rows);
-        if (!group)
-            goto no_memory;
-        encode_blocks(elements, &w, blocks, group);
-        w.group = group;
-    } else {
-        copy_blocks(elements, &w, blocks);
-    }
+    status = pattern == LAC_PATTERN_BITMAP ? pack_bitmap(elements, &w, arena, error)
+                                           : pack_blocks(elements, &w, arena, error);
+    if (status)
+        return status;
     if (bias)
         memcpy(padded_bias, bias, n_out * sizeof *bias);
-    w.blocks = blocks;
     w.bias = padded_bias;
     if (dtypes[dtype].is_quantized) {
         float *padded_scale = lac_arena_alloc_zero(arena, n_padded, sizeof *padded_scale);
@@ -386,7 +476,7 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
         if (!padded_scale || !offset)
             goto no_memory;
         memcpy(padded_scale, scale, n_out * sizeof *scale);
-        sum_rows(&w, offset);
+        find_offsets(&w, offset);
         w.scale = padded_scale;
         w.offset = offset;
     }
@@ -394,7 +484,7 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
     return LAC_OK;
 
 no_memory:
-    return lac_fail(error, LAC_E_MEMORY, "no memory for a weight of %zu x %zu", n_out, n_in);
+    return no_memory(&w, error);
 }
 
 void lac_weight_unpack(const struct lac_weight *w, void *elements)
@@ -402,6 +492,10 @@ void lac_weight_unpack(const struct lac_weight *w, void *elements)
     size_t rows = patterns[w->pattern].rows, inputs = lac_dword_inputs(w->dtype);
     size_t size = dtypes[w->dtype].element_bytes;
     memset(elements, 0, w->n_out * w->n_in * size);
+    if (w->pattern == LAC_PATTERN_BITMAP) {
+        lac_bitmap_unpack(w, elements);
+        return;
+    }
     for (size_t out = 0; out < w->n_out; out++) {
         size_t b = out / rows;
         for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
@@ -447,6 +541,16 @@ static enum lac_status check_groups(const struct lac_weight *w, struct lac_error
     return LAC_OK;
 }
 
+static enum lac_status check_rows(const struct lac_weight *w, struct lac_error *error)
+{
+    enum lac_status status = LAC_OK;
+    for (size_t b = 0; b < w->n_block_rows && !status; b++)
+        status = check_row(w, b, error);
+    if (!status && w->dtype == LAC_S4)
+        status = check_groups(w, error);
+    return status;
+}
+
 enum lac_status lac_weight_check(const struct lac_weight *w, struct lac_error *error)
 {
     if (w->dtype <= 0 || w->dtype >= LAC_N_DTYPES || w->pattern >= LAC_N_PATTERNS)
@@ -459,18 +563,15 @@ enum lac_status lac_weight_check(const struct lac_weight *w, struct lac_error *e
     if (status)
         return status;
     if (w->n_dwords != implied.n_dwords || w->n_block_rows != implied.n_block_rows ||
-        !w->index != (w->pattern == LAC_PATTERN_DENSE))
+        !w->index != (w->pattern == LAC_PATTERN_DENSE || w->pattern == LAC_PATTERN_BITMAP) ||
+        !w->masks != (w->pattern != LAC_PATTERN_BITMAP))
         return lac_fail(error, LAC_E_FORMAT, "counts do not fit a weight of %zu x %zu", w->n_out,
                         w->n_in);
     if (w->row_begin[0] != 0 || w->row_begin[w->n_block_rows] != w->n_blocks)
         return lac_fail(error, LAC_E_FORMAT, "block rows hold blocks %u to %u instead of 0 to %zu",
                         w->row_begin[0], w->row_begin[w->n_block_rows], w->n_blocks);
-    for (size_t b = 0; b < w->n_block_rows; b++) {
-        status = check_row(w, b, error);
-        if (status)
-            return status;
-    }
-    if (w->dtype == LAC_S4 && (status = check_groups(w, error)))
+    status = w->pattern == LAC_PATTERN_BITMAP ? lac_bitmap_check(w, error) : check_rows(w, error);
+    if (status)
         return status;
     for (size_t i = 0; i < w->n_out; i++) {
         if (dtypes[w->dtype].is_quantized && !isfinite(w->scale[i]))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Layouts of a weight matrix W[n_out, n_in], made of dwords.
  *
- * A dword is 4 bytes of consecutive inputs of one output: 4 int8, 1 fp32, 2 bf16 or fp16, or 8
- * int4 (sparse/int4.h).  A block is R outputs (R = 1, 4, 8 or 16) by one dword.  A block row is R consecutive outputs: its kept blocks, in
- * ascending order of their dword index, one after another:
+ * A dword is 4 bytes of consecutive inputs of one output: V = 4 int8, 1 fp32, 2 bf16 or fp16, or 8
+ * int4 (sparse/int4.h).  A block is R outputs (R = 1, 4, 8, 16 or 32) by one dword.  A block row is
+ * R consecutive outputs: its kept blocks, in ascending order of their dword index, one after
+ * another:
  *
  *   row_begin  [n_block_rows + 1]      first block of each block row, u32
  *   index      [n_blocks]              dword index of each block (input / V), u16
@@ -13,6 +14,20 @@
  *
  * Dense is R = 16 with every block kept and no index.  n_out is padded to whole block rows, and
  * the rows to a multiple of 16 outputs, n_in to whole dwords; padding weighs nothing (zero).
+ *
+ * Bitmap keeps any element that is not zero.  R = 16; a block row has a line of 16 outputs by one
+ * dword for each dword of inputs:
+ *
+ *   row_begin  [n_block_rows + 1]               first element of each block row, u32
+ *   masks      [n_block_rows][n_dwords][2 V]    a bit for each element of a line, the lowest bit of
+ *                                               the first byte first: bit r V + i is input i of the
+ *                                               dword of output r
+ *   blocks     [n_blocks] elements, then LAC_BITMAP_TAIL bytes of zero: what the bits keep, in
+ *                                               their order; a line can be read as 64 bytes
+ *
+ * Weights with 2 of 4 zero are bitmaps of which every line keeps half: two 2-bit places for each
+ * dword would take the same 4 bits as its part of the mask.
+ *
  * The same bytes serve every instruction set, and are stored in files as they are. */
 #ifndef LACUNA_SPARSE_LAYOUT_H
 #define LACUNA_SPARSE_LAYOUT_H
@@ -27,8 +42,12 @@
 #include "src/base/arena.h"
 #include "src/base/error.h"
 
-/* Outputs are worked on and split between workers in units of this many. */
+/* Outputs are padded to, worked on and split between workers in units of this many, or of a block
+ * row where that is more: lac_pattern_unit. */
 enum { LAC_OUT_UNIT = 16 };
+
+/* Bytes after the elements of a bitmap. */
+enum { LAC_BITMAP_TAIL = 64 };
 
 /* index is u16. */
 enum { LAC_MAX_DWORDS = 65536 };
@@ -37,23 +56,31 @@ struct lac_weight {
     enum lac_dtype dtype;
     enum lac_pattern pattern;
     size_t n_out, n_in;
-    size_t n_dwords;     /* ceil(n_in / V) */
-    size_t n_block_rows; /* lac_round_up(n_out, 16) / R */
-    size_t n_blocks;
+    size_t n_dwords;           /* ceil(n_in / V) */
+    size_t n_block_rows;       /* lac_round_up(n_out, lac_pattern_unit) / R */
+    size_t n_blocks;           /* bitmap: elements */
     const uint32_t *row_begin; /* [n_block_rows + 1]; dense too: row r begins at r * n_dwords */
-    const uint16_t *index;     /* [n_blocks]; NULL for dense */
+    const uint16_t *index;     /* [n_blocks]; NULL for dense and bitmap */
+    const uint8_t *masks;      /* bitmap; else NULL */
     const void *blocks;
     const uint8_t *group; /* int4; else NULL */
-    /* Per output, padded to a multiple of 16 with zeros. */
-    const float *scale;     /* int8, int4: W = scale * int8; else NULL */
-    const int32_t *offset;  /* int8, int4: -128 * sum of the row's int8: what u8 activations
-                               (s8 + 128) add too much; accumulators start from it.  Else NULL */
-    const float *bias;      /* never NULL: zeros where the layer has none */
-    const void *extra;      /* what a kernel's pack made for itself, or NULL */
+    /* Per output, padded to lac_pattern_unit with zeros. */
+    const float *scale;    /* int8, int4: W = scale * int8; else NULL */
+    const int32_t *offset; /* int8, int4: -128 * sum of the row's int8: what u8 activations
+                              (s8 + 128) add too much; accumulators start from it.  Else NULL */
+    const float *bias;     /* never NULL: zeros where the layer has none */
+    const void *extra;     /* what a kernel's pack made for itself, or NULL */
 };
 
-/* R: 1, 4, 8, 16; dense: 16. */
+/* R: 1, 4, 8, 16, 32; dense and bitmap: 16. */
 size_t lac_pattern_rows(enum lac_pattern pattern);
+/* R, or LAC_OUT_UNIT where that is more. */
+size_t lac_pattern_unit(enum lac_pattern pattern);
+/* Blocks (bitmap: elements) of a matrix, zero or not, without padding rows. */
+size_t lac_pattern_blocks(enum lac_pattern pattern, enum lac_dtype dtype, size_t n_out,
+                          size_t n_in);
+/* Can it hold the dtype?  Bitmaps of int4 do not exist: its groups count blocks. */
+bool lac_pattern_holds(enum lac_pattern pattern, enum lac_dtype dtype);
 /* "dense", "4x4" (int8), "4x1" (fp32), "4x2" (bf16, fp16), "4x8" (int4). */
 const char *lac_pattern_name(enum lac_pattern pattern, enum lac_dtype dtype);
 
@@ -66,25 +93,33 @@ bool lac_dtype_is_quantized(enum lac_dtype dtype);
 /* Dwords of a panel that meet a dword of weights: 1, or 2 where a panel's numbers are twice as
  * wide.  Dword d meets the panel's 2d and 2d + 1; the last of them may not be there. */
 size_t lac_dword_rows(enum lac_dtype dtype);
-/* Bytes of an element of a matrix that is not packed: int8 for int8 and int4, float, and 16 bits. */
+/* Bytes of an element of a matrix that is not packed: int8 for int8 and int4, float, and 16 bits.
+ */
 size_t lac_element_bytes(enum lac_dtype dtype);
+/* Is element i of such a matrix zero, of either sign? */
+bool lac_element_is_zero(const void *elements, size_t i, enum lac_dtype dtype);
 
 /* Groups of an int4 weight, the last of each block row not always used. */
 size_t lac_weight_groups(const struct lac_weight *weight);
-/* The first group of a block row.  A row of n blocks has ceil(n / 4) <= floor(n / 4) + 1 groups, and
- * from one row's first to the next one's there are floor((begin + n) / 4) - floor(begin / 4) + 1,
- * which is not less. */
+/* The first group of a block row.  A row of n blocks has ceil(n / 4) <= floor(n / 4) + 1 groups,
+ * and from one row's first to the next one's there are floor((begin + n) / 4) - floor(begin / 4) +
+ * 1, which is not less. */
 static inline size_t lac_weight_first_group(const struct lac_weight *weight, size_t block_row)
 {
     return weight->row_begin[block_row] / LAC_INT4_BLOCKS + block_row;
 }
-/* Bytes of blocks, group, index and row_begin. */
+/* Bytes of blocks, group, index, masks and row_begin. */
 size_t lac_weight_bytes(const struct lac_weight *weight);
+/* Bytes of a block (bitmap: of an element), and of what follows the last. */
+size_t lac_block_bytes(enum lac_pattern pattern, enum lac_dtype dtype);
+size_t lac_blocks_tail_bytes(enum lac_pattern pattern);
+/* Bytes of masks; 0 for patterns other than bitmap. */
+size_t lac_masks_bytes(const struct lac_weight *weight);
 
 struct lac_weight_stats {
-    size_t n_zeros;                     /* of n_out * n_in elements */
-    size_t n_blocks[LAC_N_PATTERNS];    /* blocks in all, by pattern, without padding rows */
-    size_t n_nonzero[LAC_N_PATTERNS];   /* blocks that are not all zero */
+    size_t n_zeros;                   /* of n_out * n_in elements */
+    size_t n_blocks[LAC_N_PATTERNS];  /* lac_pattern_blocks */
+    size_t n_nonzero[LAC_N_PATTERNS]; /* blocks that are not all zero */
 };
 
 /* Elements are row-major, W[n_out, n_in], of int8 (LAC_S8, LAC_S4), float (LAC_F32) or 16 bits
@@ -92,9 +127,9 @@ struct lac_weight_stats {
 void lac_weight_measure(const void *elements, size_t n_out, size_t n_in, enum lac_dtype dtype,
                         struct lac_weight_stats *stats);
 
-/* Quantises each row symmetrically: elements = round(w / scale), scale = max|w| / 127 (1 for a row of zeros);
- * w and elements row-major [n_out, n_in], scale [n_out].  LAC_E_FORMAT for a weight that is not
- * finite. */
+/* Quantises each row symmetrically: elements = round(w / scale), scale = max|w| / 127 (1 for a row
+ * of zeros); w and elements row-major [n_out, n_in], scale [n_out].  LAC_E_FORMAT for a weight that
+ * is not finite. */
 enum lac_status lac_weight_quantize(const float *w, size_t n_out, size_t n_in, int8_t *elements,
                                     float *scale, struct lac_error *error);
 
@@ -103,14 +138,16 @@ enum lac_status lac_weight_halve(const float *w, size_t n_out, size_t n_in, enum
                                  uint16_t *elements, struct lac_error *error);
 
 /* Packs row-major elements into a layout in the arena; for int4 they are rounded on the way.
- * scale [n_out] for int8 and int4, else NULL; bias [n_out] or NULL.  Errors: LAC_E_LIMIT (more than LAC_MAX_DWORDS dwords or 2^32 - 1 blocks),
- * LAC_E_MEMORY. */
+ * scale [n_out] for int8 and int4, else NULL; bias [n_out] or NULL.  Errors: LAC_E_LIMIT (more than
+ * LAC_MAX_DWORDS dwords or 2^32 - 1 blocks), LAC_E_UNSUPPORTED (lac_pattern_holds), LAC_E_MEMORY.
+ */
 enum lac_status lac_weight_pack(const void *elements, const float *scale, const float *bias,
                                 size_t n_out, size_t n_in, enum lac_dtype dtype,
                                 enum lac_pattern pattern, struct lac_arena *arena,
                                 struct lac_weight *weight, struct lac_error *error);
 
-/* The inverse, for tests and tools: row-major elements [n_out, n_in]; of int4 what it stands for. */
+/* The inverse, for tests and tools: row-major elements [n_out, n_in]; of int4 what it stands for.
+ */
 void lac_weight_unpack(const struct lac_weight *weight, void *elements);
 
 /* Believes nothing of a weight whose parts came from a file: counts, order and range of indices,

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libcore_la_SOURCES += \
+	sparse/bitmap.c \
+	sparse/bitmap.h \
 	sparse/int4.c \
 	sparse/int4.h \
 	sparse/layout.c \

@@ -39,8 +39,9 @@ struct result {
 /* Zeroes whole blocks of the pattern so that about `keep` of 8 stay. */
 static void prune(struct product *p, uint64_t *state, size_t keep)
 {
-    size_t rows = p->pattern == LAC_PATTERN_DENSE ? 1 : lac_pattern_rows(p->pattern);
-    size_t v = lac_dword_inputs(p->dtype), size = lac_element_bytes(p->dtype);
+    bool single = p->pattern == LAC_PATTERN_DENSE || p->pattern == LAC_PATTERN_BITMAP;
+    size_t rows = single ? 1 : lac_pattern_rows(p->pattern);
+    size_t v = single ? 1 : lac_dword_inputs(p->dtype), size = lac_element_bytes(p->dtype);
     for (size_t o = 0; o < p->n_out; o += rows)
         for (size_t i = 0; i < p->n_in; i += v)
             if (random_below(state, 8) >= keep)
@@ -278,7 +279,7 @@ static void try_shape(const struct lac_kernel *kernel, size_t n_out, size_t n_in
         p.weight.extra = kernel->pack(&p.weight, &p.arena);
         ck_assert_ptr_nonnull(p.weight.extra);
     }
-    try_kernel(kernel, &p, LAC_OUT_UNIT * (1 + random_below(state, 4)));
+    try_kernel(kernel, &p, lac_pattern_unit(p.pattern) * (1 + random_below(state, 4)));
     free_product(&p);
 }
 
@@ -425,7 +426,7 @@ START_TEST(layouts_round_trip)
     uint64_t state = test_seed();
     for (int dtype = 1; dtype < LAC_N_DTYPES; dtype++)
         for (int pattern = 0; pattern < LAC_N_PATTERNS; pattern++)
-            for (size_t o = 0; o < COUNT(outs); o++)
+            for (size_t o = 0; o < COUNT(outs) && lac_pattern_holds(pattern, dtype); o++)
                 for (size_t i = 0; i < COUNT(ins); i++) {
                     struct product p = {.n_out = outs[o],
                                         .n_in = ins[i],
@@ -501,6 +502,61 @@ START_TEST(int4_groups_are_the_best)
                 kept += (w[i + j] - back[j]) * (w[i + j] - back[j]);
         }
         ck_assert_int_eq(kept, least);
+    }
+}
+END_TEST
+
+START_TEST(bitmaps_are_counted)
+{
+    uint64_t state = test_seed();
+    for (int dtype = 1; dtype < LAC_N_DTYPES; dtype++) {
+        struct product p = {.n_out = 21,
+                            .n_in = 43,
+                            .n_tokens = 1,
+                            .ld = 1,
+                            .dtype = dtype,
+                            .pattern = LAC_PATTERN_BITMAP};
+        if (!lac_pattern_holds(p.pattern, p.dtype))
+            continue;
+        make_product(&p, &state, RANDOM);
+        struct lac_error error;
+        struct lac_weight w = p.weight;
+        size_t n_bytes = lac_masks_bytes(&w);
+        uint8_t *masks = (uint8_t *)(uintptr_t)w.masks;
+        /* Any one bit turned over changes a count or keeps padding. */
+        for (size_t bit = 0; bit < n_bytes * 8; bit++) {
+            masks[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+            masks[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        }
+        /* A bit moved within its row keeps the count: good, unless it moved into padding. */
+        for (size_t i = 0; i < 200; i++) {
+            size_t row_bits = n_bytes / w.n_block_rows * 8;
+            size_t from = random_below(&state, row_bits), to = random_below(&state, row_bits);
+            if ((masks[from / 8] >> from % 8 & 1) == (masks[to / 8] >> to % 8 & 1))
+                continue;
+            masks[from / 8] ^= (uint8_t)(1u << from % 8);
+            masks[to / 8] ^= (uint8_t)(1u << to % 8);
+            if (!lac_weight_check(&w, &error)) {
+                void *back = guarded_alloc(p.n_out * p.n_in * lac_element_bytes(p.dtype));
+                lac_weight_unpack(&w, back);
+                guarded_free(back, p.n_out * p.n_in * lac_element_bytes(p.dtype));
+            } else {
+                masks[from / 8] ^= (uint8_t)(1u << from % 8);
+                masks[to / 8] ^= (uint8_t)(1u << to % 8);
+            }
+        }
+        ck_assert_int_eq(lac_weight_check(&w, &error), LAC_OK);
+        uint32_t *row_begin = (uint32_t *)(uintptr_t)w.row_begin;
+        row_begin[1]++;
+        ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+        row_begin[1]--;
+        w.n_blocks++;
+        ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+        w.n_blocks--;
+        w.masks = NULL;
+        ck_assert_int_eq(lac_weight_check(&w, &error), LAC_E_FORMAT);
+        free_product(&p);
     }
 }
 END_TEST
@@ -606,6 +662,7 @@ int main(void)
     add_test(suite, "int4", int4_groups_are_the_best);
     add_test(suite, "halves", halves_round_to_nearest);
     add_test(suite, "checks", checks_believe_nothing);
+    add_test(suite, "bitmaps", bitmaps_are_counted);
     add_test(suite, "definition", scalar_is_the_definition);
     add_test(suite, "refusals", kernels_may_refuse);
     add_test(suite, "kernels", kernels_agree_with_scalar);

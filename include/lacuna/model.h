@@ -44,7 +44,9 @@ enum lac_pattern {
     LAC_PATTERN_4 = 2,  /* 4x4, 4x1 */
     LAC_PATTERN_8 = 3,  /* 8x4, 8x1 */
     LAC_PATTERN_16 = 4, /* 16x4, 16x1 */
-    LAC_N_PATTERNS = 5,
+    LAC_PATTERN_32 = 5, /* 32x4, 32x1 */
+    LAC_PATTERN_BITMAP = 6, /* any element: a bit for each, and those that are not zero */
+    LAC_N_PATTERNS = 7,
 };
 
 LAC_API enum lac_status lac_model_options_new(struct lac_model_options **options);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The linear layer in plain C: the definition that every other kernel is compared with. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "simd/kernel.h"
 #include "simd/scalar/linear.h"
+#include "sparse/bitmap.h"
 #include "sparse/int4.h"
 #include "src/base/half.h"
 
@@ -47,46 +49,92 @@ static void finish(const struct lac_linear_args *a, size_t o, size_t t, float v)
         a->y_u8[(o / 4 * a->ld + t) * 4 + o % 4] = (uint8_t)quantize(v * a->y_inv_scale[t]);
 }
 
-static size_t dword_index(const struct lac_weight *w, size_t block_row, size_t k)
+/* The kept dwords of one output, one after another. */
+struct walk {
+    const struct lac_weight *w;
+    size_t b, r, k;        /* block row, output in it, next block or line */
+    const uint8_t *values; /* bitmap: of line k */
+};
+
+static struct walk walk_begin(const struct lac_weight *w, size_t o)
 {
-    return w->index ? w->index[k] : k - w->row_begin[block_row];
+    size_t rows = lac_pattern_rows(w->pattern), b = o / rows, first = w->row_begin[b];
+    bool is_bitmap = w->pattern == LAC_PATTERN_BITMAP;
+    return (struct walk){
+        .w = w,
+        .b = b,
+        .r = o % rows,
+        .k = is_bitmap ? 0 : first,
+        .values = (const uint8_t *)w->blocks +
+                  first * (is_bitmap ? lac_block_bytes(w->pattern, w->dtype) : 0),
+    };
+}
+
+static bool next_of_bitmap(struct walk *walk, size_t *d, uint8_t dword[4])
+{
+    const struct lac_weight *w = walk->w;
+    uint8_t line[LAC_LINE_BYTES];
+    if (walk->k == w->n_dwords)
+        return false;
+    *d = walk->k++;
+    walk->values = lac_bitmap_expand(lac_bitmap_mask(w, walk->b * w->n_dwords + *d), walk->values,
+                                     w->dtype, line);
+    memcpy(dword, line + walk->r * 4, 4);
+    return true;
+}
+
+/* False after the last one; else dword d of the inputs. */
+static bool next(struct walk *walk, size_t *d, uint8_t dword[4])
+{
+    const struct lac_weight *w = walk->w;
+    if (w->pattern == LAC_PATTERN_BITMAP)
+        return next_of_bitmap(walk, d, dword);
+    if (walk->k == w->row_begin[walk->b + 1])
+        return false;
+    size_t k = walk->k++, rows = lac_pattern_rows(w->pattern);
+    *d = w->index ? w->index[k] : k - w->row_begin[walk->b];
+    memcpy(dword, (const uint8_t *)w->blocks + (k * rows + walk->r) * 4, 4);
+    return true;
 }
 
 static float sum_s8(const struct lac_linear_args *a, size_t o, size_t t)
 {
     const struct lac_weight *w = a->w;
-    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
+    struct walk walk = walk_begin(w, o);
     /* Unsigned, because the sum may wrap on its way (see the offset in sparse/layout.c). */
     uint32_t acc = (uint32_t)w->offset[o];
-    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-        const int8_t *weights = (const int8_t *)w->blocks + (k * rows + o % rows) * 4;
-        const uint8_t *x = (const uint8_t *)a->x + (dword_index(w, b, k) * a->ld + t) * 4;
+    uint8_t dword[4];
+    for (size_t d; next(&walk, &d, dword);) {
+        const uint8_t *x = (const uint8_t *)a->x + (d * a->ld + t) * 4;
         for (int i = 0; i < 4; i++)
-            acc += (uint32_t)(x[i] * weights[i]);
+            acc += (uint32_t)(x[i] * (int8_t)dword[i]);
     }
     return fmaf((float)(int32_t)acc, w->scale[o] * a->x_scale[t], w->bias[o]);
 }
 
 static float sum_f32(const struct lac_linear_args *a, size_t o, size_t t)
 {
-    const struct lac_weight *w = a->w;
-    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
+    struct walk walk = walk_begin(a->w, o);
     float acc = 0;
-    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-        float weight = ((const float *)w->blocks)[k * rows + o % rows];
-        acc += weight * ((const float *)a->x)[dword_index(w, b, k) * a->ld + t];
+    uint8_t dword[4];
+    for (size_t d; next(&walk, &d, dword);) {
+        float weight;
+        memcpy(&weight, dword, sizeof weight);
+        acc += weight * ((const float *)a->x)[d * a->ld + t];
     }
-    return acc + w->bias[o];
+    return acc + a->w->bias[o];
 }
 
 static float sum_half(const struct lac_linear_args *a, size_t o, size_t t)
 {
     const struct lac_weight *w = a->w;
-    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
+    struct walk walk = walk_begin(w, o);
     float acc = 0;
-    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-        const uint16_t *halves = (const uint16_t *)w->blocks + (k * rows + o % rows) * 2;
-        for (size_t i = 0, row = dword_index(w, b, k) * 2; i < 2 && row < w->n_in; i++, row++) {
+    uint8_t dword[4];
+    for (size_t d; next(&walk, &d, dword);) {
+        uint16_t halves[2];
+        memcpy(halves, dword, sizeof halves);
+        for (size_t i = 0, row = d * 2; i < 2 && row < w->n_in; i++, row++) {
             float weight =
                 w->dtype == LAC_BF16 ? lac_bf16_to_f32(halves[i]) : lac_f16_to_f32(halves[i]);
             acc += weight * ((const float *)a->x)[row * a->ld + t];
@@ -98,14 +146,15 @@ static float sum_half(const struct lac_linear_args *a, size_t o, size_t t)
 static float sum_s4(const struct lac_linear_args *a, size_t o, size_t t)
 {
     const struct lac_weight *w = a->w;
-    size_t rows = lac_pattern_rows(w->pattern), b = o / rows;
-    const uint8_t *group = w->group + lac_weight_first_group(w, b) * rows + o % rows;
+    struct walk walk = walk_begin(w, o);
+    size_t rows = lac_pattern_rows(w->pattern), begin = walk.k;
+    const uint8_t *group = w->group + lac_weight_first_group(w, walk.b) * rows + walk.r;
     uint32_t acc = (uint32_t)w->offset[o];
-    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+    uint8_t dword[4];
+    for (size_t d, k = begin; next(&walk, &d, dword); k++) {
         int8_t weights[LAC_INT4_INPUTS];
-        lac_int4_decode((const uint8_t *)w->blocks + (k * rows + o % rows) * 4,
-                        group[(k - w->row_begin[b]) / LAC_INT4_BLOCKS * rows], weights);
-        size_t first = dword_index(w, b, k) * LAC_INT4_INPUTS;
+        lac_int4_decode(dword, group[(k - begin) / LAC_INT4_BLOCKS * rows], weights);
+        size_t first = d * LAC_INT4_INPUTS;
         for (size_t i = first; i < w->n_in && i < first + LAC_INT4_INPUTS; i++)
             acc += (uint32_t)(((const uint8_t *)a->x)[(i / 4 * a->ld + t) * 4 + i % 4] *
                               weights[i - first]);

@@ -11,8 +11,8 @@
  *     ...                                     R broadcasts, R * N multiply-adds
  *     w[R-1]                        * -> acc[R-1][0..N-1]
  *
- * For R = 8, N = 3 that is 11 loads for 24 multiply-adds.  Blocks of 16 outputs and dense weights
- * are two such tiles of 8 over the same list.  Finished rows are the rows of the next panel.
+ * For R = 8, N = 3 that is 11 loads for 24 multiply-adds.  Blocks of 16 and 32 outputs and dense
+ * weights are two and four such tiles of 8 over the same list.  Finished rows are the rows of the next panel.
  *
  * Before inclusion, define
  *   the vector vocabulary (vector.h, math.h and lanes.h of the instruction set)
@@ -148,6 +148,11 @@ ALWAYS_INLINE void token_tile(const struct lac_linear_args *a, const size_t bloc
 static void token_dense(const struct lac_linear_args *a)
 {
     token_tile(a, 16, false);
+}
+
+static void token_32(const struct lac_linear_args *a)
+{
+    token_tile(a, 32, true);
 }
 
 static void token_16(const struct lac_linear_args *a)

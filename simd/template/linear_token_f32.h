@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Token-lane fp32 linear layers, for any vector width.
  *
- * Before inclusion: lanes.h of the instruction set, TILE_VECS, TILE_ROWS (see linear_token.h), and
- *   ISA, ISA_NEEDS        the end of the kernels' names, and the features they need */
+ * Before inclusion: lanes.h and spread.h of the instruction set, TILE_VECS, TILE_ROWS (see
+ * linear_token.h), and ISA, ISA_NEEDS        the end of the kernels' names, and the features they
+ * need */
 #include <string.h>
 
 #include "simd/kernel.h"
@@ -69,7 +70,16 @@ static inline vec acc_finish(const struct lac_linear_args *a, size_t out, vec ac
 #include "simd/template/linear_token.h"
 
 #ifndef WIDE_GROUPS
+#define ELEMENT_BYTES        4
+#define expand(mask, values) expand_dwords(mask, values)
+
+#include "simd/template/bitmap.h"
+#include "simd/template/linear_token_bitmap.h"
+
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_DENSE, LAC_F32, linear_token_dense_f32, token_dense)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_F32, linear_token_bitmap_f32,
+              token_bitmap)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_32, LAC_F32, linear_token_32x1_f32, token_32)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_16, LAC_F32, linear_token_16x1_f32, token_16)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_8, LAC_F32, linear_token_8x1_f32, token_8)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4, LAC_F32, linear_token_4x1_f32, token_4)

@@ -12,7 +12,8 @@
 /* Tables stay inside 120 columns: the widest rows have 72 besides the name. */
 enum { NAME_WIDTH = 47 };
 
-static const char *const pattern_names[LAC_N_PATTERNS] = {"dense", "1", "4", "8", "16"};
+static const char *const pattern_names[LAC_N_PATTERNS] = {"dense", "1",  "4",     "8",
+                                                          "16",    "32", "bitmap"};
 
 struct totals {
     size_t n_elements, bytes_dense, bytes_stored;
@@ -70,7 +71,7 @@ static void print_zeros_row(const struct lac_weight_info *w)
     snprintf(shape, sizeof shape, "%zux%zu", w->n_out, w->n_in);
     print_name(w->name);
     printf(" %11s %6.1f", shape, 100 * w->zeros);
-    for (int p = LAC_PATTERN_1; p < LAC_N_PATTERNS; p++)
+    for (int p = LAC_PATTERN_1; p <= LAC_PATTERN_32; p++)
         printf(" %5.1f", 100 * w->zero_blocks[p]);
     printf(" %10zu %10zu\n", w->bytes_dense, w->bytes_stored);
 }
@@ -80,7 +81,7 @@ static void print_choice_row(const struct lac_weight_info *w)
     print_name(w->name);
     printf(" %-6s", w->pattern_name);
     for (int p = 0; p < LAC_N_PATTERNS; p++)
-        printf(" %5.2f", w->predicted_cost[p]);
+        printf(" %6.2f", w->predicted_cost[p]);
     printf("  %s\n", short_kernel(w->kernel));
 }
 
@@ -119,19 +120,19 @@ static void print_tables(const struct lac_model *model)
     size_t n = lac_model_weights(model);
     const char *unit = lac_model_dtype(model) == LAC_F32 ? "1" : "4";
     printf("\nZeros, in per cent: elements, and blocks of so many outputs x %s inputs\n", unit);
-    printf("%-*s %11s %6s %5s %5s %5s %5s %10s %10s\n", NAME_WIDTH, "weight", "out x in", "zeros",
-           "1", "4", "8", "16", "bytes", "stored");
+    printf("%-*s %11s %6s %5s %5s %5s %5s %5s %10s %10s\n", NAME_WIDTH, "weight", "out x in",
+           "zeros", "1", "4", "8", "16", "32", "bytes", "stored");
     for (size_t i = 0; i < n && !lac_model_weight_info(model, i, &w); i++) {
         print_zeros_row(&w);
         add_weight(&t, &w);
     }
-    printf("%-*s %11s %6.1f %23s %10zu %10zu\n", NAME_WIDTH, "all", "",
+    printf("%-*s %11s %6.1f %29s %10zu %10zu\n", NAME_WIDTH, "all", "",
            t.n_elements ? 100 * t.n_zeros / (double)t.n_elements : 0, "", t.bytes_dense,
            t.bytes_stored);
     puts("\nLayouts: predicted time of each for a full tile of tokens (dense = 1); the least wins");
     printf("%-*s %-6s", NAME_WIDTH, "weight", "layout");
     for (int p = 0; p < LAC_N_PATTERNS; p++)
-        printf(" %5s", pattern_names[p]);
+        printf(" %6s", pattern_names[p]);
     puts("  kernel");
     for (size_t i = 0; i < n && !lac_model_weight_info(model, i, &w); i++)
         print_choice_row(&w);

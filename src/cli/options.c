@@ -46,6 +46,8 @@ static const struct choice patterns[] = {
     {"4", LAC_PATTERN_4},
     {"8", LAC_PATTERN_8},
     {"16", LAC_PATTERN_16},
+    {"32", LAC_PATTERN_32},
+    {"bitmap", LAC_PATTERN_BITMAP},
     {0},
 };
 static const struct choice poolings[] = {

@@ -47,11 +47,19 @@ enum lac_activation lac_hidden_activation(const struct lac_config *config)
 /* What passing from one unit of outputs to the next costs, in dwords of weights. */
 enum { UNIT_COST_DWORDS = 64 };
 
+/* The same in what row_begin counts: blocks, or a bitmap's elements. */
+static size_t unit_cost_blocks(const struct lac_weight *w)
+{
+    size_t n_bytes = UNIT_COST_DWORDS * 4, block = lac_block_bytes(w->pattern, w->dtype);
+    return n_bytes / block;
+}
+
 /* First unit whose predecessors hold at least rank / size of the blocks. */
 static size_t unit_at(const struct lac_weight *w, size_t rank, size_t size)
 {
-    size_t n_units = lac_ceil_div(w->n_out, LAC_OUT_UNIT), rows = lac_pattern_rows(w->pattern);
-    size_t rows_per_unit = LAC_OUT_UNIT / rows, unit_cost = UNIT_COST_DWORDS / rows;
+    size_t unit = lac_pattern_unit(w->pattern), rows = lac_pattern_rows(w->pattern);
+    size_t n_units = lac_ceil_div(w->n_out, unit), rows_per_unit = unit / rows;
+    size_t unit_cost = unit_cost_blocks(w);
     size_t total = w->n_blocks + n_units * unit_cost;
     size_t low = 0, high = n_units;
     while (low < high) {
@@ -68,8 +76,9 @@ static size_t unit_at(const struct lac_weight *w, size_t rank, size_t size)
 struct lac_rows lac_share_rows(const struct lac_member *m, const struct lac_linear *linear)
 {
     const struct lac_weight *w = &linear->weight;
-    size_t size = m->team->size, begin = unit_at(w, m->rank, size) * LAC_OUT_UNIT;
-    size_t end = m->rank + 1 == size ? w->n_out : unit_at(w, m->rank + 1, size) * LAC_OUT_UNIT;
+    size_t size = m->team->size, unit = lac_pattern_unit(w->pattern);
+    size_t begin = unit_at(w, m->rank, size) * unit;
+    size_t end = m->rank + 1 == size ? w->n_out : unit_at(w, m->rank + 1, size) * unit;
     return (struct lac_rows){lac_min_size(begin, w->n_out), lac_min_size(end, w->n_out)};
 }
 

@@ -25,7 +25,7 @@ const char *const lac_packed_table_scales[LAC_N_TABLES] = {
 };
 
 const char *const lac_packed_parts[LAC_N_PARTS] = {
-    "row_begin", "index", "blocks", "scale", "offset", "bias",
+    "row_begin", "index", "masks", "blocks", "scale", "offset", "bias",
 };
 
 const char *const lac_packed_texts[LAC_N_TOKENIZER_TEXTS] = {
@@ -57,22 +57,27 @@ struct lac_slice *lac_packed_text(struct lac_tokenizer_texts *texts, size_t text
 bool lac_packed_has_part(const struct lac_weight *w, enum lac_packed_part part)
 {
     if (part == LAC_PART_INDEX)
-        return w->pattern != LAC_PATTERN_DENSE;
+        return w->pattern != LAC_PATTERN_DENSE && w->pattern != LAC_PATTERN_BITMAP;
+    if (part == LAC_PART_MASKS)
+        return w->pattern == LAC_PATTERN_BITMAP;
     return (part != LAC_PART_SCALE && part != LAC_PART_OFFSET) || w->dtype == LAC_S8;
 }
 
 bool lac_packed_part_size(const struct lac_weight *w, enum lac_packed_part part, size_t *size_bytes)
 {
-    size_t rows = lac_pattern_rows(w->pattern), n_padded = w->n_block_rows * rows;
+    size_t n_padded = w->n_block_rows * lac_pattern_rows(w->pattern);
     const size_t sizes[LAC_N_PARTS][2] = {
         [LAC_PART_ROW_BEGIN] = {w->n_block_rows + 1, sizeof *w->row_begin},
         [LAC_PART_INDEX] = {w->n_blocks, sizeof *w->index},
-        [LAC_PART_BLOCKS] = {w->n_blocks, rows * 4},
+        [LAC_PART_MASKS] = {lac_masks_bytes(w), 1},
+        [LAC_PART_BLOCKS] = {w->n_blocks, lac_block_bytes(w->pattern, w->dtype)},
         [LAC_PART_SCALE] = {n_padded, sizeof *w->scale},
         [LAC_PART_OFFSET] = {n_padded, sizeof *w->offset},
         [LAC_PART_BIAS] = {n_padded, sizeof *w->bias},
     };
-    return lac_mul_size(sizes[part][0], sizes[part][1], size_bytes);
+    size_t tail = part == LAC_PART_BLOCKS ? lac_blocks_tail_bytes(w->pattern) : 0, size;
+    return lac_mul_size(sizes[part][0], sizes[part][1], &size) &&
+           lac_add_size(size, tail, size_bytes);
 }
 
 static enum lac_status visit_layer(const struct lac_packed_visitor *v, size_t layer)

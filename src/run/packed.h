@@ -8,7 +8,7 @@
  *                  lacuna.tokenizer   enum lac_tokenizer_kind, in decimal; absent without one
  *                  lacuna.linears     {"layers.0.query": {"name", "pattern", "zeros",
  *                                      "nonzero": [a count for each pattern]}, ...}
- *   tensors        AT.row_begin, AT.index, AT.blocks, AT.scale, AT.offset, AT.bias
+ *   tensors        AT.row_begin, AT.index, AT.masks, AT.blocks, AT.scale, AT.offset, AT.bias
  *                                     the arrays of struct lac_weight, as U8
  *                  AT.gamma, AT.beta  norms, F32
  *                  word_embeddings, position_embeddings, type_embeddings and NAME.scale
@@ -23,7 +23,7 @@
 
 #include "src/run/network.h"
 
-#define LAC_PACKED_VERSION "1"
+#define LAC_PACKED_VERSION "2"
 
 extern const char lac_packed_byte_order[];
 
@@ -43,6 +43,7 @@ struct lac_matrix *lac_packed_table(struct lac_network *network, enum lac_packed
 enum lac_packed_part {
     LAC_PART_ROW_BEGIN,
     LAC_PART_INDEX,
+    LAC_PART_MASKS,
     LAC_PART_BLOCKS,
     LAC_PART_SCALE,
     LAC_PART_OFFSET,

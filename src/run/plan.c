@@ -2,6 +2,8 @@
 /* The plan: which layout and which kernels each weight gets. */
 #include "src/run/plan.h"
 
+#include <math.h>
+
 #include "src/base/checked.h"
 
 /* What kernels cost, by the instruction set of the dense one, for tiles of LAC_TILE tokens: the
@@ -16,7 +18,7 @@
 struct cost {
     unsigned needs;
     enum lac_dtype dtype;
-    /* by pattern: dense, 1, 4, 8, 16 */
+    /* by pattern: dense, 1, 4, 8, 16, 32, bitmap */
     double dword[LAC_N_PATTERNS];
     double block_row[LAC_N_PATTERNS];
     size_t few_below[LAC_N_PATTERNS];
@@ -26,21 +28,49 @@ static const struct cost costs[] = {
     /* best first; the last of each dtype needs nothing.  Only dense and 16x4 use AMX. */
     {LAC_CPU_AMX_INT8,
      LAC_S8,
-     {1.0, 2.6, 1.85, 1.95, 1.0},
-     {600, 34, 83, 73, 380},
-     {2, 0, 2, 5, 3}},
+     {1.0, 2.6, 1.85, 1.95, 1.0, 1.95, 2.4},
+     {600, 34, 83, 73, 380, 292, 380},
+     {2, 0, 2, 5, 3, 0, 0}},
     {LAC_CPU_AVX512_VNNI,
      LAC_S8,
-     {1.0, 1.6, 1.12, 1.05, 1.05},
-     {64, 8, 16, 32, 64},
-     {12, 0, 2, 5, 7}},
-    {LAC_CPU_AVX_VNNI, LAC_S8, {1.0, 1.5, 1.1, 1.2, 1.2}, {64, 8, 16, 32, 64}, {10, 0, 3, 7, 9}},
-    {LAC_CPU_AVX512, LAC_S8, {1.0, 1.2, 0.98, 0.98, 0.98}, {16, 2, 4, 8, 16}, {13, 2, 5, 9, 11}},
-    {LAC_CPU_AVX512, LAC_F32, {1.0, 2.2, 1.12, 1.05, 1.05}, {64, 8, 16, 32, 64}, {13, 0, 0, 0, 9}},
-    {LAC_CPU_AVX2, LAC_S8, {1.0, 1.3, 1.05, 1.02, 1.02}, {64, 8, 16, 32, 64}, {13, 3, 7, 11, 11}},
-    {LAC_CPU_AVX2, LAC_F32, {1.0, 1.7, 1.05, 1.02, 1.02}, {64, 8, 16, 32, 64}, {9, 0, 0, 0, 5}},
-    {0, LAC_S8, {1.0, 1.1, 1.05, 1.0, 1.0}, {16, 1, 4, 8, 16}, {16, 16, 16, 16, 16}},
-    {0, LAC_F32, {1.0, 1.1, 1.05, 1.0, 1.0}, {16, 1, 4, 8, 16}, {16, 16, 16, 16, 16}},
+     {1.0, 1.6, 1.12, 1.05, 1.05, 1.05, 1.2},
+     {64, 8, 16, 32, 64, 128, 64},
+     {12, 0, 2, 5, 7, 0, 0}},
+    {LAC_CPU_AVX_VNNI,
+     LAC_S8,
+     {1.0, 1.5, 1.1, 1.2, 1.2, 1.2, 1.3},
+     {64, 8, 16, 32, 64, 128, 64},
+     {10, 0, 3, 7, 9, 0, 0}},
+    {LAC_CPU_AVX512,
+     LAC_S8,
+     {1.0, 1.2, 0.98, 0.98, 0.98, 0.98, 1.2},
+     {16, 2, 4, 8, 16, 32, 16},
+     {13, 2, 5, 9, 11, 0, 0}},
+    {LAC_CPU_AVX512,
+     LAC_F32,
+     {1.0, 2.2, 1.12, 1.05, 1.05, 1.05, 1.2},
+     {64, 8, 16, 32, 64, 128, 64},
+     {13, 0, 0, 0, 9, 0, 0}},
+    {LAC_CPU_AVX2,
+     LAC_S8,
+     {1.0, 1.3, 1.05, 1.02, 1.02, 1.02, 1.2},
+     {64, 8, 16, 32, 64, 128, 64},
+     {13, 3, 7, 11, 11, 0, 0}},
+    {LAC_CPU_AVX2,
+     LAC_F32,
+     {1.0, 1.7, 1.05, 1.02, 1.02, 1.02, 1.5},
+     {64, 8, 16, 32, 64, 128, 64},
+     {9, 0, 0, 0, 5, 0, 0}},
+    {0,
+     LAC_S8,
+     {1.0, 1.1, 1.05, 1.0, 1.0, 1.0, 20},
+     {16, 1, 4, 8, 16, 32, 16},
+     {16, 16, 16, 16, 16, 16, 16}},
+    {0,
+     LAC_F32,
+     {1.0, 1.1, 1.05, 1.0, 1.0, 1.0, 20},
+     {16, 1, 4, 8, 16, 32, 16},
+     {16, 16, 16, 16, 16, 16, 16}},
 };
 
 /* What the dense kernel of these features needs, of those that were built. */
@@ -63,21 +93,26 @@ void lac_plan_costs(const struct lac_weight_stats *stats, size_t n_out, size_t n
                     enum lac_dtype dtype, unsigned features, double cost[LAC_N_PATTERNS])
 {
     const struct cost *c = find_cost(dtype, features);
-    size_t n_padded = lac_round_up(n_out, LAC_OUT_UNIT);
-    double dense = (double)n_padded * (double)lac_ceil_div(n_in, lac_dword_inputs(dtype)) +
-                   (double)(n_padded / LAC_OUT_UNIT) * c->block_row[LAC_PATTERN_DENSE];
-    for (int p = 0; p < LAC_N_PATTERNS; p++) {
-        size_t rows = lac_pattern_rows((enum lac_pattern)p);
-        double stored = (double)stats->n_nonzero[p] * (double)rows;
-        cost[p] = (stored * c->dword[p] + (double)(n_padded / rows) * c->block_row[p]) / dense;
+    double cost_dense = 0;
+    for (int i = 0; i < LAC_N_PATTERNS; i++) {
+        enum lac_pattern p = (enum lac_pattern)i;
+        size_t rows = lac_pattern_rows(p), n_padded = lac_round_up(n_out, lac_pattern_unit(p));
+        /* Lines of a bitmap are multiplied whole. */
+        double dwords = p == LAC_PATTERN_DENSE || p == LAC_PATTERN_BITMAP
+                            ? (double)n_padded * (double)lac_ceil_div(n_in, lac_dword_inputs(dtype))
+                            : (double)stats->n_nonzero[p] * (double)rows;
+        cost[p] = dwords * c->dword[p] + (double)(n_padded / rows) * c->block_row[p];
+        if (p == LAC_PATTERN_DENSE)
+            cost_dense = cost[p];
+        cost[p] = lac_pattern_holds(p, dtype) ? cost[p] / cost_dense : INFINITY;
     }
-    cost[LAC_PATTERN_DENSE] = 1.0;
 }
 
 enum lac_pattern lac_plan_choose(const double cost[LAC_N_PATTERNS])
 {
     static const enum lac_pattern coarse_first[LAC_N_PATTERNS] = {
-        LAC_PATTERN_DENSE, LAC_PATTERN_16, LAC_PATTERN_8, LAC_PATTERN_4, LAC_PATTERN_1,
+        LAC_PATTERN_DENSE, LAC_PATTERN_32, LAC_PATTERN_16,     LAC_PATTERN_8,
+        LAC_PATTERN_4,     LAC_PATTERN_1,  LAC_PATTERN_BITMAP,
     };
     enum lac_pattern best = LAC_PATTERN_DENSE;
     for (size_t i = 1; i < LAC_N_PATTERNS; i++)

@@ -82,7 +82,7 @@ static enum lac_status read_counts(struct unpacker *u, const char *at, const jso
     if (status)
         return lac_fail_in(u->error, status, "%s: %s", u->path, at);
     for (size_t p = 0; p < LAC_N_PATTERNS; p++) {
-        size_t most = lac_ceil_div(w->n_out, lac_pattern_rows((enum lac_pattern)p)) * w->n_dwords;
+        size_t most = lac_pattern_blocks((enum lac_pattern)p, w->dtype, w->n_out, w->n_in);
         json_int_t n = json_integer_value(json_array_get(nonzero, p));
         if (n < 0 || (uint64_t)n > most)
             return lac_fail(u->error, LAC_E_FORMAT, "%s: %s: %lld blocks of %zu", u->path, at,
@@ -106,13 +106,13 @@ static enum lac_status shape_weight(struct unpacker *u, const char *at, enum lac
     w->pattern = pattern;
     lac_linear_shape(&u->network->config, role, &w->n_out, &w->n_in);
     w->n_dwords = lac_ceil_div(w->n_in, lac_dword_inputs(w->dtype));
-    w->n_block_rows = lac_round_up(w->n_out, LAC_OUT_UNIT) / lac_pattern_rows(pattern);
-    size_t block_bytes = lac_pattern_rows(pattern) * 4;
-    if (blocks->size_bytes % block_bytes)
+    w->n_block_rows = lac_round_up(w->n_out, lac_pattern_unit(pattern)) / lac_pattern_rows(pattern);
+    size_t block_bytes = lac_block_bytes(pattern, w->dtype), tail = lac_blocks_tail_bytes(pattern);
+    if (blocks->size_bytes < tail || (blocks->size_bytes - tail) % block_bytes)
         return lac_fail(u->error, LAC_E_FORMAT,
-                        "%s: %s.blocks has %zu bytes, not a multiple of %zu", u->path, at,
-                        blocks->size_bytes, block_bytes);
-    w->n_blocks = blocks->size_bytes / block_bytes;
+                        "%s: %s.blocks has %zu bytes, not %zu and a multiple of %zu", u->path, at,
+                        blocks->size_bytes, tail, block_bytes);
+    w->n_blocks = (blocks->size_bytes - tail) / block_bytes;
     return LAC_OK;
 }
 
@@ -135,6 +135,7 @@ static enum lac_status unpack_weight(struct unpacker *u, const char *at, enum la
         return status;
     w->row_begin = data[LAC_PART_ROW_BEGIN];
     w->index = data[LAC_PART_INDEX];
+    w->masks = data[LAC_PART_MASKS];
     w->blocks = data[LAC_PART_BLOCKS];
     w->scale = data[LAC_PART_SCALE];
     w->offset = data[LAC_PART_OFFSET];

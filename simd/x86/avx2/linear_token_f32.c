@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Token-lane fp32 linear layers on AVX2. */
 #include "simd/x86/avx2/lanes.h"
+#include "simd/x86/avx2/spread.h"
 
 #define ISA       avx2
 #define ISA_NEEDS LAC_CPU_AVX2

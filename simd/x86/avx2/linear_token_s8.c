@@ -6,6 +6,7 @@
 
 #include "simd/kernel.h"
 #include "simd/template/kernels.h"
+#include "simd/x86/avx2/spread.h"
 
 #define ISA       avx2
 #define ISA_NEEDS LAC_CPU_AVX2
@@ -73,9 +74,16 @@ static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci a
                    vec_set1(a->w->bias[out]));
 }
 
+#define ELEMENT_BYTES        1
+#define expand(mask, values) expand_bytes(mask, values)
+
+#include "simd/template/bitmap.h"
 #include "simd/template/linear_token.h"
+#include "simd/template/linear_token_bitmap.h"
 
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_DENSE, LAC_S8, linear_token_dense_s8, token_dense)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_S8, linear_token_bitmap_s8, token_bitmap)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_32, LAC_S8, linear_token_32x4_s8, token_32)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_16, LAC_S8, linear_token_16x4_s8, token_16)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_8, LAC_S8, linear_token_8x4_s8, token_8)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4, LAC_S8, linear_token_4x4_s8, token_4)

@@ -50,4 +50,37 @@ static inline veci dword_line(const uint8_t *line, size_t n)
     return _mm256_maskload_epi32((const int *)(const void *)line, exists);
 }
 
+/* What the low 8 bits of the mask keep of 8 bytes, in their places. */
+static inline uint64_t expand_8(uint64_t mask, const uint8_t *values)
+{
+    const uint64_t each = 0x0101010101010101;
+    /* 1 in the bytes that are kept: bit i of byte i survives, and is carried to bit 7. */
+    uint64_t kept = (((mask & 0xff) * each & 0x8040201008040201) + 0x7f * each) >> 7 & each;
+    /* Their numbers, by adding up all below; a shuffle makes zeros where bit 7 is set. */
+    uint64_t from = (kept * each - kept) | (kept ^ each) << 7;
+    __m128i bytes = _mm_loadl_epi64((const void *)values);
+    return (uint64_t)_mm_cvtsi128_si64(_mm_shuffle_epi8(bytes, _mm_cvtsi64_si128((long long)from)));
+}
+
+/* What the bits of the mask keep, in their places; reads up to 32 bytes. */
+static inline veci expand_bytes(uint64_t mask, const uint8_t *values)
+{
+    uint64_t parts[4];
+    for (size_t i = 0; i < 4; i++) {
+        parts[i] = expand_8(mask >> 8 * i, values);
+        values += __builtin_popcount(mask >> 8 * i & 0xff);
+    }
+    return veci_load(parts);
+}
+
+/* The same for dwords. */
+static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
+{
+    const uint64_t each = 0x0101010101010101;
+    uint64_t kept = (((mask & 0xff) * each & 0x8040201008040201) + 0x7f * each) >> 7 & each;
+    __m256i from = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)(kept * each - kept)));
+    __m256i keep = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)(kept * 0xff)));
+    return _mm256_and_si256(_mm256_permutevar8x32_epi32(veci_load(values), from), keep);
+}
+
 #endif

@@ -49,4 +49,26 @@ static inline veci dword_line(const uint8_t *line, size_t n)
     return _mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), line);
 }
 
+/* What the bits of the mask keep, in their places; reads all 64 bytes. */
+static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
+{
+    return _mm512_maskz_expand_epi32((__mmask16)mask, veci_load(values));
+}
+
+/* The same for bytes; without VBMI2 as dwords, 16 at a time. */
+static inline veci expand_bytes(uint64_t mask, const uint8_t *values)
+{
+    __m128i parts[4];
+    for (size_t i = 0; i < 4; i++) {
+        __mmask16 part = (__mmask16)(mask >> 16 * i);
+        __m512i dwords = _mm512_cvtepu8_epi32(_mm_loadu_si128((const void *)values));
+        parts[i] = _mm512_cvtepi32_epi8(_mm512_maskz_expand_epi32(part, dwords));
+        values += __builtin_popcount(part);
+    }
+    __m512i line = _mm512_castsi128_si512(parts[0]);
+    line = _mm512_inserti32x4(line, parts[1], 1);
+    line = _mm512_inserti32x4(line, parts[2], 2);
+    return _mm512_inserti32x4(line, parts[3], 3);
+}
+
 #endif

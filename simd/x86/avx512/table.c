@@ -5,6 +5,8 @@
 
 LAC_OPS_DECLARE(avx512)
 extern const struct lac_kernel lac_linear_token_dense_s8_avx512;
+extern const struct lac_kernel lac_linear_token_bitmap_s8_avx512;
+extern const struct lac_kernel lac_linear_token_32x4_s8_avx512;
 extern const struct lac_kernel lac_linear_token_16x4_s8_avx512;
 extern const struct lac_kernel lac_linear_token_8x4_s8_avx512;
 extern const struct lac_kernel lac_linear_token_4x4_s8_avx512;
@@ -15,6 +17,8 @@ extern const struct lac_kernel lac_linear_output_8x4_s8_avx512;
 extern const struct lac_kernel lac_linear_output_4x4_s8_avx512;
 extern const struct lac_kernel lac_linear_output_1x4_s8_avx512;
 extern const struct lac_kernel lac_linear_token_dense_f32_avx512;
+extern const struct lac_kernel lac_linear_token_bitmap_f32_avx512;
+extern const struct lac_kernel lac_linear_token_32x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_16x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_8x1_f32_avx512;
 extern const struct lac_kernel lac_linear_token_4x1_f32_avx512;
@@ -29,6 +33,8 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, token, 2, f16, )
 
 const struct lac_kernel *const lac_table_avx512[] = {
     &lac_linear_token_dense_s8_avx512,
+    &lac_linear_token_bitmap_s8_avx512,
+    &lac_linear_token_32x4_s8_avx512,
     &lac_linear_token_16x4_s8_avx512,
     &lac_linear_token_8x4_s8_avx512,
     &lac_linear_token_4x4_s8_avx512,
@@ -39,6 +45,8 @@ const struct lac_kernel *const lac_table_avx512[] = {
     &lac_linear_output_4x4_s8_avx512,
     &lac_linear_output_1x4_s8_avx512,
     &lac_linear_token_dense_f32_avx512,
+    &lac_linear_token_bitmap_f32_avx512,
+    &lac_linear_token_32x1_f32_avx512,
     &lac_linear_token_16x1_f32_avx512,
     &lac_linear_token_8x1_f32_avx512,
     &lac_linear_token_4x1_f32_avx512,

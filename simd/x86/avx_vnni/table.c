@@ -3,6 +3,8 @@
 #include "simd/tables.h"
 
 extern const struct lac_kernel lac_linear_token_dense_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_token_bitmap_s8_avx_vnni;
+extern const struct lac_kernel lac_linear_token_32x4_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_token_16x4_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_token_8x4_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_token_4x4_s8_avx_vnni;
@@ -15,6 +17,8 @@ extern const struct lac_kernel lac_linear_output_1x4_s8_avx_vnni;
 
 const struct lac_kernel *const lac_table_avx_vnni[] = {
     &lac_linear_token_dense_s8_avx_vnni,
+    &lac_linear_token_bitmap_s8_avx_vnni,
+    &lac_linear_token_32x4_s8_avx_vnni,
     &lac_linear_token_16x4_s8_avx_vnni,
     &lac_linear_token_8x4_s8_avx_vnni,
     &lac_linear_token_4x4_s8_avx_vnni,
