@@ -10,12 +10,14 @@
 
 #include "bench/args.h"
 #include "bench/harness.h"
+#include "bench/picture.h"
 #include "bench/report.h"
 
 /* A subject: what is measured and how that is asked for. */
 struct bench_subject {
     const char *name, *summary;
-    const struct bench_option *options; /* its own, beside the common ones */
+    const struct bench_option *options;   /* its own, beside the common ones */
+    const struct bench_picture *pictures; /* up to BENCH_MOST_PICTURES, the last of no kind; NULL */
     enum lac_status (*run)(struct lac_error *error);
 };
 
@@ -32,6 +34,8 @@ struct bench_settings {
     char topology[256]; /* as hwloc has it */
     enum bench_format format;
     const char *save; /* path of .json and .md files to write as well, without its ending; NULL */
+    const char *plot, *page; /* SVG and HTML files to write; NULL */
+    const struct bench_subject *subject;
 };
 extern struct bench_settings bench_settings;
 

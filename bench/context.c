@@ -131,16 +131,47 @@ enum lac_status bench_report_context(struct bench_report *report, const char *cp
     return LAC_OK;
 }
 
-static enum lac_status save(const struct bench_report *report, const char *ending,
-                            enum bench_format format, struct lac_error *error)
+/* Writes one of the files that the settings ask for. */
+struct output {
+    const char *path, *ending; /* joined */
+    enum lac_status (*write)(const struct bench_report *report, FILE *file,
+                             struct lac_error *error);
+};
+
+static enum lac_status write_json(const struct bench_report *report, FILE *file,
+                                  struct lac_error *error)
+{
+    return bench_report_print(report, BENCH_JSON, file, error);
+}
+
+static enum lac_status write_markdown(const struct bench_report *report, FILE *file,
+                                      struct lac_error *error)
+{
+    return bench_report_print(report, BENCH_MARKDOWN, file, error);
+}
+
+static enum lac_status write_plot(const struct bench_report *report, FILE *file,
+                                  struct lac_error *error)
+{
+    return bench_pictures_draw(report, bench_settings.subject->pictures, file, error);
+}
+
+static enum lac_status write_page(const struct bench_report *report, FILE *file,
+                                  struct lac_error *error)
+{
+    return bench_page_write(report, bench_settings.subject->pictures, file, error);
+}
+
+static enum lac_status write_output(const struct bench_report *report, const struct output *output,
+                                    struct lac_error *error)
 {
     char path[4096];
-    if ((size_t)snprintf(path, sizeof path, "%s%s", bench_settings.save, ending) >= sizeof path)
-        return lac_fail(error, LAC_E_ARGUMENT, "--save: the path is too long");
+    if ((size_t)snprintf(path, sizeof path, "%s%s", output->path, output->ending) >= sizeof path)
+        return lac_fail(error, LAC_E_ARGUMENT, "%.64s...: the path is too long", output->path);
     FILE *file = fopen(path, "w");
     if (!file)
         return lac_fail(error, LAC_E_IO, "%s cannot be written", path);
-    enum lac_status status = bench_report_print(report, format, file, error);
+    enum lac_status status = output->write(report, file, error);
     if (fclose(file) && !status)
         status = lac_fail(error, LAC_E_IO, "%s cannot be written", path);
     return status;
@@ -148,10 +179,17 @@ static enum lac_status save(const struct bench_report *report, const char *endin
 
 enum lac_status bench_report_finish(const struct bench_report *report, struct lac_error *error)
 {
-    if (bench_report_print(report, bench_settings.format, stdout, error))
+    const struct bench_settings *s = &bench_settings;
+    const struct output outputs[] = {
+        {s->save, ".json", write_json},
+        {s->save, ".md", write_markdown},
+        {s->plot, "", write_plot},
+        {s->page, "", write_page},
+    };
+    if (bench_report_print(report, s->format, stdout, error))
         return error->status;
-    if (bench_settings.save &&
-        (save(report, ".json", BENCH_JSON, error) || save(report, ".md", BENCH_MARKDOWN, error)))
-        return error->status;
+    for (size_t i = 0; i < sizeof outputs / sizeof outputs[0]; i++)
+        if (outputs[i].path && write_output(report, &outputs[i], error))
+            return error->status;
     return LAC_OK;
 }

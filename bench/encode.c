@@ -460,9 +460,24 @@ static enum lac_status run(struct lac_error *error)
     return status;
 }
 
+static const struct bench_picture pictures[] = {
+    {
+        .kind = BENCH_PICTURE_LINES,
+        .title = "Speed-up over the dense int8 model (medians over lengths)",
+        .x = "sparsity",
+        .y = "vs_dense_int8",
+        .x_title = "sparsity of the layers",
+        .y_title = "times faster",
+        .ideal = 1,
+        .series = {"model", "pattern", "dtype", "threads"},
+    },
+    {0},
+};
+
 const struct bench_subject bench_encode = {
     .name = "encode",
     .summary = "whole encoders with pruned weights beside their dense twins",
     .options = options,
+    .pictures = pictures,
     .run = run,
 };

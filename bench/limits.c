@@ -208,10 +208,16 @@ static enum lac_status run(struct lac_error *error)
     return status;
 }
 
+static const struct bench_picture pictures[] = {
+    {.kind = BENCH_PICTURE_ROOFLINE, .title = "Limits of one core", .series = {"limit"}},
+    {0},
+};
+
 const struct bench_subject bench_limits = {
     .name = "limits",
     .summary = "what the machine can do at most: multiplying from registers, reading from caches "
                "and memory",
     .options = options,
+    .pictures = pictures,
     .run = run,
 };

@@ -32,8 +32,11 @@ lacuna_bench_SOURCES = \
 	bench/names.h \
 	bench/onednn.c \
 	bench/onednn.h \
+	bench/page.c \
 	bench/peers.c \
 	bench/peers.h \
+	bench/picture.c \
+	bench/picture.h \
 	bench/product.c \
 	bench/product.h \
 	bench/prune.c \

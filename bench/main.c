@@ -15,7 +15,8 @@ struct bench_settings bench_settings;
 
 /* As given on the command line. */
 static struct {
-    const char *help, *csv, *json, *markdown, *save, *seconds, *rounds, *seed, *cpu, *bind;
+    const char *help, *csv, *json, *markdown, *save, *plot, *page, *seconds, *rounds, *seed, *cpu,
+        *bind;
 } texts = {.seconds = "0.5", .rounds = "5", .seed = "1", .bind = "core"};
 
 static const struct bench_option common[] = {
@@ -23,6 +24,8 @@ static const struct bench_option common[] = {
     {"json", NULL, "print JSON", &texts.json},
     {"markdown", NULL, "print a Markdown table", &texts.markdown},
     {"save", "PATH", "write PATH.json and PATH.md as well", &texts.save},
+    {"plot", "FILE", "draw the rows into an SVG image (with gnuplot)", &texts.plot},
+    {"report", "FILE", "write one HTML page with context, pictures and rows", &texts.page},
     {"seconds", "S", "time for each row [0.5]", &texts.seconds},
     {"rounds", "N", "turns each row gets at least [5]", &texts.rounds},
     {"seed", "N", "of the random weights and activations [1]", &texts.seed},
@@ -71,6 +74,8 @@ static enum lac_status read_settings(struct lac_error *error)
                 : texts.markdown ? BENCH_MARKDOWN
                                  : BENCH_TABLE;
     s->save = texts.save;
+    s->plot = texts.plot;
+    s->page = texts.page;
     s->cpu = SIZE_MAX;
     if (bench_read_real("seconds", texts.seconds, 0, 3600, &s->effort.seconds, error) ||
         bench_read_count("rounds", texts.rounds, 1, BENCH_MOST_ROUNDS, &s->effort.min_rounds,
@@ -83,6 +88,14 @@ static enum lac_status read_settings(struct lac_error *error)
     /* The names are in the order of the enum. */
     s->bind = (enum lac_bind)bind.at[0];
     return LAC_OK;
+}
+
+static enum lac_status check_pictures(const struct bench_subject *subject, struct lac_error *error)
+{
+    if (texts.plot && !subject->pictures)
+        return lac_fail(error, LAC_E_ARGUMENT, "--plot: there are no pictures of %s",
+                        subject->name);
+    return subject->pictures && (texts.plot || texts.page) ? bench_pictures_check(error) : LAC_OK;
 }
 
 static int complain(const char *subject, const struct lac_error *error)
@@ -110,7 +123,9 @@ static int run_subject(const struct bench_subject *subject, int argc, char **arg
         print_subject(subject);
         return EXIT_SUCCESS;
     }
-    if (read_settings(&error) || bench_read_machine(&error) || subject->run(&error))
+    bench_settings.subject = subject;
+    if (read_settings(&error) || check_pictures(subject, &error) || bench_read_machine(&error) ||
+        subject->run(&error))
         return complain(subject->name, &error);
     return EXIT_SUCCESS;
 }

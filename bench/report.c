@@ -113,6 +113,42 @@ static const char *cell_text(const struct bench_column *column, const struct ben
     return text;
 }
 
+const struct bench_row *bench_row_next(const struct bench_report *report,
+                                       const struct bench_row *row)
+{
+    return row ? row->next : report->rows;
+}
+
+static const struct bench_cell *cell_of(const struct bench_report *report,
+                                        const struct bench_row *row, const char *key)
+{
+    for (size_t i = 0; report->columns[i].key; i++)
+        if (!strcmp(report->columns[i].key, key))
+            return &row->cells[i];
+    return NULL;
+}
+
+const char *bench_row_text(const struct bench_report *report, const struct bench_row *row,
+                           const char *key)
+{
+    const struct bench_cell *cell = cell_of(report, row, key);
+    return cell ? cell->text : NULL;
+}
+
+double bench_row_number(const struct bench_report *report, const struct bench_row *row,
+                        const char *key)
+{
+    const struct bench_cell *cell = cell_of(report, row, key);
+    return cell ? cell->number : NAN;
+}
+
+const char *bench_row_cell(const struct bench_report *report, const struct bench_row *row,
+                           size_t column, char *text, size_t size)
+{
+    return cell_text(&report->columns[column], &row->cells[column],
+                     report->columns[column].decimals, "-", text, size);
+}
+
 static void print_facts(const struct bench_report *report, const char *before, const char *between,
                         const char *after, FILE *file)
 {

@@ -53,6 +53,18 @@ enum lac_status bench_report_text(struct bench_report *report, const char *key, 
                                   struct lac_error *error);
 void bench_report_number(struct bench_report *report, const char *key, double number);
 
+/* The row after one, or the first (of NULL); NULL at the end. */
+const struct bench_row *bench_row_next(const struct bench_report *report,
+                                       const struct bench_row *row);
+/* NULL or NaN where the column is missing. */
+const char *bench_row_text(const struct bench_report *report, const struct bench_row *row,
+                           const char *key);
+double bench_row_number(const struct bench_report *report, const struct bench_row *row,
+                        const char *key);
+/* Column i of it as a table has it. */
+const char *bench_row_cell(const struct bench_report *report, const struct bench_row *row,
+                           size_t column, char *text, size_t size);
+
 enum lac_status bench_report_print(const struct bench_report *report, enum bench_format format,
                                    FILE *file, struct lac_error *error);
 

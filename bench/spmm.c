@@ -364,9 +364,28 @@ static enum lac_status run(struct lac_error *error)
     return status;
 }
 
+static const struct bench_picture pictures[] = {
+    {
+        .kind = BENCH_PICTURE_LINES,
+        .title = "Speed-up over our dense layer (medians over shapes and token counts)",
+        .x = "sparsity",
+        .y = "vs_dense",
+        .x_title = "sparsity",
+        .y_title = "times faster",
+        .ideal = 1,
+        .series = {"pattern", "dtype", "isa", "threads"},
+    },
+    {
+        .kind = BENCH_PICTURE_ROOFLINE,
+        .title = "Roofline (limits of one core)",
+        .series = {"pattern", "dtype", "isa", "threads"},
+    },
+};
+
 const struct bench_subject bench_spmm = {
     .name = "spmm",
     .summary = "linear layers with pruned weights beside dense ones, ours and other engines'",
     .options = options,
+    .pictures = pictures,
     .run = run,
 };

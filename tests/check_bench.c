@@ -345,6 +345,74 @@ START_TEST(formats)
 }
 END_TEST
 
+static int has_gnuplot(void)
+{
+    return system("gnuplot --version >/dev/null 2>&1") == 0;
+}
+
+/* A file's text, to be freed. */
+static char *read_text(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s", path);
+    char *data = malloc(1 << 20);
+    ck_assert_ptr_nonnull(data);
+    data[fread(data, 1, (1 << 20) - 1, file)] = 0;
+    fclose(file);
+    return data;
+}
+
+START_TEST(pictures)
+{
+    static const char *const subjects[] = {
+        "spmm --shape 16x16,32x16 --tokens 1,16 --pattern dense,4x4 --sparsity 0.5,0.9 --peers "
+        "none",
+        "limits --memory 1 --no-cache",
+        "encode --model wordnet --sequences 1 --length 4",
+    };
+    for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
+        char arguments[1024], svg[256], html[256];
+        snprintf(svg, sizeof svg, "%s/it's.svg", scratch_directory());
+        snprintf(html, sizeof html, "%s/page.html", scratch_directory());
+        snprintf(arguments, sizeof arguments, "%s --plot \"%s\" --report %s --seconds 0 --rounds 1",
+                 subjects[i], svg, html);
+        int status = run(arguments);
+        if (!has_gnuplot()) {
+            ck_assert_int_eq(status, 1);
+            ck_assert_msg(strstr(output, "gnuplot") != NULL, "%s", output);
+            continue;
+        }
+        ck_assert_msg(status == 0, "%s: %s", arguments, output);
+        char *image = read_text(svg), *page = read_text(html);
+        ck_assert_ptr_nonnull(strstr(image, "<svg"));
+        ck_assert_ptr_nonnull(strstr(image, "</svg>"));
+        ck_assert_ptr_nonnull(strstr(page, "<svg"));
+        ck_assert_ptr_nonnull(strstr(page, "</html>"));
+        /* Nothing is loaded from elsewhere. */
+        ck_assert_ptr_null(strstr(page, "src="));
+        ck_assert_ptr_null(strstr(page, "<link"));
+        free(image);
+        free(page);
+    }
+}
+END_TEST
+
+/* Said before anything is measured. */
+START_TEST(no_gnuplot)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s", getenv("PATH"));
+    setenv("PATH", scratch_directory(), 1);
+    char arguments[512];
+    snprintf(arguments, sizeof arguments, "spmm --plot %s/none.svg --seconds 3600",
+             scratch_directory());
+    int status = run(arguments);
+    setenv("PATH", path, 1);
+    ck_assert_int_eq(status, 1);
+    ck_assert_msg(strstr(output, "gnuplot") != NULL, "%s", output);
+}
+END_TEST
+
 START_TEST(wrong_usage)
 {
     static const char *const wrong[] = {
@@ -372,6 +440,7 @@ START_TEST(wrong_usage)
         "spmm --bind desk",
         "spmm --peers onnx",
         "spmm --cold=1",
+        "spmm --plot",
         "spmm --isa sse9",
         "limits --cpu 65535",
         "limits --memory 0",
@@ -414,6 +483,8 @@ int main(void)
     add_test(suite, "named_shapes", named_shapes);
     add_test(suite, "encode", encode);
     add_test(suite, "formats", formats);
+    add_test(suite, "pictures", pictures);
+    add_test(suite, "no_gnuplot", no_gnuplot);
     add_test(suite, "wrong_usage", wrong_usage);
     add_test(suite, "help", help);
     return run_suite(suite);
