@@ -21,7 +21,7 @@ static int has_kernel(enum lac_pattern pattern, enum lac_dtype dtype)
     return 0;
 }
 
-static enum lac_status make_weight(struct bench_comparison *c, enum lac_pattern pattern,
+static enum lac_status make_weight(struct bench_comparison *c, const struct bench_pattern *pattern,
                                    double sparsity, uint64_t *random, struct lac_error *error)
 {
     if (c->n_weights == BENCH_MOST_WEIGHTS)
@@ -36,18 +36,18 @@ static enum lac_status make_weights(struct bench_comparison *c, uint64_t *random
                                     struct lac_error *error)
 {
     const struct bench_question *q = c->question;
-    if (make_weight(c, LAC_PATTERN_DENSE, 0, random, error))
+    struct bench_pattern dense = bench_pattern_at(LAC_PATTERN_DENSE, q->dtype);
+    if (make_weight(c, &dense, 0, random, error))
         return error->status;
     for (size_t p = 0; p < q->patterns->n; p++) {
-        enum lac_pattern pattern = (enum lac_pattern)q->patterns->at[p];
-        struct bench_blocks blocks = {0};
-        if (pattern == LAC_PATTERN_DENSE || !has_kernel(pattern, q->dtype))
+        struct bench_pattern pattern = bench_pattern_at(q->patterns->at[p], q->dtype);
+        if (pattern.layout == LAC_PATTERN_DENSE || !lac_pattern_holds(pattern.layout, q->dtype) ||
+            !has_kernel(pattern.layout, q->dtype))
             continue;
-        bench_pattern_parse(pattern, q->dtype, &blocks);
         /* 2:4 has one sparsity whatever is asked for. */
-        size_t n = blocks.of ? 1 : q->sparsities->n;
+        size_t n = pattern.blocks.of ? 1 : q->sparsities->n;
         for (size_t s = 0; s < n; s++)
-            if (make_weight(c, pattern, q->sparsities->at[s], random, error))
+            if (make_weight(c, &pattern, q->sparsities->at[s], random, error))
                 return error->status;
     }
     return LAC_OK;

@@ -22,7 +22,7 @@ struct bench_question {
     enum bench_output output;
     int cold;
     size_t l2_bytes;
-    const struct bench_choices *patterns; /* enum lac_pattern */
+    const struct bench_choices *patterns; /* of bench_pattern_names */
     const struct bench_reals *sparsities;
     const struct bench_choices *isas; /* of bench_isa_names */
     const struct bench_counts *threads;

@@ -3,7 +3,6 @@
 #include "bench/layer.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bench/harness.h"
@@ -99,35 +98,24 @@ static size_t count_nonzero(const struct bench_layer *layer, const void *element
     return n_nonzero;
 }
 
-int bench_pattern_parse(enum lac_pattern pattern, enum lac_dtype dtype, struct bench_blocks *blocks)
-{
-    const char *name = lac_pattern_name(pattern, dtype);
-    *blocks = (struct bench_blocks){.n_out = 1, .n_in = 1};
-    if (sscanf(name, "%zux%zu", &blocks->n_out, &blocks->n_in) == 2)
-        return 1;
-    if (sscanf(name, "%zu:%zu", &blocks->kept, &blocks->of) == 2)
-        return 1;
-    return pattern != LAC_PATTERN_DENSE;
-}
-
-static enum lac_status prune(const struct bench_layer *layer, enum lac_pattern pattern,
+static enum lac_status prune(const struct bench_layer *layer, const struct bench_blocks *blocks,
                              double *sparsity, uint64_t *random, void *elements,
                              struct lac_error *error)
 {
-    struct bench_blocks blocks;
     size_t size = lac_element_bytes(layer->dtype);
-    if (!bench_pattern_parse(pattern, layer->dtype, &blocks))
-        return LAC_OK;
-    if (!blocks.of)
-        return bench_prune(elements, layer->n_out, layer->n_in, size, blocks.n_out, blocks.n_in,
+    if (blocks->n_out)
+        return bench_prune(elements, layer->n_out, layer->n_in, size, blocks->n_out, blocks->n_in,
                            *sparsity, random, error);
-    *sparsity = 1 - (double)blocks.kept / (double)blocks.of;
-    bench_prune_groups(elements, layer->n_out, layer->n_in, size, blocks.kept, blocks.of, random);
+    if (blocks->of) {
+        *sparsity = 1 - (double)blocks->kept / (double)blocks->of;
+        bench_prune_groups(elements, layer->n_out, layer->n_in, size, blocks->kept, blocks->of,
+                           random);
+    }
     return LAC_OK;
 }
 
 /* The first copy says how many there have to be. */
-static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern pattern,
+static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern layout,
                                    const void *elements, struct bench_weight *weight,
                                    struct lac_error *error)
 {
@@ -135,7 +123,7 @@ static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern p
     const float *scale = lac_dtype_is_quantized(layer->dtype) ? layer->scale : NULL;
     struct lac_weight first;
     if (lac_weight_pack(elements, scale, layer->bias, layer->n_out, layer->n_in, layer->dtype,
-                        pattern, arena, &first, error))
+                        layout, arena, &first, error))
         return error->status;
     weight->n_copies = layer->cold ? bench_stack_copies(lac_weight_bytes(&first)) : 1;
     weight->copies = lac_arena_alloc(&layer->arena, weight->n_copies, sizeof first);
@@ -144,26 +132,27 @@ static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern p
     weight->copies[0] = first;
     for (size_t i = 1; i < weight->n_copies; i++)
         if (lac_weight_pack(elements, scale, layer->bias, layer->n_out, layer->n_in, layer->dtype,
-                            pattern, arena, &weight->copies[i], error))
+                            layout, arena, &weight->copies[i], error))
             return error->status;
     return LAC_OK;
 }
 
-enum lac_status bench_weight_make(struct bench_layer *layer, enum lac_pattern pattern,
+enum lac_status bench_weight_make(struct bench_layer *layer, const struct bench_pattern *pattern,
                                   double sparsity, uint64_t *random, struct bench_weight *weight,
                                   struct lac_error *error)
 {
     size_t n = layer->n_out * layer->n_in, size = lac_element_bytes(layer->dtype);
     void *elements = lac_alloc(layer->arena.host, n, size);
-    *weight = (struct bench_weight){.pattern = pattern, .sparsity = sparsity};
+    *weight = (struct bench_weight){.pattern = *pattern, .sparsity = sparsity};
     bench_store_open(&weight->store);
     if (!elements)
         return no_memory(error);
     memcpy(elements, layer->elements, n * size);
-    enum lac_status status = prune(layer, pattern, &weight->sparsity, random, elements, error);
+    enum lac_status status =
+        prune(layer, &pattern->blocks, &weight->sparsity, random, elements, error);
     weight->n_nonzero = count_nonzero(layer, elements);
     if (!status)
-        status = pack_copies(layer, pattern, elements, weight, error);
+        status = pack_copies(layer, pattern->layout, elements, weight, error);
     lac_free(layer->arena.host, elements);
     return status;
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/names.h"
 #include "bench/store.h"
 #include "sparse/layout.h"
 #include "src/base/arena.h"
@@ -34,19 +35,9 @@ enum lac_status bench_layer_open(struct bench_layer *layer, uint64_t *random,
                                  struct lac_error *error);
 void bench_layer_close(struct bench_layer *layer);
 
-/* What a pattern prunes at once: blocks of n_out x n_in elements; or, where `of` is not 0, all but
- * `kept` of so many consecutive inputs. */
-struct bench_blocks {
-    size_t n_out, n_in, kept, of;
-};
-/* From the pattern's name ("16x4", "2:4"; any other is of single elements).  0: nothing, it is
- * dense. */
-int bench_pattern_parse(enum lac_pattern pattern, enum lac_dtype dtype,
-                        struct bench_blocks *blocks);
-
 /* A weight of which exactly round(sparsity * blocks) blocks, drawn at random, are zero. */
 struct bench_weight {
-    enum lac_pattern pattern;
+    struct bench_pattern pattern;
     double sparsity; /* asked for, or what the pattern implies */
     size_t n_nonzero;
     struct bench_store store; /* of all copies */
@@ -55,7 +46,7 @@ struct bench_weight {
 };
 
 /* The weight stays where it is. */
-enum lac_status bench_weight_make(struct bench_layer *layer, enum lac_pattern pattern,
+enum lac_status bench_weight_make(struct bench_layer *layer, const struct bench_pattern *pattern,
                                   double sparsity, uint64_t *random, struct bench_weight *weight,
                                   struct lac_error *error);
 void bench_weight_close(struct bench_weight *weight);

@@ -10,6 +10,14 @@ const char *const bench_isa_names[] = {"best",   "scalar",      "avx2",     "avx
 
 enum { MOST_DTYPES = 16 };
 
+/* What other tools prune: two of four inputs; and four outputs by one input, of which the blocks
+ * that are kept hold zeros as well. */
+static const struct bench_pattern foreign[] = {
+    {"2:4", LAC_PATTERN_BITMAP, {.kept = 2, .of = 4}},
+    {"4x1-import", LAC_PATTERN_4, {.n_out = 4, .n_in = 1}},
+};
+enum { N_FOREIGN = sizeof foreign / sizeof foreign[0] };
+
 static int is_linear(const struct lac_kernel *kernel)
 {
     return kernel->op == LAC_OP_LINEAR_TOKEN || kernel->op == LAC_OP_LINEAR_OUTPUT;
@@ -17,10 +25,26 @@ static int is_linear(const struct lac_kernel *kernel)
 
 const char *const *bench_pattern_names(void)
 {
-    static const char *names[LAC_N_PATTERNS + 1];
+    static const char *names[LAC_N_PATTERNS + N_FOREIGN + 1];
     for (int p = 0; p < LAC_N_PATTERNS; p++)
         names[p] = lac_pattern_name((enum lac_pattern)p, LAC_S8);
+    for (int i = 0; i < N_FOREIGN; i++)
+        names[LAC_N_PATTERNS + i] = foreign[i].name;
     return names;
+}
+
+struct bench_pattern bench_pattern_at(int place, enum lac_dtype dtype)
+{
+    if (place >= LAC_N_PATTERNS)
+        return foreign[place - LAC_N_PATTERNS];
+    enum lac_pattern layout = (enum lac_pattern)place;
+    struct bench_pattern pattern = {.name = lac_pattern_name(layout, dtype), .layout = layout};
+    if (layout == LAC_PATTERN_DENSE)
+        return pattern;
+    /* "16x4" says it; any other name is of single elements. */
+    if (sscanf(pattern.name, "%zux%zu", &pattern.blocks.n_out, &pattern.blocks.n_in) != 2)
+        pattern.blocks = (struct bench_blocks){.n_out = 1, .n_in = 1};
+    return pattern;
 }
 
 /* In the order in which the registry first has them. */

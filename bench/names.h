@@ -7,9 +7,24 @@
 
 #include "simd/kernel.h"
 
-/* Every pattern that some linear kernel takes, by the name of its int8 form: the place in the list
- * is the enum lac_pattern.  Ends with NULL. */
+/* What a pattern prunes at once: blocks of n_out x n_in elements; or, where `of` is not 0, all but
+ * `kept` of so many consecutive inputs. */
+struct bench_blocks {
+    size_t n_out, n_in, kept, of;
+};
+
+/* How weights are pruned and kept. */
+struct bench_pattern {
+    const char *name; /* as the dtype has it: "4x4", "4x1", "2:4" */
+    enum lac_pattern layout;
+    struct bench_blocks blocks; /* of a dense one all 0 */
+};
+
+/* Every layout by the name of its int8 form, in the order of the enum, and after them what is kept
+ * in one of these but pruned otherwise.  Ends with NULL. */
 const char *const *bench_pattern_names(void);
+/* Place i of them for a dtype. */
+struct bench_pattern bench_pattern_at(int place, enum lac_dtype dtype);
 
 /* Every dtype that some linear kernel takes; ends with NULL. */
 const char *const *bench_dtype_names(void);

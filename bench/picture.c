@@ -224,7 +224,7 @@ static void print_lines(const struct bench_report *report, const struct bench_pi
         fputs(", [0:0.98] 1 / (1 - x) with lines dt 2 lw 1.5 lc rgb '#444444' "
               "title 'ideal: 1 / (1 - sparsity)'",
               script);
-    fputs(n ? "\n" : "[0:1] NaN notitle\n", script);
+    fputs(n ? "\n" : "[0:1] 0 notitle\n", script);
 }
 
 /* Is the limit one to draw: of one core, and of reading or among the best of its dtype? */
@@ -264,13 +264,15 @@ static void print_limits(const struct bench_limits *limits, FILE *script)
     }
 }
 
-/* Where the machine's limits are not known, the roofs beside the rows stand in. */
+/* Limits that stand in the rows: those of a report of limits, or else the roofs beside the rows. */
 static void collect_roofs(const struct bench_report *report, struct bench_limits *limits)
 {
+    int own = is_text(report, "limit");
+    limits->n = 0;
     for (const struct bench_row *row = NULL; (row = bench_row_next(report, row));) {
-        const char *name = bench_row_text(report, row, "roof");
+        const char *name = bench_row_text(report, row, own ? "limit" : "roof");
         const char *dtype = bench_row_text(report, row, "dtype");
-        double rate = bench_row_number(report, row, "roof_rate");
+        double rate = bench_row_number(report, row, own ? "median" : "roof_rate");
         if (!name || !isfinite(rate) || bench_limits_find(limits, name, 1) ||
             bench_row_number(report, row, "threads") != 1 || limits->n == BENCH_MOST_LIMITS)
             continue;
@@ -289,10 +291,10 @@ static void print_roofline(const struct bench_report *report, const struct bench
     static struct series series[MOST_SERIES];
     struct bench_limits limits;
     size_t n = list_series(report, picture, series);
-    if (bench_limits_load(&limits) != BENCH_LIMITS_KNOWN)
+    if (is_text(report, "limit") || bench_limits_load(&limits) != BENCH_LIMITS_KNOWN)
         collect_roofs(report, &limits);
     fputs("set logscale xy 10\nset xlabel 'operations a byte (weights, activations, results)'\n"
-          "set ylabel '10^9 operations a second, nonzero'\nset yrange [*:*]\n",
+          "set ylabel '10^9 operations a second, nonzero'\nset yrange [1:*]\n",
           script);
     for (size_t i = 0; i < n; i++) {
         fprintf(script, "$r%zu << EOD\n", i);
@@ -304,7 +306,8 @@ static void print_roofline(const struct bench_report *report, const struct bench
     for (size_t i = 0; i < n; i++)
         fprintf(script, "$r%zu using 1:2 with points lc rgb '%s' pt %d ps 0.7 title '%s', ", i,
                 colours[i % N_COLOURS], shape_of(i), series[i].name);
-    fputs("NaN notitle\n", script);
+    /* A plot of nothing would be a failure. */
+    fputs("1 with dots lc rgb '#ffffff' notitle\n", script);
 }
 
 static void print_script(const struct bench_report *report, const struct bench_picture *pictures,

@@ -164,7 +164,7 @@ static enum lac_status report_ours(struct bench_report *report, const struct ben
     if (!entry)
         return LAC_OK;
     struct figures f = {
-        .pattern = lac_pattern_name(weight->pattern, c->layer.dtype),
+        .pattern = weight->pattern.name,
         .dtype = lac_dtype_name(c->layer.dtype),
         .isa = bench_kernel_isa(entry->product.kernel),
         .kernel = entry->product.kernel->name,
