@@ -9,8 +9,10 @@ libcore_la_SOURCES += \
 	simd/tables.h \
 	simd/template/activate.h \
 	simd/template/attention.h \
+	simd/template/attention_s8.h \
 	simd/template/bitmap.h \
 	simd/template/kernels.h \
+	simd/template/kv_pages.h \
 	simd/template/linear_finish.h \
 	simd/template/linear_output.h \
 	simd/template/linear_output_f32.h \
@@ -23,6 +25,7 @@ libcore_la_SOURCES += \
 	simd/template/panel.h \
 	simd/template/quantize.h \
 	simd/template/softmax.h \
+	simd/scalar/attention_s8.c \
 	simd/scalar/linear.c \
 	simd/scalar/linear.h \
 	simd/scalar/math.h \
@@ -37,6 +40,7 @@ isa_libraries += libsimd_avx2.la
 endif
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
 libsimd_avx2_la_SOURCES = \
+	simd/x86/avx2/attention_s8.c \
 	simd/x86/avx2/lanes.h \
 	simd/x86/avx2/linear_output_f32.c \
 	simd/x86/avx2/linear_output_s8.c \
@@ -88,6 +92,7 @@ isa_libraries += libsimd_avx512_vnni.la
 endif
 libsimd_avx512_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VNNI_CFLAGS)
 libsimd_avx512_vnni_la_SOURCES = \
+	simd/x86/avx512_vnni/attention_s8.c \
 	simd/x86/avx512_vnni/linear_output_s8.c \
 	simd/x86/avx512_vnni/linear_token_s8.c \
 	simd/x86/avx512_vnni/table.c

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention: every kernel against the scalar one, bit for bit, however the keys are cut into
- * segments and wherever queries lie; the scalar one against a plain definition in double. */
+/* Attention in fp32 and in integers: every kernel against the scalar one, bit for bit, however the
+ * keys are cut into segments and wherever queries lie; the scalar one against a plain definition in
+ * double. */
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +111,67 @@ static void free_cut(struct cut *cut, const struct head *h, int in_front)
         }
 }
 
+static const struct lac_kernel *find_kernel(enum lac_op op, unsigned needs)
+{
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if ((*k)->op == op && (*k)->needs == needs)
+            return *k;
+    ck_abort_msg("no kernel of operation %d for %#x", (int)op, needs);
+}
+
+/* Quantised keys and values between guard pages. */
+struct pages {
+    size_t n, size;
+    char *memory;
+    const struct lac_kv_page *at[512 / LAC_LANES];
+};
+
+static struct pages make_pages(const struct lac_kernel *kernel, const struct head *h,
+                               const struct cut *cut)
+{
+    size_t page_bytes = lac_kv_page_bytes(h->head_dim);
+    struct pages pages = {.n = lac_ceil_div(h->n_keys, LAC_LANES)};
+    ck_assert_uint_le(pages.n, sizeof pages.at / sizeof pages.at[0]);
+    pages.size = pages.n * page_bytes;
+    pages.memory = guarded_alloc(pages.size);
+    memset(pages.memory, 0xff, pages.size);
+    struct lac_kv_pages_args args = {cut->segments, cut->n, h->head_dim, pages.memory};
+    kernel->run.kv_pages(&args);
+    for (size_t i = 0; i < pages.n; i++)
+        pages.at[i] = (const struct lac_kv_page *)(void *)(pages.memory + i * page_bytes);
+    return pages;
+}
+
+static void free_pages(struct pages *pages)
+{
+    guarded_free(pages->memory, pages->size);
+}
+
+/* The pages of the kernel beside an attention kernel are those of the scalar one. */
+static void run_integers(const struct lac_kernel *kernel, const struct head *h,
+                         const struct cut *cut, const struct lac_attention_args *a)
+{
+    const struct lac_kernel *pager = find_kernel(LAC_OP_KV_PAGES, kernel->needs);
+    struct pages pages = make_pages(pager, h, cut);
+    struct pages expected = make_pages(find_kernel(LAC_OP_KV_PAGES, 0), h, cut);
+    ck_assert_msg(!memcmp(pages.memory, expected.memory, pages.size),
+                  "%s: %zu keys, head size %zu: pages differ", pager->name, h->n_keys, h->head_dim);
+    struct lac_attention_s8_args args = {.q = a->q,
+                                         .q_ld = a->q_ld,
+                                         .n_lanes = a->n_lanes,
+                                         .lane_mask = a->lane_mask,
+                                         .head_dim = a->head_dim,
+                                         .scale = a->scale,
+                                         .pages = pages.at,
+                                         .n_keys = h->n_keys,
+                                         .y = a->y,
+                                         .y_ld = a->y_ld,
+                                         .abs_max = a->abs_max};
+    kernel->run.attention_s8(&args);
+    free_pages(&pages);
+    free_pages(&expected);
+}
+
 /* Runs queries [0, n_queries) of h in lanes from `lane` on, one call; checks that no other lane
  * is written.  Other lanes of q are not numbers. */
 static void run_lanes(const struct lac_kernel *kernel, const struct head *h, const struct cut *cut,
@@ -136,7 +199,10 @@ static void run_lanes(const struct lac_kernel *kernel, const struct head *h, con
                                       .y = y,
                                       .y_ld = LD,
                                       .abs_max = abs_max};
-    kernel->run.attention(&args);
+    if (kernel->op == LAC_OP_ATTENTION_S8)
+        run_integers(kernel, h, cut, &args);
+    else
+        kernel->run.attention(&args);
     for (size_t i = 0; i < h->head_dim * LD; i++) {
         size_t t = i % LD - lane;
         if (t < n)
@@ -191,16 +257,69 @@ static double score(const struct head *h, size_t t, size_t j, double *size)
     return dot * h->scale;
 }
 
-/* y = sum p v / sum p.  A score's error is at most (head_dim + 1) u scale sum|q k| =: e, and u
- * |s - m| more when the maximum is taken off; so each p is off by a factor of at most
+static double largest_of(const float *x, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs(x[i]));
+    return most;
+}
+
+static double sum_of(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += fabs(x[i]);
+    return sum;
+}
+
+/* What quantising a query and a key may do to their score: each number is off by half a step at
+ * most (and by a rounding of the factor), a step being max|x| / 127. */
+static double score_error(const struct head *h, size_t t, size_t j)
+{
+    const float *q = h->q + t * h->head_dim, *k = h->k + j * h->head_dim;
+    double n = (double)h->head_dim, slack = 1 + 1e-5;
+    double q_off = largest_of(q, h->head_dim) / 254 * slack;
+    double k_off = largest_of(k, h->head_dim) / 254 * slack;
+    return h->scale *
+           (q_off * sum_of(k, h->head_dim) + k_off * sum_of(q, h->head_dim) + n * q_off * k_off);
+}
+
+/* How far off what a query sees may be: */
+struct errors {
+    double score;   /* each score */
+    double weight;  /* each weight, of itself */
+    double value;   /* each value */
+    double outcome; /* and the result, in units of 1 / sum p */
+};
+
+static struct errors errors_of(const struct lac_kernel *kernel, const struct head *h, size_t t)
+{
+    struct errors e = {0};
+    if (kernel->op == LAC_OP_ATTENTION)
+        return e;
+    for (size_t j = 0; j < h->n_keys; j++)
+        e.score = fmax(e.score, score_error(h, t, j));
+    double most = fmax(largest_of(h->v, h->n_keys * h->head_dim), 127 * 0x1p-100);
+    e.weight = 1.03e-4; /* vec_exp2_weight */
+    e.value = most / 254 * (1 + 1e-5);
+    e.outcome = (double)h->n_keys * most * (0.5 / 16383) * (1 + 1e-3); /* 14 bits */
+    return e;
+}
+
+/* y = sum p v / sum p.  In fp32, a score's error is at most (head_dim + 3) u scale sum|q k| =: e,
+ * and u |s - m| more when the maximum is taken off; so each p is off by a factor of at most
  * 1 + e' with e' for both and 2^-23 for exp; the same for their sum, and n_keys + 4 roundings
- * for the sums: |err| <= (2 e' + 2 (n_keys + 4) u) sum p|v| / sum p. */
-static void assert_attention(const struct head *h, const struct result *r)
+ * for the sums: |err| <= (2 e' + 2 (n_keys + 4) u) sum p|v| / sum p.  Integers add struct errors
+ * to it. */
+static void assert_attention(const struct lac_kernel *kernel, const struct head *h,
+                             const struct result *r)
 {
     double u = FLT_EPSILON / 2, *p = malloc(h->n_keys * sizeof *p);
     ck_assert_ptr_nonnull(p);
     for (size_t t = 0; t < h->n_queries; t++) {
         double max = -INFINITY, sum = 0, size, largest = 0, most = 1e-3f, width = 0;
+        struct errors errors = errors_of(kernel, h, t);
         for (size_t j = 0; j < h->n_keys; j++) {
             p[j] = score(h, t, j, &size);
             max = fmax(max, p[j]);
@@ -211,18 +330,21 @@ static void assert_attention(const struct head *h, const struct result *r)
             width = fmax(width, fmin(max - p[j], 110));
             sum += p[j] = exp(p[j] - max);
         }
-        double e = ((double)h->head_dim + 1) * u * largest + u * width + 2 * u;
+        double e = ((double)h->head_dim + 3) * u * largest + u * width + 2 * u;
+        e += errors.score + errors.weight;
         for (size_t d = 0; d < h->head_dim; d++) {
             double exact = 0, scale = 0;
             for (size_t j = 0; j < h->n_keys; j++) {
                 exact += p[j] * h->v[j * h->head_dim + d];
                 scale += p[j] * fabs(h->v[j * h->head_dim + d]);
             }
-            double bound = (2 * expm1(2 * e) + 2 * ((double)h->n_keys + 4) * u) * scale / sum;
+            double share = fmin(expm1(2 * e), 1e30);
+            double bound = (2 * share + 2 * ((double)h->n_keys + 4) * u) * scale / sum;
+            bound += (1 + 2 * share) * (errors.value + errors.outcome / sum);
             double y = r->y[t * h->head_dim + d];
             ck_assert_msg(fabs(y - exact / sum) <= bound + 1e-37,
-                          "query %zu row %zu: %.9g for %.9g, bound %g", t, d, y, exact / sum,
-                          bound);
+                          "%s: query %zu row %zu: %.9g for %.9g, bound %g", kernel->name, t, d, y,
+                          exact / sum, bound);
             most = fmax(most, fabs(y));
         }
         ck_assert_msg(r->abs_max[t] == (float)most, "abs_max %g for %g", r->abs_max[t], most);
@@ -240,7 +362,7 @@ static void check_head(const struct lac_kernel *kernel, const struct lac_kernel 
     struct result expected = make_result(h), found = make_result(h);
     struct cut whole = make_cut(h, h->n_keys, h->n_keys, 0, state);
     run_lanes(scalar, h, &whole, 0, lac_round_up(h->n_queries, LAC_LANES), &expected);
-    assert_attention(h, &expected);
+    assert_attention(scalar, h, &expected);
     for (size_t n_lanes = LAC_LANES; n_lanes <= LAC_TILE; n_lanes += LAC_LANES) {
         if (h->n_queries > n_lanes)
             continue;
@@ -262,17 +384,20 @@ static void check_head(const struct lac_kernel *kernel, const struct lac_kernel 
     free_result(&found);
 }
 
+static bool is_attention(const struct lac_kernel *kernel)
+{
+    return kernel->op == LAC_OP_ATTENTION || kernel->op == LAC_OP_ATTENTION_S8;
+}
+
 static void each_kernel(void (*check)(const struct lac_kernel *, const struct lac_kernel *))
 {
-    const struct lac_kernel *scalar = lac_kernel_find(LAC_OP_ATTENTION, 0);
     size_t n = 0;
-    ck_assert_ptr_nonnull(scalar);
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
-        if ((*k)->op == LAC_OP_ATTENTION && !((*k)->needs & ~lac_cpu_features())) {
-            check(*k, scalar);
+        if (is_attention(*k) && !((*k)->needs & ~lac_cpu_features())) {
+            check(*k, find_kernel((*k)->op, 0));
             n++;
         }
-    ck_assert_uint_ge(n, 1);
+    ck_assert_uint_ge(n, 2);
 }
 
 static void shapes_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
@@ -359,7 +484,7 @@ END_TEST
 int main(void)
 {
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
-        if ((*k)->op == LAC_OP_ATTENTION && (*k)->needs & ~lac_cpu_features())
+        if (is_attention(*k) && (*k)->needs & ~lac_cpu_features())
             printf("not run on this machine: %s\n", (*k)->name);
     Suite *suite = suite_create("attention");
     add_test(suite, "shapes", shapes);

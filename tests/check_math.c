@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, GELU and tanh of every instruction set: within the bounds that simd/template/math.h states, and
- * the same bits everywhere.
+/* exp, 2^x, GELU and tanh of every instruction set: within the bounds that simd/template/math.h
+ * states, and the same bits everywhere.
  *
  * Bit patterns are taken LACUNA_TEST_STRIDE apart (default 2053: every exponent 4085 times; 1 takes
  * all 2^32 of them, in half an hour). */
@@ -31,6 +31,17 @@ static const struct {
 };
 
 enum { N_ISAS = sizeof isas / sizeof isas[0], CHUNK = 4096 };
+
+/* For negative numbers: of the others' arguments with the sign taken off. */
+static double exp2_weight(double x)
+{
+    return exp2(fmax(-fabs(x), -64));
+}
+
+static double exp2_weight_bound(double x, double y)
+{
+    return x == 0 ? 0 : 1.02e-4 * y;
+}
 
 static double gelu(double x)
 {
@@ -73,6 +84,7 @@ static const struct {
     double (*bound)(double x, double y);
 } functions[N_MATH_FUNCTIONS] = {
     [MATH_EXP] = {"exp", exp, exp_bound},
+    [MATH_EXP2_WEIGHT] = {"exp2_weight", exp2_weight, exp2_weight_bound},
     [MATH_GELU] = {"gelu", gelu, gelu_bound},
     [MATH_GELU_TANH] = {"gelu_tanh", gelu_tanh, gelu_bound},
     [MATH_TANH] = {"tanh", tanh, tanh_bound},
@@ -96,7 +108,8 @@ static int is_within(enum math_function f, float x, float y)
 {
     if (isnan(x))
         return isnan(y);
-    if (isinf(x)) /* x Phi(x) has its limits there, which the formulas do not */
+    if (isinf(x) &&
+        f != MATH_EXP2_WEIGHT) /* x Phi(x) has its limits there, which the formulas do not */
         return f == MATH_TANH ? y == copysignf(1, x) : x > 0 ? y == x : y == 0;
     double exact = functions[f].exact(x);
     if (f == MATH_EXP && isinf(y))
@@ -109,8 +122,17 @@ static int is_same(float a, float b)
     return bits_of(a) == bits_of(b) || (isnan(a) && isnan(b));
 }
 
-static void check_chunk(enum math_function f, const float *x)
+/* What is asked of a function: of vec_exp2_weight, negative numbers only. */
+static void take_arguments(enum math_function f, const float *from, float *x)
 {
+    for (size_t i = 0; i < CHUNK; i++)
+        x[i] = f != MATH_EXP2_WEIGHT ? from[i] : isnan(from[i]) ? 0 : -fabsf(from[i]);
+}
+
+static void check_chunk(enum math_function f, const float *from)
+{
+    static float x[CHUNK];
+    take_arguments(f, from, x);
     static float y[N_ISAS][CHUNK];
     unsigned features = lac_cpu_features();
     for (size_t k = 0; k < N_ISAS; k++) {

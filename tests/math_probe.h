@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vector functions exp, GELU and tanh on arrays of n floats, n a multiple of 16. */
+/* The vector functions exp, 2^x, GELU and tanh on arrays of n floats, n a multiple of 16. */
 #ifndef LACUNA_TESTS_MATH_PROBE_H
 #define LACUNA_TESTS_MATH_PROBE_H
 
@@ -7,7 +7,14 @@
 #include <stdint.h>
 #include <string.h>
 
-enum math_function { MATH_EXP, MATH_GELU, MATH_GELU_TANH, MATH_TANH, N_MATH_FUNCTIONS };
+enum math_function {
+    MATH_EXP,
+    MATH_EXP2_WEIGHT,
+    MATH_GELU,
+    MATH_GELU_TANH,
+    MATH_TANH,
+    N_MATH_FUNCTIONS,
+};
 
 void math_probe_scalar(enum math_function function, const float *x, float *y, size_t n);
 void math_probe_avx2(enum math_function function, const float *x, float *y, size_t n);

@@ -425,6 +425,19 @@ static void attend(const struct tiny *t, size_t n, const double *q, const double
     free(p);
 }
 
+/* Rounds each head of each token to the 255 numbers that a scale of its own allows. */
+static void round_heads(const struct tiny *t, size_t n, double *x)
+{
+    size_t dim = t->hidden / t->heads;
+    double *rounded = malloc(dim * sizeof *rounded);
+    for (size_t i = 0; i < n * t->heads; i++, x += dim) {
+        double scale = quantize_row(x, dim, rounded);
+        for (size_t d = 0; d < dim; d++)
+            x[d] = rounded[d] * scale;
+    }
+    free(rounded);
+}
+
 static void layer(const struct tiny *t, bool quantized, size_t index, size_t n, double *h)
 {
     size_t hidden = t->hidden, size = n * hidden * sizeof(double);
@@ -433,6 +446,8 @@ static void layer(const struct tiny *t, bool quantized, size_t index, size_t n, 
     linear(t, quantized, part_name(t, index, QUERY), n, hidden, hidden, h, q);
     linear(t, quantized, part_name(t, index, KEY), n, hidden, hidden, h, k);
     linear(t, quantized, part_name(t, index, VALUE), n, hidden, hidden, h, v);
+    for (size_t i = 0; quantized && i < 3; i++)
+        round_heads(t, n, (double *[]){q, k, v}[i]);
     attend(t, n, q, k, v, a);
     linear(t, quantized, part_name(t, index, MIX), n, hidden, hidden, a, q);
     for (size_t i = 0; i < n * hidden; i++)

@@ -5,6 +5,7 @@
 #include "simd/tables.h"
 
 LAC_OPS_DECLARE(scalar)
+LAC_ATTENTION_S8_OPS_DECLARE(scalar)
 LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , token, )
 LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , output, )
 
@@ -14,5 +15,6 @@ const struct lac_kernel *const lac_table_scalar[] = {
     LAC_LINEAR_KERNELS(LIST_LINEAR, , token, )
     LAC_LINEAR_KERNELS(LIST_LINEAR, , output, )
     LAC_OPS_LIST(scalar)
+    LAC_ATTENTION_S8_OPS_LIST(scalar)
     NULL,
 };

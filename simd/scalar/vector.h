@@ -82,4 +82,16 @@ static inline vec vec_scale_exponent(vec a, vec n, vec shifted)
     return ldexpf(a, n == n ? (int)n : 0);
 }
 
+/* a * 2^n for whole n, shifted as above, when neither a nor the result is subnormal or 0: n is
+ * added to the exponent. */
+static inline vec vec_add_exponent(vec a, vec shifted)
+{
+    uint32_t bits, n;
+    memcpy(&bits, &a, sizeof bits);
+    memcpy(&n, &shifted, sizeof n);
+    bits += n << 23;
+    memcpy(&a, &bits, sizeof a);
+    return a;
+}
+
 #endif

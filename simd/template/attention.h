@@ -239,7 +239,7 @@ ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane,
         for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES) {
             vec y = vec_mul(vec_load(o), share);
             vec_store_lanes(a->y + d * a->y_ld + at, lanes, y);
-            most = vec_max(most, vec_abs(y));
+            most = vec_max_abs(most, y);
         }
         if (a->abs_max)
             vec_store_lanes(a->abs_max + at, lanes, vec_max(vec_load(a->abs_max + at), most));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, GELU and tanh, written once for every instruction set: include after a vector.h.
+/* exp, 2^x, GELU and tanh, written once for every instruction set: include after a vector.h.
  *
  * The operations and their order are the same everywhere, every multiply-add is fused, and so the
  * results are the same bit for bit.  The bounds below were found over all arguments of 2^-30 to 2^7
@@ -32,6 +32,22 @@ static inline vec vec_exp(vec x)
     p = vec_fma(p, r, vec_set1(1.0f));
     p = vec_fma(p, r, vec_set1(1.0f));
     return vec_scale_exponent(p, n, shifted);
+}
+
+/* 2^x within 1.02e-4 of itself for x <= 0, x below -64 counting as -64: weights of attention, to be
+ * rounded to 14 bits.  x = n + r, |r| <= 1/2, 2^r = 1 + r P(r), P of degree 2: 1 for x = 0, and
+ * never more. */
+static inline vec vec_exp2_weight(vec x)
+{
+    const vec shift = vec_set1(0x1.8p23f);
+    x = vec_max(vec_set1(-64.0f), x);
+    vec shifted = vec_add(x, shift);
+    vec r = vec_sub(x, vec_sub(shifted, shift));
+    vec p = vec_set1(0x1.c2a218p-5f);
+    p = vec_fma(p, r, vec_set1(0x1.f00c50p-3f));
+    p = vec_fma(p, r, vec_set1(0x1.62f5fap-1f));
+    p = vec_fma(p, r, vec_set1(1.0f));
+    return vec_add_exponent(p, shifted);
 }
 
 /* Both forms of GELU are x F(x), F a sigmoid with F(-x) = 1 - F(x), so with t = |x|

@@ -55,7 +55,7 @@ static inline void norm_feature(const struct lac_norm_args *a, size_t f, size_t 
 {
     vec v = vec_mul(vec_sub(vec_load(a->x + f * a->ld + lane), mean), factor);
     v = vec_fma(v, vec_set1(a->gamma[f]), vec_set1(a->beta[f]));
-    *most = vec_max(*most, vec_abs(v));
+    *most = vec_max_abs(*most, v);
     vec_store(a->y + f * a->ld + lane, v);
 }
 
@@ -76,7 +76,7 @@ static inline void norm_tokens(const struct lac_norm_args *a, size_t lane)
     for (; f < a->n_features; f++)
         norm_feature(a, f, lane, mean, factor, &most[0]);
     if (a->y_u8)
-        quantize_tokens(a->y + lane, a->n_features, ld, max_parts(most), a->y_u8 + lane * 4,
+        quantize_tokens(a->y + lane, a->n_features, ld, max_parts(most), a->y_u8 + lane * 4, ld,
                         a->y_scale + lane);
 }
 

@@ -20,22 +20,28 @@ static inline vec measure_tokens(const float *x, size_t n_features, size_t ld)
     for (; f + 4 <= n_features; f += 4)
 #pragma GCC unroll 4
         for (size_t i = 0; i < 4; i++)
-            most[i] = vec_max(most[i], vec_abs(vec_load(x + (f + i) * ld)));
+            most[i] = vec_max_abs(most[i], vec_load(x + (f + i) * ld));
     for (; f < n_features; f++)
-        most[0] = vec_max(most[0], vec_abs(vec_load(x + f * ld)));
+        most[0] = vec_max_abs(most[0], vec_load(x + f * ld));
     return max_parts(most);
 }
 
-/* One vector of tokens: x and y at its first lane. */
-static inline void quantize_tokens(const float *x, size_t n_features, size_t ld, vec most,
-                                   uint8_t *y, float *scale)
+/* What a token is multiplied with to become bytes; its scale is stored.  The factor is finite for a
+ * token of zeros, whose products are then 0 and not 0 * infinity. */
+static inline vec quantize_factor(vec most, float *scale)
 {
     const vec steps = vec_set1(127.0f);
     vec_store(scale, vec_div(most, steps));
-    /* Finite for a token of zeros, whose products are then 0 and not 0 * infinity. */
-    vec factor = vec_min(vec_div(steps, most), vec_set1(FLT_MAX));
+    return vec_min(vec_div(steps, most), vec_set1(FLT_MAX));
+}
+
+/* One vector of tokens: x [n_features][ld] and y [n_features / 4][y_ld][4] at its first lane. */
+static inline void quantize_tokens(const float *x, size_t n_features, size_t ld, vec most,
+                                   uint8_t *y, size_t y_ld, float *scale)
+{
+    vec factor = quantize_factor(most, scale);
     size_t f = 0;
-    for (; f + 4 <= n_features; f += 4, x += 4 * ld, y += 4 * ld) {
+    for (; f + 4 <= n_features; f += 4, x += 4 * ld, y += 4 * y_ld) {
         vec rows[4] = {vec_load(x), vec_load(x + ld), vec_load(x + 2 * ld), vec_load(x + 3 * ld)};
         vec_store_bytes(y, rows, factor);
     }
@@ -48,13 +54,14 @@ static inline void quantize_tokens(const float *x, size_t n_features, size_t ld,
     vec_store_bytes(y, rows, factor);
 }
 
-static void quantize(const struct lac_quantize_args *a)
+static inline void quantize(const struct lac_quantize_args *a)
 {
     for (size_t lane = 0; lane < a->n_lanes; lane += VEC_LANES) {
         const float *x = a->x + lane;
         vec most =
             a->abs_max ? vec_load(a->abs_max + lane) : measure_tokens(x, a->n_features, a->ld);
-        quantize_tokens(x, a->n_features, a->ld, most, a->y_u8 + lane * 4, a->y_scale + lane);
+        quantize_tokens(x, a->n_features, a->ld, most, a->y_u8 + lane * 4, a->ld,
+                        a->y_scale + lane);
     }
 }
 

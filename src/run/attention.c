@@ -67,31 +67,112 @@ static size_t find_segments(const struct lac_member *m, size_t sequence, size_t 
     return n;
 }
 
-static void attend(const struct lac_member *m, struct lac_tile tile, struct span queries,
-                   size_t head, const struct lac_kv_segment *segments, size_t n_segments)
+/* Keys and values of one head of a sequence, as its dtype's kernel takes them. */
+struct keys {
+    const struct lac_kv_segment *segments;
+    size_t n_segments;
+    const struct lac_kv_page *const *pages; /* int8 */
+    size_t n_keys;
+};
+
+/* Quantised by each member that asks for a head, into memory that is still in its cache when the
+ * head's queries come: few heads have more than one. */
+static const struct lac_kv_page *const *make_pages(const struct lac_member *m,
+                                                   const struct keys *keys)
 {
-    struct lac_region *r = m->region;
+    const struct lac_region *r = m->region;
+    size_t head_dim = m->network->config.hidden_size / m->network->config.n_heads;
+    size_t n_most = r->n_lanes / LAC_LANES, page_bytes = lac_kv_page_bytes(head_dim);
+    uint8_t *kv = r->kv + m->rank * n_most * page_bytes;
+    const struct lac_kv_page **pages = r->pages + m->rank * n_most;
+    struct lac_kv_pages_args args = {
+        .segments = keys->segments,
+        .n_segments = keys->n_segments,
+        .head_dim = head_dim,
+        .pages = kv,
+    };
+    m->network->kernels.kv_pages->run.kv_pages(&args);
+    for (size_t i = 0; i < lac_ceil_div(keys->n_keys, LAC_LANES); i++)
+        pages[i] = (const struct lac_kv_page *)(const void *)(kv + i * page_bytes);
+    return pages;
+}
+
+static struct keys find_keys(const struct lac_member *m, size_t sequence, size_t head)
+{
+    const size_t *first = m->region->first + sequence;
+    struct lac_kv_segment *segments =
+        m->region->segments + m->rank * (m->region->n_lanes / LAC_TILE);
+    struct keys keys = {
+        .segments = segments,
+        .n_segments = find_segments(m, sequence, head, segments),
+        .n_keys = first[1] - first[0],
+    };
+    if (m->network->dtype == LAC_S8)
+        keys.pages = make_pages(m, &keys);
+    return keys;
+}
+
+/* Queries of a tile, of one head. */
+struct queries {
+    const float *q;
+    float *y, *abs_max;
+    size_t ld, n_lanes, head_dim;
+    uint64_t lane_mask;
+};
+
+static struct queries find_queries(const struct lac_member *m, struct lac_tile tile,
+                                   struct span span, size_t head)
+{
+    const struct lac_region *r = m->region;
     size_t hidden = m->network->config.hidden_size;
     size_t head_dim = hidden / m->network->config.n_heads;
     /* The kernel takes whole groups of lanes; the mask keeps it off the neighbours'. */
-    size_t lane = queries.begin / LAC_LANES * LAC_LANES;
+    size_t lane = span.begin / LAC_LANES * LAC_LANES;
     size_t offset = head * head_dim * tile.ld + lane;
-    uint64_t mask = ((1ull << (queries.end - queries.begin)) - 1) << (queries.begin - lane);
-    float *abs_max = r->abs_max + m->rank * r->n_lanes + tile.index * LAC_TILE + lane;
-    struct lac_attention_args args = {
+    return (struct queries){
         .q = lac_tile_f32(r->q, tile.index, hidden) + offset,
-        .q_ld = tile.ld,
-        .n_lanes = lac_round_up(queries.end - lane, LAC_LANES),
-        .lane_mask = mask,
-        .head_dim = head_dim,
-        .scale = 1.0f / sqrtf((float)head_dim),
-        .segments = segments,
-        .n_segments = n_segments,
         .y = lac_tile_f32(r->a, tile.index, hidden) + offset,
-        .y_ld = tile.ld,
-        .abs_max = m->network->dtype == LAC_S8 ? abs_max : NULL,
+        .abs_max = r->abs_max + m->rank * r->n_lanes + tile.index * LAC_TILE + lane,
+        .ld = tile.ld,
+        .n_lanes = lac_round_up(span.end - lane, LAC_LANES),
+        .head_dim = head_dim,
+        .lane_mask = ((1ull << (span.end - span.begin)) - 1) << (span.begin - lane),
+    };
+}
+
+static void attend_f32(const struct lac_member *m, const struct queries *q, const struct keys *keys)
+{
+    struct lac_attention_args args = {
+        .q = q->q,
+        .q_ld = q->ld,
+        .n_lanes = q->n_lanes,
+        .lane_mask = q->lane_mask,
+        .head_dim = q->head_dim,
+        .scale = 1.0f / sqrtf((float)q->head_dim),
+        .segments = keys->segments,
+        .n_segments = keys->n_segments,
+        .y = q->y,
+        .y_ld = q->ld,
     };
     m->network->kernels.attention->run.attention(&args);
+}
+
+static void attend_s8(const struct lac_member *m, const struct queries *q, const struct keys *keys)
+{
+    struct lac_attention_s8_args args = {
+        .q = q->q,
+        .q_ld = q->ld,
+        .n_lanes = q->n_lanes,
+        .lane_mask = q->lane_mask,
+        .head_dim = q->head_dim,
+        .scale = 1.0f / sqrtf((float)q->head_dim),
+        .pages = keys->pages,
+        .n_keys = keys->n_keys,
+        .y = q->y,
+        .y_ld = q->ld,
+        .abs_max = q->abs_max,
+    };
+    m->network->kernels.attention_s8->run.attention_s8(&args);
 }
 
 /* Groups of query lanes times keys; 0 when nothing is wanted of this tile. */
@@ -119,23 +200,23 @@ void lac_run_attention(const struct lac_member *m, bool is_last)
 {
     struct lac_region *r = m->region;
     const size_t *first = r->first;
-    struct lac_kv_segment *segments = r->segments + m->rank * (r->n_lanes / LAC_TILE);
     memset(r->abs_max + m->rank * r->n_lanes, 0, r->n_lanes * sizeof *r->abs_max);
     size_t size = m->team->size, total = size > 1 ? total_cost(m, is_last) : 1, done = 0;
     for (size_t s = 0; s < m->forward->n_sequences; s++) {
         size_t from = first[s] / LAC_TILE, to = (first[s + 1] - 1) / LAC_TILE;
         for (size_t head = 0; head < m->network->config.n_heads; head++) {
-            size_t n_segments = 0;
+            struct keys keys = {0};
             for (size_t i = from; i <= to; i++) {
-                struct span queries = wanted(m, s, i, is_last);
-                size_t cost = cost_of(queries, first[s + 1] - first[s]);
+                struct span span = wanted(m, s, i, is_last);
+                size_t cost = cost_of(span, first[s + 1] - first[s]);
                 bool is_mine = size == 1 || done * size / total == m->rank;
                 done += cost;
                 if (!cost || !is_mine)
                     continue;
-                if (!n_segments)
-                    n_segments = find_segments(m, s, head, segments);
-                attend(m, lac_tile_at(m->n_tokens, i), queries, head, segments, n_segments);
+                if (!keys.n_keys)
+                    keys = find_keys(m, s, head);
+                struct queries q = find_queries(m, lac_tile_at(m->n_tokens, i), span, head);
+                (m->network->dtype == LAC_S8 ? attend_s8 : attend_f32)(m, &q, &keys);
             }
         }
     }

@@ -38,7 +38,9 @@ struct lac_layer {
 
 /* The kernels that are the same for every weight. */
 struct lac_kernels {
-    const struct lac_kernel *quantize, *norm, *attention, *softmax, *to_panel, *from_panel;
+    const struct lac_kernel *quantize, *norm, *softmax, *to_panel, *from_panel;
+    const struct lac_kernel *attention;               /* fp32 */
+    const struct lac_kernel *kv_pages, *attention_s8; /* int8 */
 };
 
 struct lac_network {

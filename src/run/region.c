@@ -45,6 +45,9 @@ static void lay_out(struct lac_region *r, const struct lac_network *network,
                     lac_head_width(network, head), sizeof *r->logits);
     r->rows_in = cut(c, m * (LAC_LANES + 1), hidden, sizeof *r->rows_in);
     r->segments = cut(c, m, n / LAC_TILE, sizeof *r->segments);
+    size_t n_pages = is_s8 ? m * (n / LAC_LANES) : 0;
+    r->kv = cut(c, n_pages, lac_kv_page_bytes(hidden / network->config.n_heads), 1);
+    r->pages = cut(c, n_pages, 1, sizeof *r->pages);
     r->first = cut(c, n + 1, 1, sizeof *r->first);
     r->kept = cut(c, n, 1, sizeof *r->kept);
     r->out = cut(c, n, 1, sizeof *r->out);

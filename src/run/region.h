@@ -14,6 +14,7 @@
  *   logits     width     one tile a worker
  *   rows_in              LAC_LANES embedding rows a worker, and one more to add from
  *   segments             keys of one sequence, a worker's own
+ *   kv, pages            the same quantised, with its pages one by one: int8
  *   first, kept, out     where sequences begin; lanes that are kept; their result rows */
 #ifndef LACUNA_RUN_REGION_H
 #define LACUNA_RUN_REGION_H
@@ -42,11 +43,13 @@ struct lac_region {
     float *abs_max; /* [n_members][n_lanes] */
     float *ffn_max; /* [n_members][n_ffn_lanes] */
     float *logits;
-    float *rows_in;                  /* [n_members][LAC_LANES + 1][hidden] */
-    struct lac_kv_segment *segments; /* [n_members][n_lanes / LAC_TILE] */
-    size_t *first;                   /* [n_lanes + 1] */
-    size_t *kept;                    /* [n_lanes] */
-    float **out;                     /* [n_lanes] */
+    float *rows_in;                   /* [n_members][LAC_LANES + 1][hidden] */
+    struct lac_kv_segment *segments;  /* [n_members][n_lanes / LAC_TILE] */
+    uint8_t *kv;                      /* [n_members][n_lanes / LAC_LANES] pages of a head */
+    const struct lac_kv_page **pages; /* [n_members][n_lanes / LAC_LANES] */
+    size_t *first;                    /* [n_lanes + 1] */
+    size_t *kept;                     /* [n_lanes] */
+    float **out;                      /* [n_lanes] */
     size_t n_kept;
 };
 

@@ -30,11 +30,18 @@ static size_t int8_gain(const struct lac_network *network)
     return network->dtype == LAC_S8 ? 1 : 4;
 }
 
+/* The same for multiplications of attention, softmax included: measured. */
+static size_t attention_gain(const struct lac_network *network)
+{
+    return network->dtype == LAC_S8 ? 2 : 4;
+}
+
 /* Keys for which a query's attention takes as long as the token's linear layers: those multiply
- * each stored weight once, attention does 2 * hidden multiplications a key, in fp32. */
+ * each stored weight once, attention does 2 * hidden multiplications a key. */
 static size_t crossover(const struct lac_network *network)
 {
-    return n_stored(network) * int8_gain(network) / (2 * network->config.hidden_size * 4) + 1;
+    size_t a_key = 2 * network->config.hidden_size * attention_gain(network);
+    return n_stored(network) * int8_gain(network) / a_key + 1;
 }
 
 /* A layer has nine barriers when rows are shared, of about a microsecond each: with fewer

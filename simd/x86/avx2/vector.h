@@ -85,6 +85,12 @@ static inline vec vec_scale_exponent(vec a, vec n, vec shifted)
     return _mm256_mul_ps(a, power_of_two(_mm256_sub_epi32(whole, half)));
 }
 
+static inline vec vec_add_exponent(vec a, vec shifted)
+{
+    __m256i n = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), n));
+}
+
 /* What follows is for whole kernels; explained in simd/x86/avx512/vector.h. */
 
 enum { VEC_LANES = 8 };
@@ -92,6 +98,11 @@ enum { VEC_LANES = 8 };
 static inline vec vec_sqrt(vec a)
 {
     return _mm256_sqrt_ps(a);
+}
+
+static inline vec vec_max_abs(vec a, vec b)
+{
+    return vec_max(a, vec_abs(b));
 }
 
 static inline vec vec_load(const float *from)

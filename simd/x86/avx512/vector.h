@@ -78,6 +78,12 @@ static inline vec vec_scale_exponent(vec a, vec n, vec shifted)
     return _mm512_scalef_ps(a, n);
 }
 
+static inline vec vec_add_exponent(vec a, vec shifted)
+{
+    __m512i n = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), n));
+}
+
 /* What follows is for whole kernels; these exist for real vectors only. */
 
 enum { VEC_LANES = 16 };
@@ -85,6 +91,12 @@ enum { VEC_LANES = 16 };
 static inline vec vec_sqrt(vec a)
 {
     return _mm512_sqrt_ps(a);
+}
+
+/* max(a, |b|) for a that is not negative, in one instruction. */
+static inline vec vec_max_abs(vec a, vec b)
+{
+    return _mm512_range_ps(a, b, 0xb);
 }
 
 static inline vec vec_load(const float *from)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of this folder. */
+#include "simd/ops.h"
 #include "simd/tables.h"
 
+LAC_ATTENTION_S8_OPS_DECLARE(avx512_vnni)
 extern const struct lac_kernel lac_linear_token_dense_s8_avx512_vnni;
 extern const struct lac_kernel lac_linear_token_bitmap_s8_avx512_vnni;
 extern const struct lac_kernel lac_linear_token_32x4_s8_avx512_vnni;
@@ -28,5 +30,6 @@ const struct lac_kernel *const lac_table_avx512_vnni[] = {
     &lac_linear_output_8x4_s8_avx512_vnni,
     &lac_linear_output_4x4_s8_avx512_vnni,
     &lac_linear_output_1x4_s8_avx512_vnni,
+    LAC_ATTENTION_S8_OPS_LIST(avx512_vnni)
     NULL,
 };

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention in integers, for every vector instruction set: include after a lanes.h,
+ * simd/template/quantize.h and the definitions of
+ *
+ *   ATTENTION_VECS        vectors of queries that are worked on together, at most 3
+ *   SCORE_ROWS(n_vecs)    keys whose sums fit in registers beside them: 4, 8 or 16
+ *   QUERY_BYTES           bytes of a query's feature as store_query writes it
+ *   store_query(to, x, factor)       4 features of a vector of queries, round_half_even(x * factor)
+ *   struct query, load_query(from)   and one dword of them
+ *   struct key, load_key(from)       a broadcast dword of keys
+ *   score_dot(acc, query, key)       acc + their product, keys taken as they are (+ 128)
+ *   store_weights(to, w)             weights of 4 keys for a vector of queries: the low 14 bits of
+ *                                    w[0..3], in 8 bytes a lane
+ *   struct weights, load_weights(from)
+ *   struct value, load_value(from)   a broadcast dword of values
+ *   struct value_sum, begin_values(), value_dot(sum, weights, value), end_values(sum)
+ *   KEEP_SUM(value_sum)              KEEP_IN_REGISTER of all of it
+ *
+ * What is computed: struct lac_attention_s8_args. */
+#ifndef LACUNA_SIMD_TEMPLATE_ATTENTION_S8_H
+#define LACUNA_SIMD_TEMPLATE_ATTENTION_S8_H
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "simd/kernel.h"
+#include "simd/template/quantize.h"
+#include "src/base/checked.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NEVER_INLINE  __attribute__((noinline))
+
+enum { MOST_LANES = ATTENTION_VECS * VEC_LANES, MOST_PAGES = LAC_KEY_BLOCK / LAC_LANES };
+
+/* Up to LAC_KEY_BLOCK keys. */
+struct page_block {
+    const struct lac_kv_page *const *pages;
+    size_t n_keys, n_dwords; /* dwords of a key */
+};
+
+/* The state of all lanes; rows of n_vecs vectors. */
+struct integer_state {
+    uint8_t q[LAC_MAX_HEAD_DIM * MOST_LANES * QUERY_BYTES];
+    float s[LAC_KEY_BLOCK * MOST_LANES];
+    uint8_t w[LAC_KEY_BLOCK * MOST_LANES * 2];
+    float o[LAC_MAX_HEAD_DIM * MOST_LANES];
+    float share[LAC_KEY_BLOCK]; /* what the block's keys multiply their weights with */
+    float step;                 /* of their weighted sums */
+    vec q_factor[ATTENTION_VECS], max[ATTENTION_VECS];
+    vec correction[ATTENTION_VECS], sum[ATTENTION_VECS];
+    veci q_offset[ATTENTION_VECS];
+};
+
+/* Scores of n_rows keys of a page, from `key` on. */
+ALWAYS_INLINE void score_keys(const struct integer_state *state, const struct lac_kv_page *page,
+                              size_t key, size_t n_dwords, float *s, const int n_rows,
+                              const int n_vecs)
+{
+    veci sum[16 * ATTENTION_VECS];
+    const uint8_t *q = state->q, *k = page->rows + key * 4;
+#pragma GCC unroll 16
+    for (int j = 0; j < n_rows; j++)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++)
+            sum[j * n_vecs + i] = state->q_offset[i];
+    for (size_t d = 0; d < n_dwords; d++, k += LAC_LANES * 4) {
+        struct query x[ATTENTION_VECS];
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++, q += 4 * QUERY_BYTES * VEC_LANES)
+            x[i] = load_query(q);
+#pragma GCC unroll 16
+        for (int j = 0; j < n_rows; j++) {
+            struct key y = load_key(k + j * 4);
+#pragma GCC unroll 3
+            for (int i = 0; i < n_vecs; i++)
+                sum[j * n_vecs + i] = score_dot(sum[j * n_vecs + i], x[i], y);
+        }
+    }
+#pragma GCC unroll 48
+    for (int i = 0; i < n_rows * n_vecs; i++)
+        KEEP_IN_REGISTER(sum[i]);
+#pragma GCC unroll 16
+    for (int j = 0; j < n_rows; j++) {
+        vec k_scale = vec_set1(page->k_scale[key + (size_t)j]);
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++)
+            vec_store(
+                s + (j * n_vecs + i) * VEC_LANES,
+                vec_mul(vec_from_int(sum[j * n_vecs + i]), vec_mul(k_scale, state->q_factor[i])));
+    }
+}
+
+/* o of 4 features from f on: at the first block there is nothing yet to correct. */
+ALWAYS_INLINE void add_values(struct integer_state *state, const struct page_block *block, size_t f,
+                              const int is_first, const int n_vecs)
+{
+    struct value_sum sum[4 * ATTENTION_VECS];
+    const size_t group_bytes = block->n_dwords * 16;
+    const uint8_t *w = state->w;
+#pragma GCC unroll 12
+    for (int i = 0; i < 4 * n_vecs; i++)
+        sum[i] = begin_values();
+    for (size_t key = 0; key < block->n_keys; key += LAC_LANES) {
+        const int8_t *v =
+            (const int8_t *)block->pages[key / LAC_LANES]->rows + group_bytes * 4 + f * 4;
+        size_t end = lac_min_size(block->n_keys - key, LAC_LANES);
+        for (size_t j = 0; j < end; j += 4, v += group_bytes) {
+            struct weights x[ATTENTION_VECS];
+#pragma GCC unroll 3
+            for (int i = 0; i < n_vecs; i++, w += 8 * VEC_LANES)
+                x[i] = load_weights(w);
+#pragma GCC unroll 4
+            for (int r = 0; r < 4; r++) {
+                struct value y = load_value(v + r * 4);
+#pragma GCC unroll 3
+                for (int i = 0; i < n_vecs; i++)
+                    sum[r * n_vecs + i] = value_dot(sum[r * n_vecs + i], x[i], y);
+            }
+        }
+    }
+#pragma GCC unroll 12
+    for (int i = 0; i < 4 * n_vecs; i++)
+        KEEP_SUM(sum[i]);
+    float *o = state->o + f * (size_t)n_vecs * VEC_LANES;
+    const vec step = vec_set1(state->step);
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; r++)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++, o += VEC_LANES) {
+            vec y = vec_from_int(end_values(sum[r * n_vecs + i]));
+            vec old = is_first ? vec_set1(0) : vec_mul(state->correction[i], vec_load(o));
+            vec_store(o, vec_fma(y, step, old));
+        }
+}
+
+/* The hot loops as functions of their own, for registers' sake. */
+typedef void score_function(const struct integer_state *state, const struct lac_kv_page *page,
+                            size_t key, size_t n_dwords, float *s);
+typedef void add_function(struct integer_state *state, const struct page_block *block, size_t f);
+
+struct integer_tiles {
+    score_function *score;
+    add_function *add_first, *add;
+};
+
+#define DEFINE_TILES(n_vecs)                                                                       \
+    static NEVER_INLINE void score_##n_vecs(const struct integer_state *state,                     \
+                                            const struct lac_kv_page *page, size_t key,            \
+                                            size_t n_dwords, float *s)                             \
+    {                                                                                              \
+        score_keys(state, page, key, n_dwords, s, SCORE_ROWS(n_vecs), n_vecs);                     \
+    }                                                                                              \
+    static NEVER_INLINE void add_first_##n_vecs(struct integer_state *state,                       \
+                                                const struct page_block *block, size_t f)          \
+    {                                                                                              \
+        add_values(state, block, f, 1, n_vecs);                                                    \
+    }                                                                                              \
+    static NEVER_INLINE void add_##n_vecs(struct integer_state *state,                             \
+                                          const struct page_block *block, size_t f)                \
+    {                                                                                              \
+        add_values(state, block, f, 0, n_vecs);                                                    \
+    }                                                                                              \
+    static const struct integer_tiles tiles_##n_vecs = {score_##n_vecs, add_first_##n_vecs,        \
+                                                        add_##n_vecs};
+
+ALWAYS_INLINE void quantize_query(const struct lac_attention_s8_args *a, size_t lane,
+                                  struct integer_state *state, const int n_vecs)
+{
+    static const uint8_t offset[4] = {128, 128, 128, 128};
+    const vec scale = vec_set1(a->scale * 0x1.715476p0f); /* log2 e */
+    for (int i = 0; i < n_vecs; i++) {
+        const float *q = a->q + lane + i * VEC_LANES;
+        uint8_t *to = state->q + i * 4 * QUERY_BYTES * VEC_LANES;
+        float q_scale[VEC_LANES];
+        vec factor = quantize_factor(measure_tokens(q, a->head_dim, a->q_ld), q_scale);
+        veci sum = veci_set1(0);
+        for (size_t d = 0; d < a->head_dim; d += 4) {
+            vec rows[4];
+#pragma GCC unroll 4
+            for (size_t r = 0; r < 4; r++)
+                rows[r] = d + r < a->head_dim ? vec_load(q + (d + r) * a->q_ld) : vec_set1(0);
+            store_query(to, rows, factor);
+            sum = score_dot(sum, load_query(to), load_key(offset));
+            to += n_vecs * 4 * QUERY_BYTES * VEC_LANES;
+        }
+        state->q_offset[i] = veci_sub(veci_set1(0), sum);
+        state->q_factor[i] = vec_mul(vec_load(q_scale), scale);
+    }
+}
+
+ALWAYS_INLINE void score_block(const struct page_block *block, const struct integer_tiles *tiles,
+                               struct integer_state *state, const int n_vecs)
+{
+    /* Rows past the last key are computed, from zeros, and not looked at. */
+    for (size_t j = 0; j < block->n_keys; j += SCORE_ROWS(n_vecs))
+        tiles->score(state, block->pages[j / LAC_LANES], j % LAC_LANES, block->n_dwords,
+                     state->s + j * (size_t)n_vecs * VEC_LANES);
+}
+
+/* share and step, from the scales of the block's values. */
+static void scale_values(const struct page_block *block, struct integer_state *state)
+{
+    size_t n_pages = lac_ceil_div(block->n_keys, LAC_LANES);
+    vec most = vec_set1(0x1p-100f);
+    for (size_t i = 0; i < n_pages; i++)
+        for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES)
+            most = vec_max(most, vec_load(block->pages[i]->v_scale + lane));
+    float lanes[VEC_LANES], v_max = 0;
+    vec_store(lanes, most);
+    for (size_t i = 0; i < VEC_LANES; i++)
+        v_max = lanes[i] > v_max ? lanes[i] : v_max;
+    const vec factor = vec_set1(16383.0f / v_max);
+    state->step = v_max / 16383.0f;
+    for (size_t i = 0; i < n_pages; i++)
+        for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES)
+            vec_store(state->share + i * LAC_LANES + lane,
+                      vec_mul(vec_load(block->pages[i]->v_scale + lane), factor));
+}
+
+/* Weights of n keys, n <= 4, from key on; 2^23 puts an integer into the low bits. */
+ALWAYS_INLINE void weigh_keys(struct integer_state *state, size_t key, const size_t n, vec *sum,
+                              const int n_vecs)
+{
+    const vec shift = vec_set1(0x1p23f);
+    const float *s = state->s + key * (size_t)n_vecs * VEC_LANES;
+    uint8_t *to = state->w + key * (size_t)n_vecs * VEC_LANES * 2;
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++) {
+        vec w[4];
+#pragma GCC unroll 4
+        for (size_t r = 0; r < 4; r++) {
+            if (r >= n) {
+                w[r] = vec_set1(0);
+                continue;
+            }
+            vec x =
+                vec_sub(vec_load(s + (r * (size_t)n_vecs + (size_t)i) * VEC_LANES), state->max[i]);
+            vec p = vec_exp2_weight(x);
+            sum[i] = vec_add(sum[i], p);
+            w[r] = vec_fma(p, vec_set1(state->share[key + r]), shift);
+        }
+        store_weights(to + i * 8 * VEC_LANES, w);
+    }
+}
+
+/* Scores to weights, and the lanes' sums. */
+ALWAYS_INLINE void weigh_block(const struct page_block *block, struct integer_state *state,
+                               const int n_vecs)
+{
+    vec sum[ATTENTION_VECS], max[ATTENTION_VECS];
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++) {
+        sum[i] = vec_set1(0);
+        max[i] = state->max[i];
+    }
+    const float *s = state->s;
+    for (size_t j = 0; j < block->n_keys; j++)
+#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++, s += VEC_LANES)
+            max[i] = vec_max(max[i], vec_load(s));
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++) {
+        state->correction[i] = vec_exp2_weight(vec_sub(state->max[i], max[i]));
+        state->max[i] = max[i];
+    }
+    size_t key = 0;
+    for (; key + 4 <= block->n_keys; key += 4)
+        weigh_keys(state, key, 4, sum, n_vecs);
+    if (block->n_keys - key == 3)
+        weigh_keys(state, key, 3, sum, n_vecs);
+    else if (block->n_keys - key == 2)
+        weigh_keys(state, key, 2, sum, n_vecs);
+    else if (block->n_keys - key == 1)
+        weigh_keys(state, key, 1, sum, n_vecs);
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++)
+        state->sum[i] = vec_fma(state->sum[i], state->correction[i], sum[i]);
+}
+
+ALWAYS_INLINE void finish(const struct lac_attention_s8_args *a, size_t lane,
+                          const struct integer_state *state, const int n_vecs)
+{
+    for (int i = 0; i < n_vecs; i++) {
+        size_t at = lane + (size_t)i * VEC_LANES;
+        uint64_t lanes = a->lane_mask >> at;
+        vec share = vec_div(vec_set1(1.0f), state->sum[i]), most = vec_set1(0);
+        const float *o = state->o + i * VEC_LANES;
+        for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES) {
+            vec y = vec_mul(vec_load(o), share);
+            vec_store_lanes(a->y + d * a->y_ld + at, lanes, y);
+            most = vec_max_abs(most, y);
+        }
+        if (a->abs_max)
+            vec_store_lanes(a->abs_max + at, lanes, vec_max(vec_load(a->abs_max + at), most));
+    }
+}
+
+/* Queries from lane on, as many as n_vecs vectors hold. */
+ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, size_t lane,
+                          const struct integer_tiles *tiles, const int n_vecs)
+{
+    struct integer_state state;
+    struct page_block block = {.pages = a->pages, .n_dwords = lac_ceil_div(a->head_dim, 4)};
+    quantize_query(a, lane, &state, n_vecs);
+    for (int i = 0; i < n_vecs; i++) {
+        state.max[i] = vec_set1(-INFINITY);
+        state.sum[i] = vec_set1(0);
+    }
+    for (size_t key = 0; key < a->n_keys; key += LAC_KEY_BLOCK, block.pages += MOST_PAGES) {
+        block.n_keys = lac_min_size(a->n_keys - key, LAC_KEY_BLOCK);
+        score_block(&block, tiles, &state, n_vecs);
+        scale_values(&block, &state);
+        weigh_block(&block, &state, n_vecs);
+        add_function *add = key ? tiles->add : tiles->add_first;
+        for (size_t f = 0; f < block.n_dwords * 4; f += 4)
+            add(&state, &block, f);
+    }
+    finish(a, lane, &state, n_vecs);
+}
+
+#endif

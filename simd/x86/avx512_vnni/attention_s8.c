@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention in integers on AVX-512 VNNI. */
+#include "simd/x86/avx512/lanes.h"
+
+#include <string.h>
+
+#include "simd/ops.h"
+
+/* 24 sums, 3 queries and a broadcast key of 32 registers; vpdpbusd takes 5 cycles and two start in
+ * each, so one vector of queries wants more than 8 keys.  Sums of values come in two halves. */
+#define ATTENTION_VECS     3
+#define SCORE_ROWS(n_vecs) ((n_vecs) == 1 ? 16 : 8)
+#define QUERY_BYTES        1
+
+struct query {
+    veci dwords;
+};
+
+struct key {
+    veci dwords;
+};
+
+struct weights {
+    veci high, low;
+};
+
+struct value {
+    veci dwords;
+};
+
+struct value_sum {
+    veci high, low;
+};
+
+#define KEEP_SUM(sum)                                                                              \
+    do {                                                                                           \
+        KEEP_IN_REGISTER((sum).high);                                                              \
+        KEEP_IN_REGISTER((sum).low);                                                               \
+    } while (0)
+
+static inline veci veci_sub(veci a, veci b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+
+static inline veci dword_set1(const void *from)
+{
+    int32_t dword;
+    memcpy(&dword, from, sizeof dword);
+    return veci_set1(dword);
+}
+
+static inline void store_query(uint8_t *to, const vec x[4], vec factor)
+{
+    vec_store_bytes(to, x, factor);
+    veci_store(to, _mm512_xor_si512(veci_load(to), _mm512_set1_epi8((char)0x80)));
+}
+
+static inline struct query load_query(const uint8_t *from)
+{
+    return (struct query){veci_load(from)};
+}
+
+static inline struct key load_key(const uint8_t *from)
+{
+    return (struct key){dword_set1(from)};
+}
+
+static inline veci score_dot(veci acc, struct query query, struct key key)
+{
+    return _mm512_dpbusd_epi32(acc, key.dwords, query.dwords);
+}
+
+/* High and low 7 bits, in planes. */
+static inline void store_weights(uint8_t *to, const vec w[4])
+{
+    const __m512i words = _mm512_set1_epi32(0xffff), even = _mm512_set1_epi16(0xff);
+    const __m512i bits = _mm512_set1_epi8(127);
+    /* 0xca selects by the bits of a mask: words of keys 0 and 2, and of 1 and 3. */
+    __m512i a = _mm512_ternarylogic_epi32(words, _mm512_castps_si512(w[0]),
+                                          _mm512_slli_epi32(_mm512_castps_si512(w[2]), 16), 0xca);
+    __m512i b = _mm512_ternarylogic_epi32(words, _mm512_castps_si512(w[1]),
+                                          _mm512_slli_epi32(_mm512_castps_si512(w[3]), 16), 0xca);
+    __m512i low = _mm512_ternarylogic_epi32(even, a, _mm512_slli_epi32(b, 8), 0xca);
+    __m512i high =
+        _mm512_ternarylogic_epi32(even, _mm512_srli_epi32(a, 7), _mm512_slli_epi32(b, 1), 0xca);
+    veci_store(to, _mm512_and_si512(high, bits));
+    veci_store(to + VEC_BYTES, _mm512_and_si512(low, bits));
+}
+
+static inline struct weights load_weights(const uint8_t *from)
+{
+    return (struct weights){veci_load(from), veci_load(from + VEC_BYTES)};
+}
+
+static inline struct value load_value(const int8_t *from)
+{
+    return (struct value){dword_set1(from)};
+}
+
+static inline struct value_sum begin_values(void)
+{
+    return (struct value_sum){veci_set1(0), veci_set1(0)};
+}
+
+static inline struct value_sum value_dot(struct value_sum sum, struct weights w, struct value v)
+{
+    sum.high = _mm512_dpbusd_epi32(sum.high, w.high, v.dwords);
+    sum.low = _mm512_dpbusd_epi32(sum.low, w.low, v.dwords);
+    return sum;
+}
+
+static inline veci end_values(struct value_sum sum)
+{
+    return veci_add(_mm512_slli_epi32(sum.high, 7), sum.low);
+}
+
+static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec factor)
+{
+    /* 1.5 * 2^23 puts an integer into the low bits.  Packing works within 128 bits: 4 tokens of
+     * x[0], then of x[1], x[2], x[3]. */
+    const vec shift = vec_set1(0x1.8p23f);
+    const veci bits = _mm512_castps_si512(shift);
+    veci q[4];
+    for (int i = 0; i < 4; i++)
+        q[i] = veci_sub(_mm512_castps_si512(vec_fma(x[i], factor, shift)), bits);
+    veci bytes = _mm512_packs_epi16(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+    _mm_storeu_si128((void *)to, _mm512_castsi512_si128(bytes));
+    _mm_storeu_si128((void *)(to + stride), _mm512_extracti32x4_epi32(bytes, 1));
+    _mm_storeu_si128((void *)(to + 2 * stride), _mm512_extracti32x4_epi32(bytes, 2));
+    _mm_storeu_si128((void *)(to + 3 * stride), _mm512_extracti32x4_epi32(bytes, 3));
+}
+
+#include "simd/template/attention_s8.h"
+#include "simd/template/kv_pages.h"
+
+DEFINE_TILES(1)
+DEFINE_TILES(2)
+DEFINE_TILES(3)
+
+static void attention_s8(const struct lac_attention_s8_args *a)
+{
+    if (a->n_lanes == 48)
+        attend(a, 0, &tiles_3, 3);
+    else if (a->n_lanes == 32)
+        attend(a, 0, &tiles_2, 2);
+    else
+        attend(a, 0, &tiles_1, 1);
+}
+
+LAC_ATTENTION_S8_OPS_DEFINE(avx512_vnni, LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI)
