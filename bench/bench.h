@@ -21,7 +21,8 @@ struct bench_subject {
     enum lac_status (*run)(struct lac_error *error);
 };
 
-extern const struct bench_subject bench_limits, bench_spmm, bench_encode;
+extern const struct bench_subject bench_limits, bench_spmm, bench_encode, bench_decode,
+    bench_attention;
 
 /* What every subject understands; read before it runs. */
 struct bench_settings {

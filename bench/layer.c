@@ -125,7 +125,9 @@ static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern l
     if (lac_weight_pack(elements, scale, layer->bias, layer->n_out, layer->n_in, layer->dtype,
                         layout, arena, &first, error))
         return error->status;
-    weight->n_copies = layer->cold ? bench_stack_copies(lac_weight_bytes(&first)) : 1;
+    weight->n_copies = layer->n_copies ? layer->n_copies
+                       : layer->cold   ? bench_stack_copies(lac_weight_bytes(&first))
+                                       : 1;
     weight->copies = lac_arena_alloc(&layer->arena, weight->n_copies, sizeof first);
     if (!weight->copies)
         return no_memory(error);

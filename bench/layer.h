@@ -21,7 +21,8 @@ struct bench_layer {
     size_t n_out, n_in, n_tokens;
     enum lac_dtype dtype;
     enum bench_output output;
-    int cold; /* weights come from memory, each time others */
+    int cold;        /* weights come from memory, each time others */
+    size_t n_copies; /* of each weight; 0: what a cold layer needs, or one */
     size_t l2_bytes;
     void *x;      /* row-major [n_tokens, n_in], u8 (s8 + 128) or fp32 */
     float *scale; /* int8 and int4: [n_out] */

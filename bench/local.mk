@@ -5,6 +5,7 @@ bin_PROGRAMS += lacuna-bench
 lacuna_bench_SOURCES = \
 	bench/args.c \
 	bench/args.h \
+	bench/attention.c \
 	bench/bench.h \
 	bench/ceiling.c \
 	bench/ceiling.h \
@@ -15,6 +16,7 @@ lacuna_bench_SOURCES = \
 	bench/context.c \
 	bench/crew.c \
 	bench/crew.h \
+	bench/decode.c \
 	bench/encode.c \
 	bench/encoder.c \
 	bench/encoder.h \

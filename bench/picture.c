@@ -189,6 +189,18 @@ static size_t list_series(const struct bench_report *report, const struct bench_
 
 /* ---- Scripts ---- */
 
+/* In single quotes, where only they mean something: doubled, themselves. */
+static void print_quoted(const char *text, FILE *script)
+{
+    fputc('\'', script);
+    for (; *text; text++) {
+        if (*text == '\'')
+            fputc('\'', script);
+        fputc(*text, script);
+    }
+    fputc('\'', script);
+}
+
 /* Colours for series, and when they have all been used the next shape of point. */
 static const char *const colours[] = {"#1b6ca8", "#d1495b", "#2e8b57", "#e08e0b", "#6a4c93",
                                       "#00a6a6", "#8d5524", "#e377c2", "#7a8b00", "#444444"};
@@ -323,7 +335,9 @@ static void print_script(const struct bench_report *report, const struct bench_p
             "set border lc rgb '#666666'\n",
             (int)WIDTH, n * HEIGHT, n);
     for (size_t i = 0; i < n; i++) {
-        fprintf(script, "set title '%s'\n", pictures[i].title);
+        fputs("set title ", script);
+        print_quoted(pictures[i].title, script);
+        fputc('\n', script);
         if (pictures[i].kind == BENCH_PICTURE_LINES)
             print_lines(report, &pictures[i], script);
         else

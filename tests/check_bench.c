@@ -307,6 +307,51 @@ START_TEST(encode)
 }
 END_TEST
 
+START_TEST(decode)
+{
+    static const char *const numbers[] = {"n",           "layers",       "threads",  "stored_mib",
+                                          "time_ms_min", "tokens_per_s", "nnz_gops", "gbps",
+                                          "roof_rate",   "roof_share",   "vs_dense"};
+    json_t *json = run_json("decode --model bert-mini --layers 2 --tokens 1-3+2 --threads 1-2+1 "
+                            "--pattern 16x4,4x4 --dtype int8,fp32 --sparsity 0.5,0.75 --bind none "
+                            "--seconds 0 --rounds 1 --json");
+    check_context(json, "decode");
+    json_t *rows = member(json, "rows"), *row;
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++)
+            ck_assert_msg(number(row, numbers[k]) > 0, "%s", numbers[k]);
+        ck_assert_str_eq(text(row, "model"), "bert-mini");
+        ck_assert(fabs(number(row, "sparsity_real") - number(row, "sparsity")) < 0.01);
+        ck_assert(number(row, "layers") == 2);
+    }
+    /* tokens, threads, dtypes; dense and two patterns of two sparsities */
+    ck_assert_uint_eq(i, 2 * 2 * 2 * (1 + 2 * 2));
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(attention)
+{
+    json_t *json = run_json("attention --length 1,49,100 --head-dim 8,33 --isa best,scalar "
+                            "--seconds 0 --rounds 1 --json");
+    check_context(json, "attention");
+    json_t *row;
+    size_t i;
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        check_times(row);
+        ck_assert(number(row, "vs_scalar") > 0);
+        ck_assert(number(row, "nnz_gops") > 0);
+        ck_assert(number(row, "max_err") < 1e-5);
+    }
+    /* lengths, widths; two caps and plain C */
+    ck_assert_uint_eq(i, 3 * 2 * 3);
+    json_decref(json);
+}
+END_TEST
+
 static size_t count_lines(const char *prefix)
 {
     size_t n = 0;
@@ -369,6 +414,8 @@ START_TEST(pictures)
         "none",
         "limits --memory 1 --no-cache",
         "encode --model wordnet --sequences 1 --length 4",
+        "decode --model bert-mini --layers 1",
+        "attention --length 4,8",
     };
     for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++) {
         char arguments[1024], svg[256], html[256];
@@ -445,6 +492,11 @@ START_TEST(wrong_usage)
         "limits --cpu 65535",
         "limits --memory 0",
         "encode --model gpt-9",
+        "decode --model gpt-9",
+        "decode --tokens 0",
+        "decode --layers 1.5",
+        "attention --length 0",
+        "attention --head-dim 257",
         "encode --length 0",
         "encode --model wordnet --length 129",
         "encode --max-length 3",
@@ -460,8 +512,9 @@ END_TEST
 
 START_TEST(help)
 {
-    static const char *const asked[] = {"--help", "--version", "limits --help", "spmm --help",
-                                        "encode --help"};
+    static const char *const asked[] = {"--help",          "--version",     "limits --help",
+                                        "spmm --help",     "encode --help", "decode --help",
+                                        "attention --help"};
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         ck_assert_int_eq(run(asked[i]), 0);
         ck_assert_msg(strstr(output, "lacuna-bench") != NULL, "%s", output);
@@ -482,6 +535,8 @@ int main(void)
     add_test(suite, "spmm_cold", spmm_cold);
     add_test(suite, "named_shapes", named_shapes);
     add_test(suite, "encode", encode);
+    add_test(suite, "decode", decode);
+    add_test(suite, "attention", attention);
     add_test(suite, "formats", formats);
     add_test(suite, "pictures", pictures);
     add_test(suite, "no_gnuplot", no_gnuplot);
