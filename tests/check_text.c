@@ -8,31 +8,6 @@
 #include "src/text/unicode.h"
 #include "tests/text_support.h"
 
-/* One text of expected.tsv and what follows it. */
-static size_t unhex(const char *hex, char *text)
-{
-    size_t n = 0;
-    for (; hex[0] > ' ' && hex[1] > ' '; hex += 2) {
-        char digits[3] = {hex[0], hex[1], 0};
-        text[n++] = (char)strtol(digits, NULL, 16);
-    }
-    text[n] = '\0';
-    return n;
-}
-
-/* "id:begin:size ..." to "id:begin:end ..." */
-static void with_ends(char *line, char *out)
-{
-    int id, begin, size, used;
-    *out = '\0';
-    for (const char *at = line; sscanf(at, "%d:%d:%d%n", &id, &begin, &size, &used) == 3;) {
-        out += sprintf(out, "%d:%d:%d", id, begin, begin + size);
-        at += used;
-        if (*at == ' ')
-            *out++ = ' ', *out = '\0', at++;
-    }
-}
-
 /* What an independent implementation of the rules found (reference_tokenizers.py). */
 START_TEST(agrees_with_reference)
 {
@@ -52,7 +27,7 @@ START_TEST(agrees_with_reference)
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\n")] = '\0';
         if (line[0] == '=')
-            size = unhex(line + 1, text);
+            size = from_hex(line + 1, text);
         char *tab = strchr(line, '\t');
         if (!tab)
             continue;
@@ -366,5 +341,6 @@ int main(void)
     add_test(suite, "hostile patterns", hostile_patterns_end);
     add_text_part_tests(suite);
     add_text_file_tests(suite);
+    add_text_family_tests(suite);
     return run_suite(suite);
 }

@@ -121,14 +121,25 @@ check-tsan:
 
 check_PROGRAMS += tests/check_text
 TESTS += tests/check_text
-tests_check_text_SOURCES = tests/check_text.c tests/text_files.c tests/text_parts.c \
-	tests/text_support.c tests/text_support.h
+tests_check_text_SOURCES = tests/check_text.c tests/text_families.c tests/text_files.c \
+	tests/text_parts.c tests/text_support.c tests/text_support.h
 tests_check_text_CPPFLAGS = $(test_cppflags)
 tests_check_text_LDADD = $(test_libraries)
 EXTRA_DIST += \
 	tests/data/text/added.json \
 	tests/data/text/cased.json \
 	tests/data/text/expected.tsv \
+	tests/data/text/families.js \
+	tests/data/text/families.tsv \
+	tests/data/text/families/bytes.json \
+	tests/data/text/families/gemma.json \
+	tests/data/text/families/gpt2.json \
+	tests/data/text/families/llama2.json \
+	tests/data/text/families/llama3.json \
+	tests/data/text/families/mistral.json \
+	tests/data/text/families/one.json \
+	tests/data/text/families/qwen2.json \
+	tests/data/text/families/t5.json \
 	tests/data/text/prefix.json \
 	tests/data/text/reference_tokenizers.py \
 	tests/data/text/roberta.json \

@@ -21,8 +21,12 @@ static const struct {
     {"{", LAC_E_FORMAT, "line 1"},
     {"{}", LAC_E_FORMAT, "model: expected an object, found null"},
     {"{'model':3}", LAC_E_FORMAT, "model: expected an object, found integer"},
-    {"{'model':{'type':'Unigram','vocab':[]}}", LAC_E_UNSUPPORTED, "\"Unigram\""},
-    {"{'model':{'vocab':[['a',-1.5]]}}", LAC_E_UNSUPPORTED, "\"Unigram\""},
+    {"{'model':{'type':'Unigram','vocab':[]}}", LAC_E_FORMAT, "vocab: 0 tokens"},
+    {"{'model':{'type':'Unigram','vocab':{'a':1}}}", LAC_E_FORMAT, "vocab: expected an array"},
+    {"{'model':{'vocab':['a']}}", LAC_E_FORMAT, "vocab: [0]: expected a token and its score"},
+    {"{'model':{'vocab':[['a',-1.5],['b','c']]}}", LAC_E_FORMAT, "vocab: [1]: expected"},
+    {"{'model':{'vocab':[['a',-1.5]],'unk_id':1}}", LAC_E_FORMAT, "unk_id: 1 is not in the"},
+    {"{'model':{'vocab':[['a',-1.5]],'unk_id':-2}}", LAC_E_FORMAT, "unk_id: -2 is not in the"},
     {"{'model':{'vocab':{'a':1}}}", LAC_E_UNSUPPORTED, "\"WordLevel\""},
     {"{'model':{'type':7}}", LAC_E_FORMAT, "type: expected a string"},
     {"{'model':{'type':'WordPiece'}}", LAC_E_FORMAT, "model: vocab: expected an object"},
@@ -68,7 +72,16 @@ static const struct {
      LAC_E_FORMAT, "pattern: regular expression, offset 1"},
     {"{'normalizer':{'type':'Replace','pattern':{'Regex':'x'}}," WORDPIECE "}", LAC_E_FORMAT,
      "content: expected a string"},
-    {"{'pre_tokenizer':{'type':'Metaspace'}," WORDPIECE "}", LAC_E_UNSUPPORTED, "\"Metaspace\""},
+    {"{'pre_tokenizer':{'type':'Odd'}," WORDPIECE "}", LAC_E_UNSUPPORTED, "pre-tokenizer \"Odd\""},
+    {"{'pre_tokenizer':{'type':'Metaspace','replacement':'__'}," WORDPIECE "}", LAC_E_FORMAT,
+     "replacement: \"__\" is not one character"},
+    {"{'pre_tokenizer':{'type':'Metaspace','replacement':''}," WORDPIECE "}", LAC_E_FORMAT,
+     "replacement: \"\" is not one character"},
+    {"{'pre_tokenizer':{'type':'Metaspace','prepend_scheme':'last'}," WORDPIECE "}", LAC_E_FORMAT,
+     "prepend_scheme: \"last\" is none"},
+    {"{'pre_tokenizer':{'type':'Metaspace','add_prefix_space':false,'prepend_scheme':'first'}"
+     "," WORDPIECE "}",
+     LAC_E_FORMAT, "prepend_scheme: \"first\" without add_prefix_space"},
     {"{'pre_tokenizer':{'type':'Split','pattern':{'String':'a'},'behavior':'Odd'}," WORDPIECE "}",
      LAC_E_FORMAT, "behavior: \"Odd\" is none"},
     {"{'pre_tokenizer':{'type':'Split','pattern':{'Regex':'(?C1)a\\\\C'},'behavior':'Isolated'}"
@@ -109,6 +122,27 @@ static const struct {
      LAC_E_UNSUPPORTED, "processors[1]: a second source"},
     {"{'decoder':{'type':'CTC'}," WORDPIECE "}", LAC_E_UNSUPPORTED, "decoder \"CTC\""},
     {"{'decoder':{'type':'WordPiece','cleanup':3}," WORDPIECE "}", LAC_E_FORMAT, "cleanup"},
+    {"{'decoder':{}," WORDPIECE "}", LAC_E_FORMAT, "decoder: type: missing"},
+    {"{'decoder':{'type':'Replace','pattern':{'Regex':'a'},'content':'b'}," WORDPIECE "}",
+     LAC_E_UNSUPPORTED, "decoder: pattern: decoders know only String"},
+    {"{'decoder':{'type':'Replace','pattern':{'String':''},'content':'b'}," WORDPIECE "}",
+     LAC_E_FORMAT, "pattern: String: expected a string of 1 to 64 bytes"},
+    {"{'decoder':{'type':'Strip','content':'ab','start':1}," WORDPIECE "}", LAC_E_FORMAT,
+     "content: \"ab\" is not one character"},
+    {"{'decoder':{'type':'Strip','content':'a','start':-1}," WORDPIECE "}", LAC_E_FORMAT,
+     "start: -1 is not between"},
+    {"{'decoder':{'type':'Sequence','decoders':[{'type':'ByteFallback'},{'type':'Metaspace'}]}"
+     "," WORDPIECE "}",
+     LAC_E_UNSUPPORTED, "decoders[1]: Metaspace cannot follow ByteFallback without Fuse"},
+    {"{'decoder':{'type':'Sequence','decoders':[{'type':'ByteLevel'},{'type':'Metaspace'}]}"
+     "," WORDPIECE "}",
+     LAC_E_UNSUPPORTED, "decoders[1]: Metaspace cannot follow Fuse or ByteLevel"},
+    {"{'decoder':{'type':'Sequence','decoders':[{'type':'Fuse'},{'type':'ByteFallback'}]}"
+     "," WORDPIECE "}",
+     LAC_E_UNSUPPORTED, "decoders[1]: ByteFallback on joined tokens"},
+    {"{'decoder':{'type':'Sequence','decoders':[{'type':'Fuse'},"
+     "{'type':'Strip','content':'\xc3\xa9'}]}," WORDPIECE "}",
+     LAC_E_UNSUPPORTED, "decoders[1]: content: \"\xc3\xa9\" is not ASCII"},
 };
 
 START_TEST(wrong_files_are_named)

@@ -84,6 +84,29 @@ void expect_tokens(const struct lac_tokenizer *tokenizer, const char *text, size
     lac_encoding_clear(&encoding);
 }
 
+size_t from_hex(const char *hex, char *text)
+{
+    size_t n = 0;
+    for (; hex[0] > ' ' && hex[1] > ' '; hex += 2) {
+        char digits[3] = {hex[0], hex[1], 0};
+        text[n++] = (char)strtol(digits, NULL, 16);
+    }
+    text[n] = '\0';
+    return n;
+}
+
+void with_ends(char *line, char *out)
+{
+    int id, begin, size, used;
+    *out = '\0';
+    for (const char *at = line; sscanf(at, "%d:%d:%d%n", &id, &begin, &size, &used) == 3;) {
+        out += sprintf(out, "%d:%d:%d", id, begin, begin + size);
+        at += used;
+        if (*at == ' ')
+            *out++ = ' ', *out = '\0', at++;
+    }
+}
+
 void check_cases(const char *json, const struct by_hand *cases, size_t n)
 {
     struct lac_tokenizer *tokenizer = must_open_quoted(json);

@@ -23,6 +23,10 @@ struct lac_tokenizer *must_open_quoted(const char *json);
 /* Encodes text (and pair, unless NULL) and compares with "id:begin:end ..." . */
 void expect_tokens(const struct lac_tokenizer *tokenizer, const char *text, size_t size,
                    const char *pair, const char *expected);
+/* Bytes from hexadecimal digits up to anything else, with a final 0; returns their number. */
+size_t from_hex(const char *hex, char *text);
+/* "id:begin:size ..." to "id:begin:end ..." */
+void with_ends(char *line, char *out);
 /* The ids of an encoding as text, "1 2 3"; lives until the next call. */
 const char *ids_of(const struct lac_encoding *encoding);
 
@@ -50,5 +54,6 @@ size_t random_utf8(uint64_t *state, size_t max_chars, uint32_t limit, char *text
 
 void add_text_part_tests(Suite *suite);
 void add_text_file_tests(Suite *suite);
+void add_text_family_tests(Suite *suite);
 
 #endif

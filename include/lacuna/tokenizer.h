@@ -59,6 +59,29 @@ LAC_API void lac_encoding_clear(struct lac_encoding *encoding);
 LAC_API size_t lac_tokenizer_decode(const struct lac_tokenizer *tokenizer, const int32_t *ids,
                                     size_t n, char *text, size_t size);
 
+/* Decoding token by token, as a model writes them.  All zeros before the first token; a copy goes
+ * on from where it was made; nothing is to be freed. */
+enum { LAC_DECODE_TEXT_STEPS = 4 };
+struct lac_decode_state {
+    uint32_t n_tokens; /* all of it is private */
+    uint8_t pending[4];
+    uint32_t n_pending;
+    uint32_t taken[LAC_DECODE_TEXT_STEPS], held[LAC_DECODE_TEXT_STEPS];
+};
+
+/* Writes what one more token adds to the text, with a final 0, and returns its length.  The text
+ * never ends inside a character: what may still change waits in *state.  All that is written, and
+ * what lac_tokenizer_decode_end writes at last, is together what lac_tokenizer_decode makes of the
+ * same ids.  When size is not more than the length, the text is cut and *state is as before: call
+ * again with more room; lac_tokenizer_decode_room bytes suffice for any token. */
+LAC_API size_t lac_tokenizer_decode_next(const struct lac_tokenizer *tokenizer,
+                                         struct lac_decode_state *state, int32_t id, char *text,
+                                         size_t size);
+/* Writes what still waits; *state is ready for another text. */
+LAC_API size_t lac_tokenizer_decode_end(const struct lac_tokenizer *tokenizer,
+                                        struct lac_decode_state *state, char *text, size_t size);
+LAC_API size_t lac_tokenizer_decode_room(const struct lac_tokenizer *tokenizer);
+
 /* Number of ids: one more than the largest. */
 LAC_API size_t lac_tokenizer_vocab_size(const struct lac_tokenizer *tokenizer);
 

@@ -2,60 +2,42 @@
 /* Added tokens: spellings that are found in the text itself. */
 #include "src/text/added.h"
 
-#include "src/base/checked.h"
 #include "src/text/unicode.h"
-
-static void insert(struct lac_finder *finder, const struct lac_slice *spelling, int32_t token)
-{
-    uint64_t node = 0;
-    for (size_t i = 0; i < spelling->size; i++) {
-        uint64_t key = node << 8 | (uint8_t)spelling->text[i];
-        struct lac_map_slot *slot = lac_map_find(&finder->children, key);
-        if (slot->key != key) {
-            *slot = (struct lac_map_slot){key, (uint32_t)finder->n_nodes, 0};
-            finder->token_of[finder->n_nodes++] = -1;
-        }
-        node = slot->first;
-    }
-    /* Two tokens may become the same when they are normalized: the first one stays. */
-    if (finder->token_of[node] < 0)
-        finder->token_of[node] = token;
-    finder->starts[(uint8_t)spelling->text[0]] = true;
-}
 
 enum lac_status lac_finder_make(struct lac_finder *finder, const struct lac_added *tokens,
                                 const struct lac_slice *spellings, size_t n,
                                 struct lac_arena *arena, struct lac_error *error)
 {
-    size_t most = 1;
-    for (size_t i = 0; i < n; i++)
-        if (!lac_add_size(most, spellings[i].size, &most) || most > INT32_MAX)
-            return lac_fail(error, LAC_E_LIMIT, "too many added tokens");
-    *finder = (struct lac_finder){.tokens = tokens, .n_nodes = 1};
-    finder->token_of = lac_arena_alloc(arena, most, sizeof *finder->token_of);
-    if (!finder->token_of || !lac_map_make(&finder->children, most, arena))
+    struct lac_trie_key *keys = lac_alloc(arena->host, n, sizeof *keys);
+    if (!keys)
         return lac_fail(error, LAC_E_MEMORY, "no memory for the added tokens");
-    finder->token_of[0] = -1;
-    for (size_t i = 0; i < n; i++)
-        if (spellings[i].size)
-            insert(finder, &spellings[i], (int32_t)i);
-    return LAC_OK;
+    *finder = (struct lac_finder){.tokens = tokens};
+    size_t n_keys = 0;
+    /* Two tokens may become the same when they are normalized: the first one stays. */
+    for (size_t i = 0; i < n; i++) {
+        if (!spellings[i].size)
+            continue;
+        keys[n_keys++] = (struct lac_trie_key){spellings[i], (int32_t)i};
+        finder->starts[(uint8_t)spellings[i].text[0]] = true;
+    }
+    bool made = lac_trie_make(&finder->trie, keys, n_keys, arena);
+    lac_free(arena->host, keys);
+    return made ? LAC_OK : lac_fail(error, LAC_E_MEMORY, "no memory for the added tokens");
 }
 
 /* The token with the longest spelling at bytes[at], or -1; *stop is its end. */
 static int32_t longest_at(const struct lac_finder *finder, const uint8_t *bytes, size_t at,
                           size_t end, size_t *stop)
 {
+    const struct lac_trie *trie = &finder->trie;
     int32_t best = -1;
-    uint64_t node = 0;
+    uint32_t node = 0;
     for (size_t i = at; i < end; i++) {
-        uint64_t key = node << 8 | bytes[i];
-        const struct lac_map_slot *slot = lac_map_find(&finder->children, key);
-        if (slot->key != key)
+        node = lac_trie_child(trie, node, bytes[i]);
+        if (!node)
             break;
-        node = slot->first;
-        if (finder->token_of[node] >= 0) {
-            best = finder->token_of[node];
+        if (trie->values[node] >= 0) {
+            best = trie->values[node];
             *stop = i + 1;
         }
     }
@@ -84,7 +66,7 @@ bool lac_finder_split(const struct lac_finder *finder, const struct lac_host *ho
                       const uint8_t *bytes, size_t begin, size_t end, struct lac_pieces *pieces)
 {
     size_t done = begin, i = begin;
-    while (finder->n_nodes > 1 && i < end) {
+    while (finder->trie.n_nodes > 1 && i < end) {
         size_t stop = i;
         int32_t token = -1;
         if (finder->starts[bytes[i]])

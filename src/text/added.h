@@ -5,8 +5,8 @@
 
 #include "src/base/arena.h"
 #include "src/base/error.h"
-#include "src/text/map.h"
 #include "src/text/scratch.h"
+#include "src/text/trie.h"
 #include "src/text/vocab.h"
 
 enum lac_added_flags {
@@ -24,14 +24,11 @@ struct lac_added {
     unsigned flags;
 };
 
-/* All spellings of one kind as a trie: (node << 8 | byte) -> child.  A node that ends a spelling
- * has the number of its token. */
+/* All spellings of one kind; values are numbers of tokens. */
 struct lac_finder {
-    struct lac_map children;
-    int32_t *token_of; /* [n_nodes] index of a token, or -1 */
+    struct lac_trie trie;
     const struct lac_added *tokens;
     bool starts[256]; /* bytes that begin a spelling */
-    size_t n_nodes;   /* 0 or 1: finds nothing */
 };
 
 enum { LAC_MAX_ADDED_BYTES = 1024 };

@@ -2,7 +2,6 @@
 /* Byte pair encoding: neighbours merge by rank. */
 #include "src/text/wordmodel.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "src/text/unicode.h"
@@ -19,11 +18,6 @@ static enum lac_status no_memory(struct lac_error *error)
 
 void lac_bpe_prepare(struct lac_bpe *bpe, const struct lac_vocab *vocab)
 {
-    for (unsigned byte = 0; byte < 256; byte++) {
-        char name[8];
-        int size = snprintf(name, sizeof name, "<0x%02X>", byte);
-        bpe->byte_ids[byte] = lac_vocab_find(vocab, name, (size_t)size);
-    }
     for (uint32_t c = 0; c < 512; c++) {
         uint8_t bytes[4];
         bpe->char_ids[c] = lac_vocab_find(vocab, bytes, lac_utf8_put(c, bytes));
@@ -57,22 +51,21 @@ static void push_symbol(struct lac_symbols *symbols, int32_t id, size_t begin, s
         (struct lac_symbol){id, (uint32_t)begin, (uint32_t)end, i ? i - 1 : NONE, NONE};
 }
 
-static bool push_bytes(const struct lac_bpe *bpe, const uint8_t *text, size_t begin, size_t end,
-                       struct lac_symbols *symbols)
+/* A character without a token; was the one before it, too? */
+static void push_unknown(const struct lac_unknown *unknown, size_t begin, size_t end,
+                         bool after_unknown, struct lac_symbols *symbols)
 {
-    for (size_t i = begin; i < end; i++)
-        if (bpe->byte_ids[text[i]] < 0)
-            return false;
-    for (size_t i = begin; i < end; i++)
-        push_symbol(symbols, bpe->byte_ids[text[i]], i, i + 1);
-    return true;
+    if (after_unknown && unknown->fuse)
+        symbols->at[symbols->n - 1].end = (uint32_t)end;
+    else if (unknown->id >= 0)
+        push_symbol(symbols, unknown->id, begin, end);
 }
 
 /* The word's characters as symbols. */
 static bool read_symbols(const struct lac_word_model *model, struct lac_scratch *scratch,
                          size_t begin, size_t end)
 {
-    const struct lac_bpe *bpe = &model->bpe;
+    const struct lac_unknown *unknown = &model->unknown;
     const uint8_t *text = scratch->text.bytes;
     struct lac_symbols *symbols = &scratch->symbols;
     bool after_unknown = false;
@@ -82,20 +75,17 @@ static bool read_symbols(const struct lac_word_model *model, struct lac_scratch 
     for (size_t i = begin; i < end;) {
         size_t stop = i + lac_utf8_size(text[i]);
         int32_t id = char_token(model, text + i, stop - i, i == begin, stop == end);
-        bool unknown = id < 0;
-        if (!unknown) {
+        bool is_unknown = id < 0;
+        if (!is_unknown) {
             push_symbol(symbols, id, i, stop);
-        } else if (bpe->byte_fallback && push_bytes(bpe, text, i, stop, symbols)) {
-            unknown = false;
-        } else if (bpe->unknown >= 0) {
-            if (after_unknown && bpe->fuse_unknown)
-                symbols->at[symbols->n - 1].end = (uint32_t)stop;
-            else
-                push_symbol(symbols, bpe->unknown, i, stop);
+        } else if (lac_unknown_has_bytes(unknown, text + i, stop - i)) {
+            is_unknown = false;
+            for (size_t k = i; k < stop; k++)
+                push_symbol(symbols, unknown->byte_ids[text[k]], k, k + 1);
         } else {
-            unknown = false;
+            push_unknown(unknown, i, stop, after_unknown, symbols);
         }
-        after_unknown = unknown;
+        after_unknown = is_unknown && unknown->id >= 0;
         i = stop;
     }
     return true;

@@ -1,64 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Decoders: spellings of tokens back to text. */
+/* Decoders: how spellings become one text. */
 #include "src/text/decode.h"
 
 #include <string.h>
 
 #include "src/base/checked.h"
+#include "src/text/decode_token.h"
 #include "src/text/unicode.h"
 
-static void put(struct lac_decoding *out, const char *bytes, size_t n)
-{
-    if (out->n < out->size)
-        memcpy(out->text + out->n, bytes, lac_min_size(n, out->size - out->n));
-    out->n += n;
-}
+static const char replacement[] = "\xef\xbf\xbd";
 
-/* In place; `to` is not longer than `from`. */
-static size_t substitute(char *text, size_t size, const char *from, const char *to)
+/* The text on its way out, from text step `step` on. */
+struct stream {
+    const struct lac_decoder *decoder;
+    struct lac_decode_state *state;
+    struct lac_decode_sink *sink;
+};
+
+static void put(struct stream *out, size_t step, const char *bytes, size_t n);
+
+/* A REPLACE step holds back the beginning of what it looks for: state->held says how much. */
+static void put_replaced(struct stream *out, size_t step, const char *bytes, size_t n)
 {
-    size_t n_from = strlen(from), n_to = strlen(to), out = 0;
-    for (size_t i = 0; i < size;) {
-        if (size - i >= n_from && !memcmp(text + i, from, n_from)) {
-            memcpy(text + out, to, n_to);
-            out += n_to;
-            i += n_from;
-        } else {
-            text[out++] = text[i++];
+    const struct lac_decode_step *replace = &out->decoder->steps[step];
+    const struct lac_slice *from = &replace->from;
+    uint32_t *held = &out->state->held[step - out->decoder->n_token_steps];
+    size_t done = 0; /* bytes that are given out or held */
+    for (size_t i = 0; i < n; i++) {
+        if (!*held && bytes[i] != from->text[0])
+            continue;
+        put(out, step + 1, bytes + done, *held ? 0 : i - done);
+        done = i;
+        /* What is held and does not go on leaves until the rest of it begins `from` again. */
+        while (*held && from->text[*held] != bytes[i]) {
+            size_t leaving = 1;
+            while (leaving < *held &&
+                   memcmp(from->text + leaving, from->text, *held - leaving) != 0)
+                leaving++;
+            put(out, step + 1, from->text, leaving);
+            *held -= (uint32_t)leaving;
+        }
+        if (from->text[*held] != bytes[i])
+            continue;
+        done = i + 1;
+        if (++*held == from->size) {
+            put(out, step + 1, replace->to.text, replace->to.size);
+            *held = 0;
         }
     }
-    return out;
+    if (!*held)
+        put(out, step + 1, bytes + done, n - done);
 }
 
-/* Undoes what splitting did to English, one substitution after the other in each token. */
-static size_t clean_up(char *text, size_t size)
+/* A STRIP step counts what it took off the beginning, and holds back at most n_right at the end. */
+static void put_stripped(struct stream *out, size_t step, const char *bytes, size_t n)
 {
-    static const char *const pairs[][2] = {
-        {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
-        {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
-        {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
-    };
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
-        size = substitute(text, size, pairs[i][0], pairs[i][1]);
-    return size;
-}
-
-static void decode_wordpiece(struct lac_decoding *out, const char *spelling, size_t size)
-{
-    char token[LAC_MAX_TOKEN_BYTES + 1];
-    const struct lac_slice *prefix = &out->decoder->prefix;
-    size_t n = 0;
-    if (out->n_tokens) {
-        if (size >= prefix->size && !memcmp(spelling, prefix->text, prefix->size)) {
-            spelling += prefix->size;
-            size -= prefix->size;
-        } else {
-            token[n++] = ' ';
+    const struct lac_decode_step *strip = &out->decoder->steps[step];
+    uint32_t *taken = &out->state->taken[step - out->decoder->n_token_steps];
+    uint32_t *held = &out->state->held[step - out->decoder->n_token_steps];
+    char c = strip->from.text[0];
+    size_t i = 0;
+    while (i < n && *taken < strip->n_left && bytes[i] == c) {
+        ++*taken;
+        i++;
+    }
+    if (i < n)
+        *taken = (uint32_t)strip->n_left;
+    for (size_t done = i; i < n; done = i) {
+        while (i < n && (bytes[i] != c || !strip->n_right))
+            i++;
+        if (i > done) {
+            for (; *held; --*held)
+                put(out, step + 1, &c, 1);
+            put(out, step + 1, bytes + done, i - done);
+        }
+        for (; i < n && bytes[i] == c; i++) {
+            if (*held == strip->n_right)
+                put(out, step + 1, &c, 1);
+            else
+                ++*held;
         }
     }
-    memcpy(token + n, spelling, size);
-    n += size;
-    put(out, token, out->decoder->cleanup ? clean_up(token, n) : n);
+}
+
+static void put(struct stream *out, size_t step, const char *bytes, size_t n)
+{
+    struct lac_decode_sink *sink = out->sink;
+    if (!n)
+        return;
+    if (step < out->decoder->n_steps) {
+        if (out->decoder->steps[step].kind == LAC_DECODE_REPLACE)
+            put_replaced(out, step, bytes, n);
+        else
+            put_stripped(out, step, bytes, n);
+        return;
+    }
+    if (sink->n < sink->size)
+        memcpy(sink->text + sink->n, bytes, lac_min_size(n, sink->size - sink->n));
+    sink->n += n;
+}
+
+static void put_text(struct stream *out, const char *bytes, size_t n)
+{
+    put(out, out->decoder->n_token_steps, bytes, n);
 }
 
 enum sequence_state { COMPLETE, INCOMPLETE, INVALID };
@@ -79,32 +123,45 @@ static enum sequence_state judge(const uint8_t *bytes, size_t n)
     return n == lac_utf8_size(lead) ? COMPLETE : INCOMPLETE;
 }
 
-static const char replacement[] = "\xef\xbf\xbd";
-
-/* Each longest beginning of a character that does not go on becomes one U+FFFD. */
-static void put_byte(struct lac_decoding *out, uint8_t byte)
+/* The beginning of a character that does not go on: one U+FFFD for all of it where bytes are
+ * characters of their own, else one for each byte. */
+static void drop_pending(struct stream *out)
 {
-    out->pending[out->n_pending++] = byte;
-    switch (judge(out->pending, out->n_pending)) {
+    struct lac_decode_state *state = out->state;
+    size_t n = state->n_pending;
+    if (out->decoder->join == LAC_JOIN_BYTE_LEVEL)
+        n = n ? 1 : 0;
+    for (; n; n--)
+        put_text(out, replacement, 3);
+    state->n_pending = 0;
+}
+
+static void put_byte(struct stream *out, uint8_t byte)
+{
+    struct lac_decode_state *state = out->state;
+    state->pending[state->n_pending++] = byte;
+    switch (judge(state->pending, state->n_pending)) {
     case INCOMPLETE:
         return;
     case COMPLETE:
-        put(out, (const char *)out->pending, out->n_pending);
-        out->n_pending = 0;
+        put_text(out, (const char *)state->pending, state->n_pending);
+        state->n_pending = 0;
         return;
     case INVALID:
-        put(out, replacement, 3);
-        bool first = out->n_pending == 1;
-        out->n_pending = 0;
-        /* A byte that ends a beginning may begin a character itself. */
-        if (!first)
-            put_byte(out, byte);
+        break;
+    }
+    if (state->n_pending == 1) {
+        drop_pending(out);
         return;
     }
+    /* A byte that ends a beginning may begin a character itself. */
+    state->n_pending--;
+    drop_pending(out);
+    put_byte(out, byte);
 }
 
 /* A token with a character outside the byte alphabet stands for itself. */
-static void decode_byte_level(struct lac_decoding *out, const char *spelling, size_t size)
+static void put_byte_level(struct stream *out, const char *spelling, size_t size)
 {
     const uint8_t *at = (const uint8_t *)spelling;
     uint32_t c;
@@ -123,30 +180,85 @@ static void decode_byte_level(struct lac_decoding *out, const char *spelling, si
     }
 }
 
-void lac_decode_token(struct lac_decoding *decoding, const char *spelling, size_t size)
+static int hex_digit(char c)
 {
-    switch (decoding->decoder->kind) {
-    case LAC_DECODER_NONE:
-        if (decoding->n_tokens)
-            put(decoding, " ", 1);
-        put(decoding, spelling, size);
-        break;
-    case LAC_DECODER_WORDPIECE:
-        decode_wordpiece(decoding, spelling, size);
-        break;
-    case LAC_DECODER_BYTE_LEVEL:
-        decode_byte_level(decoding, spelling, size);
-        break;
-    }
-    decoding->n_tokens++;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
 }
 
-size_t lac_decode_end(struct lac_decoding *decoding)
+static void put_byte_or_text(struct stream *out, const char *spelling, size_t size)
 {
-    if (decoding->n_pending)
-        put(decoding, replacement, 3);
-    decoding->n_pending = 0;
-    if (decoding->size)
-        decoding->text[lac_min_size(decoding->n, decoding->size - 1)] = '\0';
-    return decoding->n;
+    if (size == 6 && !memcmp(spelling, "<0x", 3) && spelling[5] == '>') {
+        int high = hex_digit(spelling[3]), low = hex_digit(spelling[4]);
+        if (high >= 0 && low >= 0) {
+            put_byte(out, (uint8_t)(high << 4 | low));
+            return;
+        }
+    }
+    drop_pending(out);
+    put_text(out, spelling, size);
+}
+
+void lac_decode_token(const struct lac_decoder *decoder, struct lac_decode_state *state,
+                      const char *spelling, size_t size, struct lac_decode_sink *sink)
+{
+    struct stream out = {decoder, state, sink};
+    char memory[2][LAC_MAX_DECODED_BYTES];
+    for (size_t i = 0; i < decoder->n_token_steps; i++) {
+        size = lac_decode_step_token(&decoder->steps[i], state->n_tokens == 0, spelling, size,
+                                     memory[i & 1]);
+        spelling = memory[i & 1];
+    }
+    switch (decoder->join) {
+    case LAC_JOIN_SPACES:
+        put_text(&out, " ", state->n_tokens != 0);
+        put_text(&out, spelling, size);
+        break;
+    case LAC_JOIN_PLAIN:
+        put_text(&out, spelling, size);
+        break;
+    case LAC_JOIN_BYTES:
+        put_byte_or_text(&out, spelling, size);
+        break;
+    case LAC_JOIN_BYTE_LEVEL:
+        put_byte_level(&out, spelling, size);
+        break;
+    }
+    state->n_tokens = 1;
+}
+
+void lac_decode_end(const struct lac_decoder *decoder, struct lac_decode_state *state,
+                    struct lac_decode_sink *sink)
+{
+    struct stream out = {decoder, state, sink};
+    drop_pending(&out);
+    /* What a step held goes through the steps after it, then their own. */
+    for (size_t i = decoder->n_token_steps; i < decoder->n_steps; i++)
+        if (decoder->steps[i].kind == LAC_DECODE_REPLACE)
+            put(&out, i + 1, decoder->steps[i].from.text, state->held[i - decoder->n_token_steps]);
+    *state = (struct lac_decode_state){0};
+}
+
+bool lac_decoder_prepare(struct lac_decoder *decoder, size_t max_bytes)
+{
+    /* U+FFFD for each byte and for three that were pending, or a space before. */
+    size_t bytes = max_bytes;
+    for (size_t i = 0; i < decoder->n_steps; i++) {
+        const struct lac_decode_step *step = &decoder->steps[i];
+        if (i == decoder->n_token_steps)
+            bytes = 3 * (bytes + 3);
+        if (step->kind == LAC_DECODE_REPLACE)
+            bytes = (bytes + step->from.size) *
+                    lac_max_size(1, lac_ceil_div(step->to.size, step->from.size));
+        else if (step->kind == LAC_DECODE_STRIP)
+            bytes += step->n_right;
+        else
+            bytes++;
+        if (i < decoder->n_token_steps ? bytes > LAC_MAX_DECODED_BYTES : bytes > INT32_MAX)
+            return false;
+    }
+    decoder->room = (decoder->n_steps == decoder->n_token_steps ? 3 * (bytes + 3) : bytes) + 1;
+    return true;
 }

@@ -5,9 +5,7 @@
 #include "src/text/parts.h"
 #include "src/text/unicode.h"
 
-/* Offsets are 32 bits; text may grow eightfold in characters, by four bytes each, and twofold
- * again when its bytes become characters. */
-enum { MAX_TEXT_BYTES = 1 << 26, MAX_NORMALIZED_BYTES = 1 << 30 };
+enum { MAX_TEXT_BYTES = 1 << 26 };
 
 /* Normalizes one part of the original text and looks for added tokens in the result. */
 static enum lac_status add_text(const struct lac_tokenizer *tokenizer, struct lac_scratch *scratch,
@@ -19,9 +17,9 @@ static enum lac_status add_text(const struct lac_tokenizer *tokenizer, struct la
                                            &scratch->text, budget, error);
     if (status)
         return status;
-    if (scratch->text.n > MAX_NORMALIZED_BYTES)
+    if (scratch->text.n > LAC_MAX_NORMALIZED_BYTES)
         return lac_fail(error, LAC_E_LIMIT, "a normalized text has more than %d bytes",
-                        MAX_NORMALIZED_BYTES);
+                        LAC_MAX_NORMALIZED_BYTES);
     if (!lac_finder_split(&tokenizer->normalized_finder, scratch->host, scratch->text.bytes, start,
                           scratch->text.n, &scratch->pieces))
         return lac_fail(error, LAC_E_MEMORY, "no memory to split a text");
@@ -61,10 +59,7 @@ static enum lac_status encode_word(const struct lac_tokenizer *tokenizer,
 {
     if (piece.begin == piece.end)
         return LAC_OK;
-    if (tokenizer->model.kind == LAC_MODEL_WORDPIECE)
-        return lac_wordpiece_encode(&tokenizer->model, scratch, piece.begin, piece.end, tokens,
-                                    error);
-    return lac_bpe_encode(&tokenizer->model, scratch, piece.begin, piece.end, tokens, error);
+    return lac_word_encode(&tokenizer->model, scratch, piece.begin, piece.end, tokens, error);
 }
 
 /* Trims the ranges of tokens from `first` on.  added: the text of an added token, else NULL. */

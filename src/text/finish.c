@@ -117,11 +117,16 @@ enum lac_status lac_finish_tokenizer(struct lac_tokenizer *tokenizer, struct lac
 {
     struct lac_scratch scratch = {.host = tokenizer->host};
     lac_normalizer_prepare(&tokenizer->normalizer);
-    if (tokenizer->model.kind == LAC_MODEL_BPE)
-        lac_bpe_prepare(&tokenizer->model.bpe, &tokenizer->model.vocab);
-    enum lac_status status = name_added(tokenizer, error);
+    enum lac_status status = lac_word_model_prepare(&tokenizer->model, &tokenizer->arena)
+                                 ? name_added(tokenizer, error)
+                                 : lac_no_memory(error);
     if (!status)
         status = check_added(tokenizer, error);
+    if (!status &&
+        !lac_decoder_prepare(&tokenizer->decoder, lac_max_size(tokenizer->model.vocab.max_bytes,
+                                                               tokenizer->added_names.max_bytes)))
+        status = lac_fail(error, LAC_E_LIMIT, "a token may become longer than %d bytes of text",
+                          LAC_MAX_DECODED_BYTES);
     if (!status)
         status = mark_special(tokenizer, error);
     if (!status)

@@ -5,6 +5,8 @@ libcore_la_SOURCES += \
 	src/text/bpe.c \
 	src/text/decode.c \
 	src/text/decode.h \
+	src/text/decode_token.c \
+	src/text/decode_token.h \
 	src/text/encode.c \
 	src/text/finish.c \
 	src/text/forms.c \
@@ -20,6 +22,7 @@ libcore_la_SOURCES += \
 	src/text/post.h \
 	src/text/pretokenize.c \
 	src/text/pretokenize.h \
+	src/text/read_decode.c \
 	src/text/read_json.c \
 	src/text/read_model.c \
 	src/text/read_plain.c \
@@ -29,9 +32,13 @@ libcore_la_SOURCES += \
 	src/text/scratch.h \
 	src/text/tokenizer.c \
 	src/text/tokenizer.h \
+	src/text/trie.c \
+	src/text/trie.h \
 	src/text/unicode.c \
 	src/text/unicode.h \
+	src/text/unigram.c \
 	src/text/vocab.c \
 	src/text/vocab.h \
+	src/text/wordmodel.c \
 	src/text/wordmodel.h \
 	src/text/wordpiece.c

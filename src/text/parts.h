@@ -76,7 +76,20 @@ enum lac_status lac_add_merge(struct lac_tokenizer *tokenizer, struct lac_slice 
 /* One entry of added_tokens with the id that is given elsewhere. */
 enum lac_status lac_read_added(struct lac_tokenizer *tokenizer, const json_t *json, int64_t id,
                                struct lac_added *added, struct lac_error *error);
-/* Appends a step; NULL when there are too many or without memory, with a message. */
+/* The "type" of an object. */
+enum lac_status lac_read_type(const json_t *json, const char **type, struct lac_error *error);
+/* Calls read for each item of the array json[key], with a depth of one more. */
+typedef enum lac_status lac_read_item(void *context, const json_t *json, unsigned depth,
+                                      struct lac_error *error);
+enum lac_status lac_read_sequence(void *context, const json_t *json, const char *key,
+                                  unsigned depth, lac_read_item *read, struct lac_error *error);
+enum lac_status lac_read_metaspace(const json_t *json, struct lac_metaspace *metaspace,
+                                   struct lac_error *error);
+/* Zeroed room for LAC_MAX_STEPS steps of which there are n; steps is NULL or what was returned
+ * before.  NULL when there are too many or without memory, with a message. */
+void *lac_steps_with_room(struct lac_tokenizer *tokenizer, void *steps, size_t n, size_t size,
+                          struct lac_error *error);
+/* Appends a step; NULL as above. */
 struct lac_normal_step *lac_add_normal_step(struct lac_tokenizer *tokenizer,
                                             enum lac_normal_kind kind, struct lac_error *error);
 struct lac_split_step *lac_add_split_step(struct lac_tokenizer *tokenizer, enum lac_split_kind kind,
@@ -84,6 +97,9 @@ struct lac_split_step *lac_add_split_step(struct lac_tokenizer *tokenizer, enum 
 /* The steps of BertNormalizer. */
 enum lac_status lac_add_bert_steps(struct lac_tokenizer *tokenizer, bool clean, bool cjk,
                                    bool strip_accents, bool lower, struct lac_error *error);
+/* Decoding of WordPiece. */
+enum lac_status lac_add_wordpiece_decoding(struct lac_tokenizer *tokenizer, struct lac_slice prefix,
+                                           bool cleanup, struct lac_error *error);
 /* Templates from cls and sep: "cls first sep", then for pairs "second sep" of type 1 or, in the
  * manner of RoBERTa, "sep second sep" of type 0.  Negative ids: no special tokens. */
 enum lac_part_style { LAC_STYLE_BERT, LAC_STYLE_ROBERTA };

@@ -201,6 +201,21 @@ static bool split_words(struct output *out, const uint8_t *text, size_t begin, s
     return last == LAC_CHAR_SPACE || push(out, word, end);
 }
 
+/* A word begins at each character that stands for a space. */
+static bool split_metaspaces(struct output *out, const struct lac_metaspace *metaspace,
+                             const uint8_t *text, size_t begin, size_t end)
+{
+    while (begin < end) {
+        size_t from = begin + lac_utf8_size(text[begin]);
+        const uint8_t *at = memmem(text + from, end - from, metaspace->bytes, metaspace->size);
+        size_t stop = at ? (size_t)(at - text) : end;
+        if (!push(out, begin, stop))
+            return false;
+        begin = stop;
+    }
+    return true;
+}
+
 static enum lac_status no_memory(struct lac_error *error)
 {
     return lac_fail(error, LAC_E_MEMORY, "no memory to split a text");
@@ -272,6 +287,9 @@ static enum lac_status split_piece(struct output *out, const struct lac_split_st
         good = true;
         break;
     }
+    case LAC_SPLIT_METASPACE:
+        good = split_metaspaces(out, &step->metaspace, text, begin, end);
+        break;
     case LAC_SPLIT_BYTE_LEVEL:
         good = split_gpt2(out, text, begin, end);
         break;
@@ -321,47 +339,72 @@ static void swap_text(struct lac_scratch *scratch)
     scratch->mapped = kept;
 }
 
-/* Copies the pieces one after another into mapped, and makes that the text. */
-static bool rebuild(struct lac_scratch *scratch,
-                    void copy(struct lac_aligned *out, const struct lac_aligned *text,
-                              const struct lac_piece *piece))
+/* Copies the pieces one after another into mapped, and makes that the text.  A byte becomes at most
+ * `growth` bytes, and as many may come before a piece. */
+static enum lac_status
+rebuild(struct lac_scratch *scratch, const struct lac_split_step *step, size_t growth,
+        void copy(struct lac_aligned *out, const struct lac_aligned *text,
+                  const struct lac_piece *piece, const struct lac_split_step *step),
+        struct lac_error *error)
 {
     struct lac_aligned *text = &scratch->text, *out = &scratch->mapped;
     out->n = 0;
     for (size_t i = 0; i < scratch->pieces.n; i++) {
         struct lac_piece *piece = &scratch->pieces.at[i];
-        /* A byte becomes two at most; a prefix adds one. */
-        if (!lac_aligned_reserve(scratch->host, out, 2 * (piece->end - piece->begin) + 1))
-            return false;
-        size_t begin = out->n;
+        size_t size = piece->end - piece->begin, begin = out->n;
+        if (!lac_aligned_reserve(scratch->host, out, growth * (size + 1)))
+            return no_memory(error);
         if (piece->id < 0) {
-            copy(out, text, piece);
+            copy(out, text, piece, step);
         } else {
-            memcpy(out->bytes + begin, text->bytes + piece->begin, piece->end - piece->begin);
-            memcpy(out->from + begin, text->from + piece->begin,
-                   (piece->end - piece->begin) * sizeof *out->from);
-            out->n += piece->end - piece->begin;
+            memcpy(out->bytes + begin, text->bytes + piece->begin, size);
+            memcpy(out->from + begin, text->from + piece->begin, size * sizeof *out->from);
+            out->n += size;
         }
+        if (out->n > LAC_MAX_NORMALIZED_BYTES)
+            return lac_fail(error, LAC_E_LIMIT, "a split text has more than %d bytes",
+                            LAC_MAX_NORMALIZED_BYTES);
         piece->begin = (uint32_t)begin;
         piece->end = (uint32_t)out->n;
     }
     swap_text(scratch);
-    return true;
+    return LAC_OK;
 }
 
 /* The space has the origin of the character it stands before. */
 static void copy_with_space(struct lac_aligned *out, const struct lac_aligned *text,
-                            const struct lac_piece *piece)
+                            const struct lac_piece *piece, const struct lac_split_step *step)
 {
+    (void)step;
     if (text->bytes[piece->begin] != ' ')
         append(out, (const uint8_t *)" ", 1, text->from[piece->begin]);
     for (size_t i = piece->begin; i < piece->end; i++)
         append(out, &text->bytes[i], 1, text->from[i]);
 }
 
-static void copy_byte_characters(struct lac_aligned *out, const struct lac_aligned *text,
-                                 const struct lac_piece *piece)
+static void copy_with_metaspaces(struct lac_aligned *out, const struct lac_aligned *text,
+                                 const struct lac_piece *piece, const struct lac_split_step *step)
 {
+    const struct lac_metaspace *metaspace = &step->metaspace;
+    const uint8_t *first = &text->bytes[piece->begin];
+    struct lac_span from = text->from[piece->begin];
+    bool has_space = *first == ' ' || (piece->end - piece->begin >= metaspace->size &&
+                                       !memcmp(first, metaspace->bytes, metaspace->size));
+    bool wants_space = metaspace->scheme == LAC_PREPEND_ALWAYS ||
+                       (metaspace->scheme == LAC_PREPEND_FIRST && from.begin == 0);
+    if (wants_space && !has_space)
+        append(out, metaspace->bytes, metaspace->size, from);
+    for (size_t i = piece->begin; i < piece->end; i++) {
+        bool space = text->bytes[i] == ' ';
+        append(out, space ? metaspace->bytes : &text->bytes[i], space ? metaspace->size : 1,
+               text->from[i]);
+    }
+}
+
+static void copy_byte_characters(struct lac_aligned *out, const struct lac_aligned *text,
+                                 const struct lac_piece *piece, const struct lac_split_step *step)
+{
+    (void)step;
     for (size_t i = piece->begin; i < piece->end; i++) {
         uint8_t bytes[4];
         uint8_t byte = text->bytes[i];
@@ -373,14 +416,20 @@ static void copy_byte_characters(struct lac_aligned *out, const struct lac_align
 static enum lac_status byte_level(const struct lac_split_step *step, struct lac_scratch *scratch,
                                   uint64_t *budget, struct lac_error *error)
 {
-    if (step->prefix_space && !rebuild(scratch, copy_with_space))
-        return no_memory(error);
-    if (step->gpt2_words) {
-        enum lac_status status = split_all(step, scratch, budget, error);
-        if (status)
-            return status;
-    }
-    return rebuild(scratch, copy_byte_characters) ? LAC_OK : no_memory(error);
+    enum lac_status status = LAC_OK;
+    if (step->prefix_space)
+        status = rebuild(scratch, step, 1, copy_with_space, error);
+    if (!status && step->gpt2_words)
+        status = split_all(step, scratch, budget, error);
+    return status ? status : rebuild(scratch, step, 2, copy_byte_characters, error);
+}
+
+static enum lac_status metaspace(const struct lac_split_step *step, struct lac_scratch *scratch,
+                                 uint64_t *budget, struct lac_error *error)
+{
+    enum lac_status status =
+        rebuild(scratch, step, step->metaspace.size, copy_with_metaspaces, error);
+    return status || !step->split ? status : split_all(step, scratch, budget, error);
 }
 
 enum lac_status lac_pretokenize(const struct lac_pretokenizer *pretokenizer,
@@ -389,9 +438,10 @@ enum lac_status lac_pretokenize(const struct lac_pretokenizer *pretokenizer,
 {
     for (size_t i = 0; i < pretokenizer->n_steps; i++) {
         const struct lac_split_step *step = &pretokenizer->steps[i];
-        enum lac_status status = step->kind == LAC_SPLIT_BYTE_LEVEL
-                                     ? byte_level(step, scratch, budget, error)
-                                     : split_all(step, scratch, budget, error);
+        enum lac_status status =
+            step->kind == LAC_SPLIT_BYTE_LEVEL  ? byte_level(step, scratch, budget, error)
+            : step->kind == LAC_SPLIT_METASPACE ? metaspace(step, scratch, budget, error)
+                                                : split_all(step, scratch, budget, error);
         if (status)
             return status;
     }

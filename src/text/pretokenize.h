@@ -15,6 +15,21 @@ enum lac_split_kind {
     LAC_SPLIT_DIGITS,
     LAC_SPLIT_PATTERN,
     LAC_SPLIT_BYTE_LEVEL, /* prefix space, GPT-2 words, bytes to their characters */
+    LAC_SPLIT_METASPACE,  /* spaces to a character that begins words */
+};
+
+/* Where a text gets a space that it does not begin with. */
+enum lac_prepend_scheme {
+    LAC_PREPEND_ALWAYS, /* every piece */
+    LAC_PREPEND_FIRST,  /* the piece at the beginning of the text */
+    LAC_PREPEND_NEVER,
+};
+
+/* The character that stands for a space. */
+struct lac_metaspace {
+    uint8_t bytes[4];
+    size_t size;
+    enum lac_prepend_scheme scheme;
 };
 
 /* What becomes of the delimiters a split finds. */
@@ -33,6 +48,8 @@ struct lac_split_step {
     struct lac_text_pattern *pattern;
     bool prefix_space; /* BYTE_LEVEL */
     bool gpt2_words;
+    struct lac_metaspace metaspace; /* METASPACE */
+    bool split;
 };
 
 struct lac_pretokenizer {

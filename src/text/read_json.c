@@ -85,11 +85,11 @@ static enum lac_status read_parts(struct lac_tokenizer *tokenizer, const json_t 
     if (!status)
         status = read_added_tokens(tokenizer, json_object_get(json, "added_tokens"), error);
     if (!status)
+        status = lac_read_decoder(tokenizer, json_object_get(json, "decoder"), error);
+    if (!status)
         status = lac_finish_tokenizer(tokenizer, error);
     if (!status)
         status = lac_read_post(tokenizer, json_object_get(json, "post_processor"), error);
-    if (!status)
-        status = lac_read_decoder(tokenizer, json_object_get(json, "decoder"), error);
     return status;
 }
 

@@ -204,6 +204,7 @@ static enum lac_status read_bpe_options(struct lac_tokenizer *tokenizer, const j
                                         struct lac_error *error)
 {
     struct lac_bpe *bpe = &tokenizer->model.bpe;
+    struct lac_unknown *unknown = &tokenizer->model.unknown;
     double dropout;
     enum lac_status status = lac_json_real(json, "dropout", 0, &dropout, error);
     if (!status && dropout != 0)
@@ -213,9 +214,9 @@ static enum lac_status read_bpe_options(struct lac_tokenizer *tokenizer, const j
     if (!status)
         status = read_affix(tokenizer, json, "end_of_word_suffix", "", &bpe->suffix, error);
     if (!status)
-        status = lac_json_bool(json, "fuse_unk", false, &bpe->fuse_unknown, error);
+        status = lac_json_bool(json, "fuse_unk", false, &unknown->fuse, error);
     if (!status)
-        status = lac_json_bool(json, "byte_fallback", false, &bpe->byte_fallback, error);
+        status = lac_json_bool(json, "byte_fallback", false, &unknown->byte_fallback, error);
     if (!status)
         status = lac_json_bool(json, "ignore_merges", false, &bpe->whole_words, error);
     return status;
@@ -224,7 +225,7 @@ static enum lac_status read_bpe_options(struct lac_tokenizer *tokenizer, const j
 static enum lac_status read_bpe(struct lac_tokenizer *tokenizer, const json_t *json,
                                 struct lac_error *error)
 {
-    struct lac_bpe *bpe = &tokenizer->model.bpe;
+    int32_t *id = &tokenizer->model.unknown.id;
     const char *unknown;
     tokenizer->model.kind = LAC_MODEL_BPE;
     enum lac_status status = read_bpe_options(tokenizer, json, error);
@@ -236,10 +237,78 @@ static enum lac_status read_bpe(struct lac_tokenizer *tokenizer, const json_t *j
         status = read_merges(tokenizer, json_object_get(json, "merges"), error);
     if (status)
         return status;
-    bpe->unknown = lac_vocab_find(&tokenizer->model.vocab, unknown, strlen(unknown));
+    *id = lac_vocab_find(&tokenizer->model.vocab, unknown, strlen(unknown));
     /* Files of byte-level models have "" for none. */
-    if (bpe->unknown < 0 && unknown[0])
+    if (*id < 0 && unknown[0])
         return lac_fail(error, LAC_E_FORMAT, "unk_token: \"%s\" is not in the vocabulary", unknown);
+    return LAC_OK;
+}
+
+/* [["token", score], ...]; places are ids. */
+static enum lac_status measure_scored(const json_t *json, struct vocab_size *size,
+                                      struct lac_error *error)
+{
+    *size = (struct vocab_size){.n_tokens = json_array_size(json), .n_ids = json_array_size(json)};
+    if (!json_is_array(json))
+        return lac_fail(error, LAC_E_FORMAT, "expected an array, found %s", lac_json_kind(json));
+    if (size->n_tokens == 0 || size->n_tokens > LAC_MAX_VOCAB)
+        return lac_fail(error, LAC_E_FORMAT, "%zu tokens are not between 1 and %d", size->n_tokens,
+                        LAC_MAX_VOCAB);
+    for (size_t i = 0; i < size->n_tokens; i++) {
+        const json_t *item = json_array_get(json, i);
+        const json_t *spelling = json_array_get(item, 0), *score = json_array_get(item, 1);
+        if (json_array_size(item) != 2 || !json_is_string(spelling) || !json_is_number(score))
+            return lac_fail(error, LAC_E_FORMAT, "[%zu]: expected a token and its score", i);
+        size->spelling_bytes += json_string_length(spelling);
+    }
+    return LAC_OK;
+}
+
+static enum lac_status read_scored(struct lac_tokenizer *tokenizer, const json_t *json,
+                                   struct lac_error *error)
+{
+    struct lac_vocab *vocab = &tokenizer->model.vocab;
+    struct vocab_size size;
+    enum lac_status status = measure_scored(json, &size, error);
+    if (status)
+        return status;
+    double *scores = lac_arena_alloc(&tokenizer->arena, size.n_ids, sizeof *scores);
+    if (!scores ||
+        !lac_vocab_make(vocab, size.n_tokens, size.spelling_bytes, size.n_ids, &tokenizer->arena))
+        return lac_no_memory(error);
+    for (size_t i = 0; i < size.n_ids; i++) {
+        const json_t *item = json_array_get(json, i);
+        const json_t *spelling = json_array_get(item, 0);
+        status = lac_vocab_add(vocab, json_string_value(spelling), json_string_length(spelling),
+                               (int32_t)i, error);
+        if (status)
+            return status;
+        scores[i] = json_number_value(json_array_get(item, 1));
+    }
+    tokenizer->model.unigram.scores = scores;
+    return LAC_OK;
+}
+
+static enum lac_status read_unigram(struct lac_tokenizer *tokenizer, const json_t *json,
+                                    struct lac_error *error)
+{
+    struct lac_unknown *unknown = &tokenizer->model.unknown;
+    int64_t id = -1;
+    tokenizer->model.kind = LAC_MODEL_UNIGRAM;
+    unknown->fuse = true;
+    enum lac_status status =
+        lac_json_bool(json, "byte_fallback", false, &unknown->byte_fallback, error);
+    if (!status)
+        status = lac_json_int(json, "unk_id", -1, &id, error);
+    if (status)
+        return status;
+    status = read_scored(tokenizer, json_object_get(json, "vocab"), error);
+    if (status)
+        return lac_fail_in(error, status, "vocab");
+    if (id < -1 || id >= (int64_t)tokenizer->model.vocab.n_ids)
+        return lac_fail(error, LAC_E_FORMAT, "unk_id: %lld is not in the vocabulary",
+                        (long long)id);
+    unknown->id = (int32_t)id;
     return LAC_OK;
 }
 
@@ -268,8 +337,11 @@ static enum lac_status read_model(struct lac_tokenizer *tokenizer, const json_t 
         return read_wordpiece(tokenizer, json, error);
     if (!strcmp(type, "BPE"))
         return read_bpe(tokenizer, json, error);
+    if (!strcmp(type, "Unigram"))
+        return read_unigram(tokenizer, json, error);
     return lac_fail(error, LAC_E_UNSUPPORTED,
-                    "tokenizers of type \"%s\" are not read here; WordPiece and BPE are", type);
+                    "tokenizers of type \"%s\" are not read here; WordPiece, BPE and Unigram are",
+                    type);
 }
 
 enum lac_status lac_read_model(struct lac_tokenizer *tokenizer, const json_t *json,

@@ -226,9 +226,10 @@ enum lac_status lac_read_vocab_txt(struct lac_tokenizer *tokenizer,
     tokenizer->model.kind = LAC_MODEL_WORDPIECE;
     tokenizer->model.wordpiece.prefix = (struct lac_slice){"##", 2};
     tokenizer->model.wordpiece.max_chars = 100;
-    tokenizer->decoder =
-        (struct lac_decoder){LAC_DECODER_WORDPIECE, tokenizer->model.wordpiece.prefix, true};
     enum lac_status status = read_lines(tokenizer, error);
+    if (!status)
+        status =
+            lac_add_wordpiece_decoding(tokenizer, tokenizer->model.wordpiece.prefix, true, error);
     if (status)
         return lac_fail_in(error, status, "%s", names->main);
     status = read_config(tokenizer, names, &config, error);
@@ -303,7 +304,7 @@ static enum lac_status read_roberta_specials(struct lac_tokenizer *tokenizer, co
     enum lac_status status = read_specials(tokenizer, config, keys, ROBERTA_N, ids, error);
     if (status)
         return status;
-    tokenizer->model.bpe.unknown = ids[ROBERTA_UNK];
+    tokenizer->model.unknown.id = ids[ROBERTA_UNK];
     tokenizer->mask_id = ids[ROBERTA_MASK];
     tokenizer->post.trim_offsets = ids[ROBERTA_CLS] >= 0 && ids[ROBERTA_SEP] >= 0;
     return lac_make_templates(tokenizer, LAC_STYLE_ROBERTA, ids[ROBERTA_CLS], ids[ROBERTA_SEP],
@@ -344,7 +345,7 @@ enum lac_status lac_read_vocab_merges(struct lac_tokenizer *tokenizer,
     json_t *config = NULL;
     tokenizer->model.kind = LAC_MODEL_BPE;
     tokenizer->model.bpe.prefix = tokenizer->model.bpe.suffix = (struct lac_slice){"", 0};
-    tokenizer->decoder.kind = LAC_DECODER_BYTE_LEVEL;
+    tokenizer->decoder.join = LAC_JOIN_BYTE_LEVEL;
     enum lac_status status = read_vocab_json(tokenizer, names, error);
     if (status)
         return status;

@@ -4,7 +4,7 @@
 
 #include "src/text/parts.h"
 
-enum { MAX_PARTS = 64, MAX_DEPTH = 8 };
+enum { MAX_PARTS = 64 };
 
 /* A template under construction has room for MAX_PARTS parts. */
 static enum lac_status add_part(struct lac_tokenizer *tokenizer, struct lac_template *template,
@@ -245,35 +245,16 @@ static const struct {
     {"ByteLevel", false, read_trimming},
 };
 
-static enum lac_status read_processor(struct post_walk *walk, const json_t *json, unsigned depth,
-                                      struct lac_error *error);
-
-static enum lac_status read_processors(struct post_walk *walk, const json_t *json, unsigned depth,
-                                       struct lac_error *error)
-{
-    const json_t *items = json_object_get(json, "processors");
-    if (!json_is_array(items))
-        return lac_fail(error, LAC_E_FORMAT, "processors: expected an array, found %s",
-                        lac_json_kind(items));
-    if (depth == MAX_DEPTH)
-        return lac_fail(error, LAC_E_LIMIT, "processors: nested more than %d times", MAX_DEPTH);
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        enum lac_status status = read_processor(walk, json_array_get(items, i), depth + 1, error);
-        if (status)
-            return lac_fail_in(error, status, "processors[%zu]", i);
-    }
-    return LAC_OK;
-}
-
-static enum lac_status read_processor(struct post_walk *walk, const json_t *json, unsigned depth,
+static enum lac_status read_processor(void *context, const json_t *json, unsigned depth,
                                       struct lac_error *error)
 {
+    struct post_walk *walk = context;
     const char *type;
-    enum lac_status status = lac_json_string(json, "type", "", &type, error);
+    enum lac_status status = lac_read_type(json, &type, error);
     if (status)
         return status;
     if (!strcmp(type, "Sequence"))
-        return read_processors(walk, json, depth, error);
+        return lac_read_sequence(walk, json, "processors", depth, read_processor, error);
     for (size_t i = 0; i < sizeof processors / sizeof *processors; i++) {
         if (strcmp(type, processors[i].type))
             continue;
@@ -293,49 +274,4 @@ enum lac_status lac_read_post(struct lac_tokenizer *tokenizer, const json_t *jso
     if (!status && json && !json_is_null(json))
         status = read_processor(&walk, json, 0, error);
     return status ? lac_fail_in(error, status, "post_processor") : LAC_OK;
-}
-
-static enum lac_status read_wordpiece_decoder(struct lac_tokenizer *tokenizer, const json_t *json,
-                                              struct lac_error *error)
-{
-    struct lac_decoder *decoder = &tokenizer->decoder;
-    const char *prefix;
-    enum lac_status status = lac_json_string(json, "prefix", "##", &prefix, error);
-    if (!status)
-        status = lac_json_bool(json, "cleanup", true, &decoder->cleanup, error);
-    if (status)
-        return status;
-    decoder->kind = LAC_DECODER_WORDPIECE;
-    decoder->prefix.size = strlen(prefix);
-    decoder->prefix.text = lac_arena_strndup(&tokenizer->arena, prefix, decoder->prefix.size);
-    return decoder->prefix.text ? LAC_OK : lac_no_memory(error);
-}
-
-static enum lac_status read_decoder(struct lac_tokenizer *tokenizer, const json_t *json,
-                                    struct lac_error *error)
-{
-    const char *type;
-    enum lac_status status = lac_json_string(json, "type", "", &type, error);
-    if (status)
-        return status;
-    if (!strcmp(type, "WordPiece"))
-        return read_wordpiece_decoder(tokenizer, json, error);
-    if (!strcmp(type, "ByteLevel")) {
-        tokenizer->decoder.kind = LAC_DECODER_BYTE_LEVEL;
-        return LAC_OK;
-    }
-    const json_t *inner = json_object_get(json, "decoders");
-    if (!strcmp(type, "Sequence") && json_array_size(inner) == 1 &&
-        !json_object_get(json_array_get(inner, 0), "decoders"))
-        return read_decoder(tokenizer, json_array_get(inner, 0), error);
-    return lac_fail(error, LAC_E_UNSUPPORTED, "there is no decoder \"%s\" here", type);
-}
-
-enum lac_status lac_read_decoder(struct lac_tokenizer *tokenizer, const json_t *json,
-                                 struct lac_error *error)
-{
-    if (!json || json_is_null(json))
-        return LAC_OK;
-    enum lac_status status = read_decoder(tokenizer, json, error);
-    return status ? lac_fail_in(error, status, "decoder") : LAC_OK;
 }

@@ -3,47 +3,50 @@
 #include <string.h>
 
 #include "src/text/parts.h"
+#include "src/text/unicode.h"
 
 enum { MAX_DEPTH = 8, MAX_CONTENT_BYTES = 1024 };
+
+void *lac_steps_with_room(struct lac_tokenizer *tokenizer, void *steps, size_t n, size_t size,
+                          struct lac_error *error)
+{
+    if (!steps)
+        steps = lac_arena_alloc_zero(&tokenizer->arena, LAC_MAX_STEPS, size);
+    if (!steps) {
+        lac_no_memory(error);
+        return NULL;
+    }
+    if (n == LAC_MAX_STEPS) {
+        lac_fail(error, LAC_E_LIMIT, "more than %d steps", LAC_MAX_STEPS);
+        return NULL;
+    }
+    return steps;
+}
 
 struct lac_normal_step *lac_add_normal_step(struct lac_tokenizer *tokenizer,
                                             enum lac_normal_kind kind, struct lac_error *error)
 {
     struct lac_normalizer *normalizer = &tokenizer->normalizer;
-    if (!normalizer->steps)
-        normalizer->steps =
-            lac_arena_alloc_zero(&tokenizer->arena, LAC_MAX_STEPS, sizeof *normalizer->steps);
-    if (!normalizer->steps) {
-        lac_no_memory(error);
+    struct lac_normal_step *steps = lac_steps_with_room(tokenizer, normalizer->steps,
+                                                        normalizer->n_steps, sizeof *steps, error);
+    if (!steps)
         return NULL;
-    }
-    if (normalizer->n_steps == LAC_MAX_STEPS) {
-        lac_fail(error, LAC_E_LIMIT, "more than %d steps", LAC_MAX_STEPS);
-        return NULL;
-    }
-    struct lac_normal_step *step = &normalizer->steps[normalizer->n_steps++];
-    step->kind = kind;
-    return step;
+    normalizer->steps = steps;
+    steps[normalizer->n_steps].kind = kind;
+    return &steps[normalizer->n_steps++];
 }
 
 struct lac_split_step *lac_add_split_step(struct lac_tokenizer *tokenizer, enum lac_split_kind kind,
                                           struct lac_error *error)
 {
     struct lac_pretokenizer *pretokenizer = &tokenizer->pretokenizer;
-    if (!pretokenizer->steps)
-        pretokenizer->steps =
-            lac_arena_alloc_zero(&tokenizer->arena, LAC_MAX_STEPS, sizeof *pretokenizer->steps);
-    if (!pretokenizer->steps) {
-        lac_no_memory(error);
+    struct lac_split_step *steps = lac_steps_with_room(tokenizer, pretokenizer->steps,
+                                                       pretokenizer->n_steps, sizeof *steps, error);
+    if (!steps)
         return NULL;
-    }
-    if (pretokenizer->n_steps == LAC_MAX_STEPS) {
-        lac_fail(error, LAC_E_LIMIT, "more than %d steps", LAC_MAX_STEPS);
-        return NULL;
-    }
-    struct lac_split_step *step = &pretokenizer->steps[pretokenizer->n_steps++];
-    step->kind = kind;
-    return step;
+    pretokenizer->steps = steps;
+    steps[pretokenizer->n_steps].kind = kind;
+    return &steps[pretokenizer->n_steps++];
 }
 
 static enum lac_status add_normal(struct lac_tokenizer *tokenizer, enum lac_normal_kind kind,
@@ -69,7 +72,7 @@ enum lac_status lac_add_bert_steps(struct lac_tokenizer *tokenizer, bool clean, 
     return status;
 }
 
-static enum lac_status type_of(const json_t *json, const char **type, struct lac_error *error)
+enum lac_status lac_read_type(const json_t *json, const char **type, struct lac_error *error)
 {
     if (!json_is_object(json))
         return lac_fail(error, LAC_E_FORMAT, "expected an object, found %s", lac_json_kind(json));
@@ -175,12 +178,8 @@ static const struct {
     {"Prepend", read_prepend, 0},
 };
 
-/* Calls read for each item of the array json[key]. */
-static enum lac_status
-read_sequence(struct lac_tokenizer *tokenizer, const json_t *json, const char *key, unsigned depth,
-              enum lac_status read(struct lac_tokenizer *tokenizer, const json_t *json,
-                                   unsigned depth, struct lac_error *error),
-              struct lac_error *error)
+enum lac_status lac_read_sequence(void *context, const json_t *json, const char *key,
+                                  unsigned depth, lac_read_item *read, struct lac_error *error)
 {
     const json_t *items = json_object_get(json, key);
     if (!json_is_array(items))
@@ -189,22 +188,23 @@ read_sequence(struct lac_tokenizer *tokenizer, const json_t *json, const char *k
     if (depth == MAX_DEPTH)
         return lac_fail(error, LAC_E_LIMIT, "%s: nested more than %d times", key, MAX_DEPTH);
     for (size_t i = 0; i < json_array_size(items); i++) {
-        enum lac_status status = read(tokenizer, json_array_get(items, i), depth + 1, error);
+        enum lac_status status = read(context, json_array_get(items, i), depth + 1, error);
         if (status)
             return lac_fail_in(error, status, "%s[%zu]", key, i);
     }
     return LAC_OK;
 }
 
-static enum lac_status read_normalizer(struct lac_tokenizer *tokenizer, const json_t *json,
-                                       unsigned depth, struct lac_error *error)
+static enum lac_status read_normalizer(void *context, const json_t *json, unsigned depth,
+                                       struct lac_error *error)
 {
+    struct lac_tokenizer *tokenizer = context;
     const char *type;
-    enum lac_status status = type_of(json, &type, error);
+    enum lac_status status = lac_read_type(json, &type, error);
     if (status)
         return status;
     if (!strcmp(type, "Sequence"))
-        return read_sequence(tokenizer, json, "normalizers", depth, read_normalizer, error);
+        return lac_read_sequence(tokenizer, json, "normalizers", depth, read_normalizer, error);
     for (size_t i = 0; i < sizeof normalizers / sizeof *normalizers; i++)
         if (!strcmp(type, normalizers[i].type))
             return normalizers[i].read ? normalizers[i].read(tokenizer, json, error)
@@ -219,6 +219,42 @@ enum lac_status lac_read_normalizer(struct lac_tokenizer *tokenizer, const json_
         return LAC_OK;
     enum lac_status status = read_normalizer(tokenizer, json, 0, error);
     return status ? lac_fail_in(error, status, "normalizer") : LAC_OK;
+}
+
+enum lac_status lac_read_metaspace(const json_t *json, struct lac_metaspace *metaspace,
+                                   struct lac_error *error)
+{
+    static const char *const schemes[] = {
+        [LAC_PREPEND_ALWAYS] = "always",
+        [LAC_PREPEND_FIRST] = "first",
+        [LAC_PREPEND_NEVER] = "never",
+    };
+    const char *replacement, *scheme;
+    bool prefix;
+    enum lac_status status =
+        lac_json_string(json, "replacement", "\xe2\x96\x81", &replacement, error);
+    if (!status)
+        status = lac_json_bool(json, "add_prefix_space", true, &prefix, error);
+    if (!status)
+        status =
+            lac_json_string(json, "prepend_scheme", prefix ? "always" : "never", &scheme, error);
+    if (status)
+        return status;
+    metaspace->size = strlen(replacement);
+    if (!metaspace->size || metaspace->size != lac_utf8_size((uint8_t)replacement[0]))
+        return lac_fail(error, LAC_E_FORMAT, "replacement: \"%s\" is not one character",
+                        replacement);
+    memcpy(metaspace->bytes, replacement, metaspace->size);
+    size_t i = 0;
+    while (i < 3 && strcmp(scheme, schemes[i]))
+        i++;
+    if (i == 3)
+        return lac_fail(error, LAC_E_FORMAT, "prepend_scheme: \"%s\" is none", scheme);
+    if (!prefix && i != LAC_PREPEND_NEVER)
+        return lac_fail(error, LAC_E_FORMAT, "prepend_scheme: \"%s\" without add_prefix_space",
+                        scheme);
+    metaspace->scheme = (enum lac_prepend_scheme)i;
+    return LAC_OK;
 }
 
 static enum lac_status read_behavior(const json_t *json, const char *fallback,
@@ -285,6 +321,14 @@ static enum lac_status read_byte_level(struct lac_tokenizer *tokenizer, const js
     return status ? status : lac_json_bool(json, "use_regex", true, &step->gpt2_words, error);
 }
 
+static enum lac_status read_metaspace(struct lac_tokenizer *tokenizer, const json_t *json,
+                                      struct lac_split_step *step, struct lac_error *error)
+{
+    (void)tokenizer;
+    enum lac_status status = lac_read_metaspace(json, &step->metaspace, error);
+    return status ? status : lac_json_bool(json, "split", true, &step->split, error);
+}
+
 static const struct {
     const char *type;
     enum lac_split_kind kind;
@@ -298,17 +342,19 @@ static const struct {
     {"Digits", LAC_SPLIT_DIGITS, read_digits},
     {"Split", LAC_SPLIT_PATTERN, read_split},
     {"ByteLevel", LAC_SPLIT_BYTE_LEVEL, read_byte_level},
+    {"Metaspace", LAC_SPLIT_METASPACE, read_metaspace},
 };
 
-static enum lac_status read_pretokenizer(struct lac_tokenizer *tokenizer, const json_t *json,
-                                         unsigned depth, struct lac_error *error)
+static enum lac_status read_pretokenizer(void *context, const json_t *json, unsigned depth,
+                                         struct lac_error *error)
 {
+    struct lac_tokenizer *tokenizer = context;
     const char *type;
-    enum lac_status status = type_of(json, &type, error);
+    enum lac_status status = lac_read_type(json, &type, error);
     if (status)
         return status;
     if (!strcmp(type, "Sequence"))
-        return read_sequence(tokenizer, json, "pretokenizers", depth, read_pretokenizer, error);
+        return lac_read_sequence(tokenizer, json, "pretokenizers", depth, read_pretokenizer, error);
     for (size_t i = 0; i < sizeof pretokenizers / sizeof *pretokenizers; i++) {
         if (strcmp(type, pretokenizers[i].type))
             continue;

@@ -42,6 +42,7 @@ DEFINE_RESERVE(lac_pieces_reserve, lac_pieces)
 DEFINE_RESERVE(lac_tokens_reserve, lac_tokens)
 DEFINE_RESERVE(lac_symbols_reserve, lac_symbols)
 DEFINE_RESERVE(lac_queue_reserve, lac_merge_queue)
+DEFINE_RESERVE(lac_cuts_reserve, lac_best_cuts)
 
 bool lac_aligned_reserve(const struct lac_host *host, struct lac_aligned *text, size_t more)
 {
@@ -68,7 +69,7 @@ void lac_scratch_free(struct lac_scratch *scratch)
         scratch->chars.at,     scratch->spare.at,     scratch->text.bytes, scratch->text.from,
         scratch->mapped.bytes, scratch->mapped.from,  scratch->pieces.at,  scratch->split.at,
         scratch->tokens[0].at, scratch->tokens[1].at, scratch->symbols.at, scratch->queue.at,
-        scratch->hashes,
+        scratch->cuts.at,      scratch->hashes,
     };
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++)
         lac_free(scratch->host, memory[i]);

@@ -9,6 +9,9 @@
 
 #include "src/base/host.h"
 
+/* Offsets are 32 bits. */
+enum { LAC_MAX_NORMALIZED_BYTES = 1 << 30 };
+
 /* A byte range of the original text. */
 struct lac_span {
     uint32_t begin, end;
@@ -76,6 +79,18 @@ struct lac_merge_queue {
     size_t n, capacity;
 };
 
+/* The best way to cut a word up to one of its bytes: its last token, and where that begins. */
+struct lac_best_cut {
+    double score;
+    uint32_t begin; /* UINT32_MAX: no way ends here */
+    int32_t id;
+};
+
+struct lac_best_cuts {
+    struct lac_best_cut *at;
+    size_t n, capacity;
+};
+
 struct lac_scratch {
     const struct lac_host *host;
     struct lac_chars chars, spare;
@@ -84,6 +99,7 @@ struct lac_scratch {
     struct lac_tokens tokens[2]; /* of the first and the second text */
     struct lac_symbols symbols;
     struct lac_merge_queue queue;
+    struct lac_best_cuts cuts;
     uint64_t *hashes; /* of the prefixes of a word */
     size_t n_hashes;
 };
@@ -97,6 +113,7 @@ bool lac_pieces_reserve(const struct lac_host *host, struct lac_pieces *pieces, 
 bool lac_tokens_reserve(const struct lac_host *host, struct lac_tokens *tokens, size_t more);
 bool lac_symbols_reserve(const struct lac_host *host, struct lac_symbols *symbols, size_t more);
 bool lac_queue_reserve(const struct lac_host *host, struct lac_merge_queue *queue, size_t more);
+bool lac_cuts_reserve(const struct lac_host *host, struct lac_best_cuts *cuts, size_t more);
 
 static inline bool lac_piece_push(const struct lac_host *host, struct lac_pieces *pieces,
                                   size_t begin, size_t end, int32_t id)

@@ -250,14 +250,65 @@ bool lac_tokenizer_is_special(const struct lac_tokenizer *tokenizer, int32_t id)
     return id >= 0 && (size_t)id < tokenizer->n_ids && tokenizer->special[id];
 }
 
+/* Writes the text of a token to sink; special and unknown ones have none. */
+static void decode_id(const struct lac_tokenizer *tokenizer, struct lac_decode_state *state,
+                      int32_t id, struct lac_decode_sink *sink)
+{
+    size_t size;
+    const char *spelling = lac_vocab_spelling(&tokenizer->added_names, id, &size);
+    if (!spelling)
+        spelling = lac_vocab_spelling(&tokenizer->model.vocab, id, &size);
+    if (spelling && !lac_tokenizer_is_special(tokenizer, id))
+        lac_decode_token(&tokenizer->decoder, state, spelling, size, sink);
+}
+
+static size_t end_sink(struct lac_decode_sink *sink)
+{
+    if (sink->size)
+        sink->text[sink->n < sink->size ? sink->n : sink->size - 1] = '\0';
+    return sink->n;
+}
+
 size_t lac_tokenizer_decode(const struct lac_tokenizer *tokenizer, const int32_t *ids, size_t n,
                             char *text, size_t size)
 {
-    struct lac_decoding decoding = {.decoder = &tokenizer->decoder, .text = text, .size = size};
-    for (size_t i = 0; i < n; i++) {
-        const char *spelling = lac_tokenizer_token(tokenizer, ids[i]);
-        if (spelling && !lac_tokenizer_is_special(tokenizer, ids[i]))
-            lac_decode_token(&decoding, spelling, strlen(spelling));
-    }
-    return lac_decode_end(&decoding);
+    struct lac_decode_state state = {0};
+    struct lac_decode_sink sink = {text, size, 0};
+    for (size_t i = 0; i < n; i++)
+        decode_id(tokenizer, &state, ids[i], &sink);
+    lac_decode_end(&tokenizer->decoder, &state, &sink);
+    return end_sink(&sink);
+}
+
+/* Only what fits counts. */
+static size_t commit(struct lac_decode_state *state, const struct lac_decode_state *next,
+                     struct lac_decode_sink *sink)
+{
+    if (sink->n < sink->size)
+        *state = *next;
+    return end_sink(sink);
+}
+
+size_t lac_tokenizer_decode_next(const struct lac_tokenizer *tokenizer,
+                                 struct lac_decode_state *state, int32_t id, char *text,
+                                 size_t size)
+{
+    struct lac_decode_state next = *state;
+    struct lac_decode_sink sink = {text, size, 0};
+    decode_id(tokenizer, &next, id, &sink);
+    return commit(state, &next, &sink);
+}
+
+size_t lac_tokenizer_decode_end(const struct lac_tokenizer *tokenizer,
+                                struct lac_decode_state *state, char *text, size_t size)
+{
+    struct lac_decode_state next = *state;
+    struct lac_decode_sink sink = {text, size, 0};
+    lac_decode_end(&tokenizer->decoder, &next, &sink);
+    return commit(state, &next, &sink);
+}
+
+size_t lac_tokenizer_decode_room(const struct lac_tokenizer *tokenizer)
+{
+    return tokenizer->decoder.room;
 }
