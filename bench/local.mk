@@ -118,22 +118,82 @@ bench-commit:
 
 # Other engines at the same work; run by hand, installed elsewhere.
 EXTRA_DIST += \
+	bench/medians.py \
 	bench/peers/bert.js \
 	bench/peers/no_amx.c \
 	bench/peers/onnx.js \
 	bench/peers/onnxruntime.js \
 	bench/peers/run-onnxruntime
 
-# A short look at this machine; and the figures that are kept.
+# A short look at this machine.
 bench: lacuna-bench
 	./lacuna-bench limits --seconds 0.1
 	./lacuna-bench spmm --shape 768x768 --seconds 0.1
 	./lacuna-bench encode --model bert-mini --seconds 0.1
 
+# The figures that are kept, in a quarter of an hour on two cores.  Each command makes one file of
+# rows; medians over their shapes stand together in medians.md.
 BENCH_RESULTS = $(srcdir)/bench/results
-bench-record: lacuna-bench
+BENCH_TRANSFORMERS = --shape bert-base,bert-large,tinyllama
+BENCH_SPARSITIES = --sparsity 0.5,0.7,0.75,0.8,0.85,0.9
+BENCH_VNNI = --isa avx512_vnni --peers onednn
+
+bench-record: bench-record-limits bench-record-tokens bench-record-few bench-record-stream \
+	bench-record-dtypes bench-record-models
+	python3 $(srcdir)/bench/medians.py $(BENCH_RESULTS)/spmm*.json >$(BENCH_RESULTS)/medians.md
+
+bench-record-limits: lacuna-bench
 	$(MKDIR_P) $(BENCH_RESULTS)
 	./lacuna-bench limits --save $(BENCH_RESULTS)/limits
-	./lacuna-bench spmm --isa best,avx512_vnni --save $(BENCH_RESULTS)/spmm
+
+# Many tokens: what a layer reaches with its epilogue, writing fp32 and writing the next int8; with
+# tiles; on two cores.
+bench-record-tokens: bench-record-limits
+	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 128,512 $(BENCH_SPARSITIES) \
+		--pattern 32x4,16x4,8x4,4x4,1x4 --orientation token $(BENCH_VNNI) --seconds 0.03 \
+		--save $(BENCH_RESULTS)/spmm --plot $(BENCH_RESULTS)/spmm.svg
+	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 128,512 $(BENCH_SPARSITIES) \
+		--pattern 16x4,8x4,4x4,1x4 --orientation token $(BENCH_VNNI) --seconds 0.03 \
+		--output u8 --save $(BENCH_RESULTS)/spmm-u8
+	./lacuna-bench spmm --dtype int8 --shape bert-base --tokens 384 --sparsity 0.8,0.9 \
+		--seconds 0.05 --save $(BENCH_RESULTS)/spmm-best
+	./lacuna-bench spmm --dtype int8 --shape bert-base,tinyllama --tokens 1,32,384 \
+		--sparsity 0.8,0.9 --pattern 32x4,16x4,8x4,4x4 --threads 1,2 $(BENCH_VNNI) \
+		--seconds 0.05 --save $(BENCH_RESULTS)/spmm-threads
+
+# A batch of short requests; and every number of tokens there is between one and a full tile.
+bench-record-few: bench-record-limits
+	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 16,32 --sparsity 0.8,0.9 \
+		--pattern 32x4,16x4,8x4,4x4 $(BENCH_VNNI) --seconds 0.05 \
+		--save $(BENCH_RESULTS)/spmm-few
+	./lacuna-bench spmm --dtype int8 --shape 768x768,2048x2048 --tokens 2-48+1 --sparsity 0.8 \
+		--pattern 32x4,16x4,8x4,4x4 --isa avx512_vnni --peers none --seconds 0.05 \
+		--save $(BENCH_RESULTS)/spmm-each
+
+# One token, weights from memory.
+bench-record-stream: bench-record-limits
+	./lacuna-bench spmm --dtype int8 --shape llama-7b --tokens 1 --sparsity 0.8,0.9 --cold \
+		--pattern 32x4,16x4,8x4,4x4,bitmap,2:4 $(BENCH_VNNI) --seconds 0.1 \
+		--save $(BENCH_RESULTS)/spmm-stream
+	./lacuna-bench spmm --dtype int4 --shape 4096x4096 --tokens 1 --sparsity 0.8,0.9 --cold \
+		--pattern 16x4,8x4,4x4 $(BENCH_VNNI) --seconds 0.1 \
+		--save $(BENCH_RESULTS)/spmm-stream-int4
+	./lacuna-bench decode --layers 6 --pattern dense,16x4,8x4,bitmap --threads 1,2 --seconds 0.3 \
+		--isa avx512_vnni --save $(BENCH_RESULTS)/decode
+
+# Other number formats, and the other engines in them.
+bench-record-dtypes: bench-record-limits
+	./lacuna-bench spmm --dtype fp32 --shape bert-base --tokens 384 --sparsity 0.7,0.8,0.9 \
+		--peers onednn,libxsmm --seconds 0.05 --save $(BENCH_RESULTS)/spmm-fp32
+	./lacuna-bench spmm --dtype bf16,fp16,int4 --shape bert-base --tokens 16,384 \
+		--sparsity 0.8,0.9 --pattern 16x4,8x4,4x4,1x4 --peers onednn,libxsmm --seconds 0.05 \
+		--save $(BENCH_RESULTS)/spmm-dtypes
+
+# Whole models.
+bench-record-models: bench-record-limits
 	./lacuna-bench encode --dtype int8,fp32 --save $(BENCH_RESULTS)/encode
-.PHONY: bench bench-record
+	./lacuna-bench encode --isa avx512_vnni --save $(BENCH_RESULTS)/encode-vnni
+	./lacuna-bench attention --length 64,128,256,512 --head-dim 32,64,128 --seconds 0.1 \
+		--save $(BENCH_RESULTS)/attention
+.PHONY: bench bench-record bench-record-limits bench-record-tokens bench-record-few \
+	bench-record-stream bench-record-dtypes bench-record-models

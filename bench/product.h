@@ -37,8 +37,9 @@ int bench_product_turn(void *context, size_t n, uint64_t *ns);
 double bench_product_bytes(const struct bench_product *product);
 double bench_product_weight_bytes(const struct bench_product *product);
 
-/* Largest difference from the scalar kernel, which is run on the first and the last tile: in y,
- * or in steps of y_u8.  NaN where either is NaN. */
+/* Largest difference from the scalar kernel, which is run on the first and the last tile and, of
+ * more than 1024 outputs, on the first 512 and the last 512 to 1023: in y, or in steps of y_u8.
+ * NaN where either is NaN. */
 enum lac_status bench_product_error(const struct bench_product *product, double *most,
                                     struct lac_error *error);
 /* The same for another engine's dense result, y row-major [n_tokens, n_out]. */

@@ -6,46 +6,54 @@
 
 #include "src/base/checked.h"
 
+enum { LINE = 64 };
+
 #if defined __x86_64__
-#include <emmintrin.h>
+#include <immintrin.h>
 enum { CAN_FLUSH = 1 };
-static void flush_line(const void *line)
+
+static void flush_in_order(const char *at, const char *end)
 {
-    _mm_clflush(line);
+    for (; at < end; at += LINE)
+        _mm_clflush(at);
 }
-static void wait_for_flushes(void)
+
+/* The later instruction lets many lines be on their way at once: several times as fast. */
+__attribute__((target("clflushopt"))) static void flush_at_once(const char *at, const char *end)
 {
+    for (; at < end; at += LINE)
+        _mm_clflushopt((void *)(uintptr_t)at);
+}
+
+static void flush_lines(const char *at, const char *end)
+{
+    if (__builtin_cpu_supports("clflushopt"))
+        flush_at_once(at, end);
+    else
+        flush_in_order(at, end);
     _mm_mfence();
 }
 #elif defined __aarch64__
 enum { CAN_FLUSH = 1 };
-static void flush_line(const void *line)
+
+static void flush_lines(const char *at, const char *end)
 {
-    __asm__ volatile("dc civac, %0" : : "r"(line) : "memory");
-}
-static void wait_for_flushes(void)
-{
+    for (; at < end; at += LINE)
+        __asm__ volatile("dc civac, %0" : : "r"(at) : "memory");
     __asm__ volatile("dsb sy" : : : "memory");
 }
 #else
 enum { CAN_FLUSH = 0 };
-static void flush_line(const void *line)
+
+static void flush_lines(const char *at, const char *end)
 {
-    (void)line;
-}
-static void wait_for_flushes(void)
-{
+    (void)at, (void)end;
 }
 #endif
 
-enum { LINE = 64 };
-
 void bench_flush(const void *memory, size_t size)
 {
-    const char *at = (const char *)((uintptr_t)memory / LINE * LINE);
-    for (const char *end = (const char *)memory + size; at < end; at += LINE)
-        flush_line(at);
-    wait_for_flushes();
+    flush_lines((const char *)((uintptr_t)memory / LINE * LINE), (const char *)memory + size);
 }
 
 int bench_flush_built(void)
