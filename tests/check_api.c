@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The public interface: options, engines, models, sessions and what they refuse. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -229,6 +230,73 @@ START_TEST(sessions_refuse_what_the_model_cannot_do)
 }
 END_TEST
 
+static void write_beside(const char *path, const char *name, const char *text)
+{
+    char full[400];
+    snprintf(full, sizeof full, "%s/%s", path, name);
+    FILE *file = fopen(full, "wb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(text, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+}
+
+/* Tokens of a long text in a session of that task. */
+static size_t tokens_of_text(struct lac_model *model, enum lac_task task)
+{
+    struct lac_session_options *options;
+    struct lac_session *s;
+    ck_assert_int_eq(lac_session_options_new(&options), LAC_OK);
+    lac_session_options_set_task(options, task);
+    ck_assert_int_eq(lac_session_new(model, options, &s), LAC_OK);
+    lac_session_options_free(options);
+    ck_assert_int_eq(api_add_text(s, "w7 w8 w9 w7 w8 w9 w7 w8 w9 w7", NULL), LAC_OK);
+    size_t n = lac_session_tokens(s);
+    lac_session_free(s);
+    return n;
+}
+
+/* Where the model's files say how much of a text it takes: 12 tokens with the special ones. */
+START_TEST(texts_are_cut_as_files_say)
+{
+    static const char vocab[] =
+        "{\"truncation\":{\"direction\":\"Right\",\"max_length\":8,\"strategy\":\"LongestFirst\"},"
+        "\"pre_tokenizer\":{\"type\":\"Whitespace\"},\"post_processor\":{\"type\":"
+        "\"BertProcessing\","
+        "\"sep\":[\"w3\",3],\"cls\":[\"w2\",2]},\"model\":{\"type\":\"WordPiece\",\"unk_token\":"
+        "\"w1\","
+        "\"vocab\":{\"w1\":1,\"w2\":2,\"w3\":3,\"w7\":7,\"w8\":8,\"w9\":9}}}";
+    struct fixture f = open_fixture((struct tiny){.head = TINY_TAG}, 1);
+    ck_assert_uint_eq(lac_model_text_tokens(f.model), 200);
+    ck_assert_uint_eq(tokens_of_text(f.model, LAC_TASK_EMBED), 12);
+    static const struct {
+        const char *name, *text;
+        size_t n_tokens;
+    } files[] = {
+        {"tokenizer.json", vocab, 8},
+        {"sentence_bert_config.json", "{\"max_seq_length\":6}", 6},
+        {"sentence_bert_config.json", "{\"max_seq_length\":1000}", 12},
+    };
+    char packed[400];
+    snprintf(packed, sizeof packed, "%s/packed", f.path);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        write_beside(f.path, files[i].name, files[i].text);
+        lac_model_free(f.model);
+        ck_assert_msg(!lac_model_open(f.engine, f.path, NULL, &f.model), "%s",
+                      api_message(f.engine));
+        ck_assert_uint_eq(tokens_of_text(f.model, LAC_TASK_EMBED), files[i].n_tokens);
+        ck_assert_uint_eq(tokens_of_text(f.model, LAC_TASK_TAG), 12);
+        ck_assert_int_eq(lac_model_pack(f.model, packed), LAC_OK);
+        struct lac_model *again;
+        ck_assert_int_eq(lac_model_open(f.engine, packed, NULL, &again), LAC_OK);
+        ck_assert_uint_eq(tokens_of_text(again, LAC_TASK_EMBED), files[i].n_tokens);
+        lac_model_free(again);
+    }
+    ck_assert_uint_eq(lac_model_text_tokens(f.model), 200);
+    remove(packed);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(sessions_check_what_is_added)
 {
     struct fixture f = open_fixture((struct tiny){.head = TINY_TAG}, 1);
@@ -275,6 +343,7 @@ int main(void)
     add_test(suite, "refusals", models_refuse_to_open);
     add_test(suite, "tasks", sessions_refuse_what_the_model_cannot_do);
     add_test(suite, "adding", sessions_check_what_is_added);
+    add_test(suite, "text lengths", texts_are_cut_as_files_say);
     add_result_tests(suite);
     add_limit_tests(suite);
     return run_suite(suite);

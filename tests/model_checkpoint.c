@@ -579,9 +579,42 @@ START_TEST(sentence_transformers_files_are_merged)
                          LAC_OK);
         ck_assert_int_eq(again.pooling, cases[i].expected);
         ck_assert_uint_eq(again.normalize, cases[i].normalize);
+        ck_assert_uint_eq(again.text_tokens, 0);
         ck_assert_uint_eq(again.hidden_size, HIDDEN);
         ck_assert(again.layer_norm_eps == checkpoint->config.layer_norm_eps);
         lac_arena_clear(&arena);
+        lac_checkpoint_close(checkpoint);
+    }
+}
+END_TEST
+
+START_TEST(sentence_lengths_are_read)
+{
+    static const struct {
+        const char *text;
+        size_t n_tokens;
+        const char *error;
+    } cases[] = {
+        {"{\"max_seq_length\":6,\"do_lower_case\":false}", 6, NULL},
+        {"{\"max_seq_length\":null}", 0, NULL},
+        {"{}", 0, NULL},
+        {"{\"max_seq_length\":0}", 0,
+         "sentence_bert_config.json: max_seq_length: 0 is not between"},
+        {"{\"max_seq_length\":\"6\"}", 0, "sentence_bert_config.json: max_seq_length: expected"},
+        {"[]", 0, "sentence_bert_config.json: "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char directory[10], name[100];
+        snprintf(directory, sizeof directory, "l%zu", i);
+        make(directory, BERT_CONFIG("Model"), bert_bare, "", NULL);
+        snprintf(name, sizeof name, "%s/sentence_bert_config.json", directory);
+        write_text(name, cases[i].text);
+        if (cases[i].error) {
+            open_bad(directory, LAC_E_FORMAT, cases[i].error);
+            continue;
+        }
+        struct lac_checkpoint *checkpoint = open_good(directory);
+        ck_assert_uint_eq(checkpoint->config.text_tokens, cases[i].n_tokens);
         lac_checkpoint_close(checkpoint);
     }
 }
@@ -603,6 +636,7 @@ START_TEST(running_out_of_memory_is_an_error)
 {
     make("o", BERT_CONFIG("ForSequenceClassification"), bert_classify, "bert.", NULL);
     write_text("o/modules.json", "[]");
+    write_text("o/sentence_bert_config.json", "{\"max_seq_length\":6}");
     write_text("o/1_Pooling/config.json", "{\"pooling_mode\":\"mean\"}");
     enum lac_status status = LAC_E_MEMORY;
     for (size_t n = 0; status; n++) {
@@ -627,6 +661,7 @@ void add_checkpoint_tests(Suite *suite)
     add_test(suite, "int8", int8_weights_have_scales);
     add_test(suite, "bitmask names", bitmasks_are_found_under_both_names);
     add_test(suite, "pooling", sentence_transformers_files_are_merged);
+    add_test(suite, "sentence lengths", sentence_lengths_are_read);
     add_test(suite, "formats", unreadable_formats_are_named_at_once);
     add_test(suite, "checkpoint memory", running_out_of_memory_is_an_error);
 }

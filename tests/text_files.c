@@ -20,6 +20,8 @@ static const struct {
     {"[]", LAC_E_FORMAT, "expected an object, found array"},
     {"{", LAC_E_FORMAT, "line 1"},
     {"{}", LAC_E_FORMAT, "model: expected an object, found null"},
+    {"{'truncation':3," WORDPIECE "}", LAC_E_FORMAT, "truncation: expected an object"},
+    {"{'truncation':{'max_length':-1}," WORDPIECE "}", LAC_E_FORMAT, "truncation: max_length: -1"},
     {"{'model':3}", LAC_E_FORMAT, "model: expected an object, found integer"},
     {"{'model':{'type':'Unigram','vocab':[]}}", LAC_E_FORMAT, "vocab: 0 tokens"},
     {"{'model':{'type':'Unigram','vocab':{'a':1}}}", LAC_E_FORMAT, "vocab: expected an array"},

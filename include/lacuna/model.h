@@ -84,6 +84,9 @@ LAC_API size_t lac_model_heads(const struct lac_model *model);
 LAC_API size_t lac_model_intermediate_size(const struct lac_model *model);
 /* Tokens a sequence may have, special ones included. */
 LAC_API size_t lac_model_max_tokens(const struct lac_model *model);
+/* Tokens that CLASSIFY and EMBED cut texts to: max_seq_length of sentence_bert_config.json, else
+ * truncation.max_length of tokenizer.json, else (and at most) lac_model_max_tokens. */
+LAC_API size_t lac_model_text_tokens(const struct lac_model *model);
 LAC_API size_t lac_model_parameters(const struct lac_model *model);
 LAC_API size_t lac_model_labels(const struct lac_model *model);
 /* Name of a label; NULL when out of range. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Models: opening, packing, and what there is to know of them. */
 #include "src/api/internal.h"
+#include "src/base/checked.h"
 #include "src/base/file.h"
 #include "src/text/tokenizer.h"
 
@@ -179,6 +180,15 @@ size_t lac_model_intermediate_size(const struct lac_model *model)
 size_t lac_model_max_tokens(const struct lac_model *model)
 {
     return model->network->config.max_tokens;
+}
+
+size_t lac_model_text_tokens(const struct lac_model *model)
+{
+    const struct lac_config *config = &model->network->config;
+    size_t n = config->text_tokens;
+    if (!n && model->tokenizer)
+        n = lac_tokenizer_truncation(model->tokenizer);
+    return n ? lac_min_size(n, config->max_tokens) : config->max_tokens;
 }
 
 size_t lac_model_parameters(const struct lac_model *model)

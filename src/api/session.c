@@ -223,6 +223,15 @@ static enum lac_status add(struct lac_session *s, struct lac_entry *entry, size_
     return LAC_OK;
 }
 
+/* Of a text. */
+static size_t most_tokens(const struct lac_session *s)
+{
+    enum lac_task task = s->workspace.head.task;
+    if (task == LAC_TASK_CLASSIFY || task == LAC_TASK_EMBED)
+        return lac_model_text_tokens(s->model);
+    return s->model->network->config.max_tokens;
+}
+
 enum lac_status lac_session_add_text(struct lac_session *session, const char *text, size_t size,
                                      const char *pair, size_t pair_size, size_t *sequence)
 {
@@ -237,9 +246,8 @@ enum lac_status lac_session_add_text(struct lac_session *session, const char *te
         return status;
     struct lac_entry *entry = &s->entries[s->n_entries];
     const struct lac_config *config = &s->model->network->config;
-    status =
-        lac_tokenizer_encode_text(s->model->tokenizer, text ? text : "", size, pair, pair_size,
-                                  config->max_tokens, s->truncate, &entry->encoding, &s->error);
+    status = lac_tokenizer_encode_text(s->model->tokenizer, text ? text : "", size, pair, pair_size,
+                                       most_tokens(s), s->truncate, &entry->encoding, &s->error);
     if (status)
         return status;
     entry->is_text = true;

@@ -150,6 +150,7 @@ static void print_text(const struct runtime *rt)
     printf("heads          %zu\n", lac_model_heads(m));
     printf("intermediate   %zu\n", lac_model_intermediate_size(m));
     printf("max tokens     %zu\n", lac_model_max_tokens(m));
+    printf("text tokens    %zu\n", lac_model_text_tokens(m));
     printf("labels         %zu\n", lac_model_labels(m));
     printf("parameters     %zu\n", lac_model_parameters(m));
     printf("arithmetic     %s\n", dtype_name(lac_model_dtype(m)));
@@ -185,14 +186,15 @@ static json_t *model_json(const struct runtime *rt)
     char tasks[64];
     json_t *weights = json_array();
     json_t *json = json_pack(
-        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:I,s:o}", "architecture",
+        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s,s:s,s:I,s:o}", "architecture",
         lac_model_architecture(m), "tasks", task_names(lac_model_tasks(m), tasks, sizeof tasks),
         "layers", (json_int_t)lac_model_layers(m), "hidden_size",
         (json_int_t)lac_model_hidden_size(m), "heads", (json_int_t)lac_model_heads(m),
         "intermediate_size", (json_int_t)lac_model_intermediate_size(m), "max_tokens",
-        (json_int_t)lac_model_max_tokens(m), "labels", (json_int_t)lac_model_labels(m),
-        "parameters", (json_int_t)lac_model_parameters(m), "dtype", dtype_name(lac_model_dtype(m)),
-        "isa", lac_engine_isa(rt->engine), "threads", (json_int_t)lac_engine_threads(rt->engine),
+        (json_int_t)lac_model_max_tokens(m), "text_tokens", (json_int_t)lac_model_text_tokens(m),
+        "labels", (json_int_t)lac_model_labels(m), "parameters",
+        (json_int_t)lac_model_parameters(m), "dtype", dtype_name(lac_model_dtype(m)), "isa",
+        lac_engine_isa(rt->engine), "threads", (json_int_t)lac_engine_threads(rt->engine),
         "weights", weights);
     struct totals t = {0};
     struct lac_weight_info w;

@@ -361,6 +361,9 @@ static enum lac_status read_pooling(const json_t *root, struct lac_config *confi
     enum lac_status status = lac_json_string(root, "lacuna_pooling", "mean", &name, error);
     if (!status)
         status = lac_json_bool(root, "lacuna_normalize", false, &normalize, error);
+    if (!status)
+        status = lac_json_size(root, "lacuna_text_tokens", 0, 1, LAC_MAX_TEXT_TOKENS,
+                               &config->text_tokens, error);
     if (status)
         return status;
     config->normalize = normalize;

@@ -25,6 +25,9 @@ enum lac_problem { LAC_PROBLEM_SINGLE_LABEL, LAC_PROBLEM_MULTI_LABEL, LAC_PROBLE
 
 enum lac_config_pooling { LAC_CONFIG_POOL_MEAN, LAC_CONFIG_POOL_CLS, LAC_CONFIG_POOL_POOLER };
 
+/* Sequence lengths that files may ask for: some say "no bound" with a large number. */
+#define LAC_MAX_TEXT_TOKENS ((size_t)1 << 62)
+
 /* Strings belong to the arena the configuration was read into. */
 struct lac_config {
     enum lac_family family;
@@ -45,6 +48,7 @@ struct lac_config {
     enum lac_problem problem;
     enum lac_config_pooling pooling; /* from sentence-transformers' 1_Pooling/config.json: mean
                                         unless it says otherwise */
+    size_t text_tokens;              /* what sentence_bert_config.json cuts texts to; 0: nothing */
     unsigned normalize;              /* 1 when modules.json has a Normalize module */
     unsigned tasks;                  /* set of enum lac_task, from the architecture; EMBED always */
 };
@@ -52,9 +56,9 @@ struct lac_config {
 /* Reads one JSON text; name is for messages.  Sizes are bounded (hidden size to 65,536, layers to
  * 1,024, vocabulary to 2^24, ...) and must fit each other: heads divide hidden.
  * Takes config.json as it is and lac_checkpoint's config_text, whose "lacuna_pooling" ("mean",
- * "cls", "pooler") and "lacuna_normalize" no config.json has.  LAC_E_UNSUPPORTED names what we
- * cannot run: a model type, architecture, activation, relative positions, decoders.
- * On failure config is untouched; what the arena got stays there. */
+ * "cls", "pooler"), "lacuna_normalize" and "lacuna_text_tokens" no config.json has.
+ * LAC_E_UNSUPPORTED names what we cannot run: a model type, architecture, activation, relative
+ * positions, decoders. On failure config is untouched; what the arena got stays there. */
 enum lac_status lac_config_parse(const char *name, const void *json, size_t size,
                                  struct lac_arena *arena, struct lac_config *config,
                                  struct lac_error *error);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/file.h"
+#include "src/model/config.h"
 #include "src/model/json_file.h"
 
 struct pipeline {
@@ -145,6 +146,32 @@ static enum lac_status has_file(const struct lac_host *host, const char *directo
     return LAC_OK;
 }
 
+/* *n_tokens: max_seq_length of the Transformer module; 0 where there is none. */
+static enum lac_status read_length(const struct lac_host *host, const char *directory,
+                                   size_t *n_tokens, struct lac_error *error)
+{
+    json_t *json = NULL;
+    char *path = NULL;
+    int found = 0;
+    enum lac_status status = has_file(host, directory, "sentence_bert_config.json", &found, error);
+    if (!status && found)
+        status =
+            lac_json_file_read(host, directory, "sentence_bert_config.json", &json, &path, error);
+    if (!status && found) {
+        if (json_is_object(json))
+            status =
+                lac_json_size(json, "max_seq_length", 0, 1, LAC_MAX_TEXT_TOKENS, n_tokens, error);
+        else
+            status =
+                lac_fail(error, LAC_E_FORMAT, "expected an object, found %s", lac_json_kind(json));
+        if (status)
+            lac_fail_in(error, status, "%s", path);
+    }
+    json_decref(json);
+    lac_free(host, path);
+    return status;
+}
+
 enum lac_status lac_pooling_merge(const struct lac_host *host, const char *directory,
                                   json_t *config, struct lac_error *error)
 {
@@ -153,7 +180,10 @@ enum lac_status lac_pooling_merge(const struct lac_host *host, const char *direc
     char *path = NULL;
     const char *pooling = NULL;
     int has_modules = 0, has_folder = 0;
-    enum lac_status status = has_file(host, directory, "modules.json", &has_modules, error);
+    size_t n_tokens = 0;
+    enum lac_status status = read_length(host, directory, &n_tokens, error);
+    if (!status)
+        status = has_file(host, directory, "modules.json", &has_modules, error);
     if (!status)
         status = has_file(host, directory, "1_Pooling/config.json", &has_folder, error);
     if (!status && has_modules)
@@ -176,7 +206,9 @@ enum lac_status lac_pooling_merge(const struct lac_host *host, const char *direc
     }
     if ((pooling && json_object_set_new(config, "lacuna_pooling", json_string(pooling))) ||
         (modules &&
-         json_object_set_new(config, "lacuna_normalize", json_boolean(pipeline.has_normalize))))
+         json_object_set_new(config, "lacuna_normalize", json_boolean(pipeline.has_normalize))) ||
+        (n_tokens &&
+         json_object_set_new(config, "lacuna_text_tokens", json_integer((json_int_t)n_tokens))))
         status = lac_fail(error, LAC_E_MEMORY, "%s: no memory", directory);
 out:
     json_decref(modules);

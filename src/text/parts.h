@@ -31,6 +31,7 @@ struct lac_tokenizer {
     size_t n_ids;
     uint8_t *special; /* [n_ids] */
     int32_t mask_id;
+    size_t truncation; /* tokens that the file cuts texts to, unless told otherwise; 0: none */
 };
 
 /* What messages call the files. */

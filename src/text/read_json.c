@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads tokenizer.json.  Its truncation and padding are not read: callers say how many tokens they
- * want, and nothing here is padded. */
+/* Reads tokenizer.json.  Of its truncation the length is read, for callers that want it; padding is
+ * not, as nothing here is padded. */
 #include <string.h>
 
 #include "src/text/parts.h"
@@ -70,6 +70,19 @@ static enum lac_status read_added_tokens(struct lac_tokenizer *tokenizer, const 
     return LAC_OK;
 }
 
+static enum lac_status read_truncation(struct lac_tokenizer *tokenizer, const json_t *json,
+                                       struct lac_error *error)
+{
+    if (!json || json_is_null(json))
+        return LAC_OK;
+    if (!json_is_object(json))
+        return lac_fail(error, LAC_E_FORMAT, "truncation: expected an object, found %s",
+                        lac_json_kind(json));
+    enum lac_status status =
+        lac_json_size(json, "max_length", 0, 0, (size_t)1 << 62, &tokenizer->truncation, error);
+    return status ? lac_fail_in(error, status, "truncation") : LAC_OK;
+}
+
 static enum lac_status read_parts(struct lac_tokenizer *tokenizer, const json_t *json,
                                   struct lac_error *error)
 {
@@ -90,6 +103,8 @@ static enum lac_status read_parts(struct lac_tokenizer *tokenizer, const json_t 
         status = lac_finish_tokenizer(tokenizer, error);
     if (!status)
         status = lac_read_post(tokenizer, json_object_get(json, "post_processor"), error);
+    if (!status)
+        status = read_truncation(tokenizer, json_object_get(json, "truncation"), error);
     return status;
 }
 

@@ -245,6 +245,11 @@ int32_t lac_tokenizer_mask_id(const struct lac_tokenizer *tokenizer)
     return tokenizer->mask_id;
 }
 
+size_t lac_tokenizer_truncation(const struct lac_tokenizer *tokenizer)
+{
+    return tokenizer->truncation;
+}
+
 bool lac_tokenizer_is_special(const struct lac_tokenizer *tokenizer, int32_t id)
 {
     return id >= 0 && (size_t)id < tokenizer->n_ids && tokenizer->special[id];

@@ -49,6 +49,10 @@ enum lac_status lac_tokenizer_encode_text(const struct lac_tokenizer *tokenizer,
 /* The id of the token that hides a word ("[MASK]", "<mask>"), or -1. */
 int32_t lac_tokenizer_mask_id(const struct lac_tokenizer *tokenizer);
 
+/* Tokens that tokenizer.json's truncation leaves of a text, special ones included; 0: it has none.
+ * Nothing is cut unless a caller passes it on. */
+size_t lac_tokenizer_truncation(const struct lac_tokenizer *tokenizer);
+
 bool lac_tokenizer_is_special(const struct lac_tokenizer *tokenizer, int32_t id);
 
 #endif
