@@ -31,6 +31,13 @@ AC_DEFUN([LACUNA_ISA], [
     [immintrin.h], [volatile __m512h a; a = _mm512_fmadd_ph(a, a, a); volatile __m512 b; b = _mm512_dpbf16_ps(b, (__m512bh)b, (__m512bh)b);])
   LACUNA_PROBE_ISA([amx_int8], [-mamx-tile -mamx-int8 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512],
     [immintrin.h], [_tile_zero(0); _tile_dpbsud(0, 1, 2);])
+  dnl gcc 12 would move loads up before it knows how many registers there are, and spill sums.
+  LACUNA_PROBE_ISA([neon], [-fno-schedule-insns],
+    [arm_neon.h], [volatile float32x4_t a; a = vfmaq_laneq_f32(a, a, a, 3);])
+  LACUNA_PROBE_ISA([neon_dotprod], [-march=armv8.2-a+dotprod -fno-schedule-insns],
+    [arm_neon.h], [volatile int32x4_t a; volatile int8x16_t b; a = vdotq_laneq_s32(a, b, b, 3);])
+  LACUNA_PROBE_ISA([neon_i8mm], [-march=armv8.2-a+dotprod+i8mm -fno-schedule-insns],
+    [arm_neon.h], [volatile int32x4_t a; volatile uint8x16_t b; volatile int8x16_t c; a = vusmmlaq_s32(a, b, c);])
 ])
 
 AC_DEFUN([LACUNA_PROGRAMS], [

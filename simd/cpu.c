@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this processor can do, from CPUID and XGETBV (Intel SDM vol. 2A, CPUID; vol. 1, 13). */
+/* What this processor can do, from CPUID and XGETBV (Intel SDM vol. 2A, CPUID; vol. 1, 13), or from
+ * the words of Linux for AArch64 (Documentation/arm64/elf_hwcaps.rst). */
 #include "simd/cpu.h"
 
 #include <string.h>
@@ -49,6 +50,24 @@ unsigned lac_cpu_features_of(const struct lac_cpuid *w)
     return f;
 }
 
+unsigned lac_cpu_features_of_hwcap(const struct lac_hwcap *w)
+{
+    /* The bits are part of Linux's interface; its header is missing on other architectures. */
+    enum { ASIMD = 1, ASIMDDP = 20 }; /* hwcap */
+    enum { I8MM = 13, BF16 = 14 };    /* hwcap2 */
+    unsigned f = 0;
+    if (!(w->hwcap >> ASIMD & 1))
+        return 0;
+    f |= LAC_CPU_NEON;
+    if (w->hwcap >> ASIMDDP & 1)
+        f |= LAC_CPU_DOTPROD;
+    if (w->hwcap2 >> I8MM & 1)
+        f |= LAC_CPU_I8MM;
+    if (w->hwcap2 >> BF16 & 1)
+        f |= LAC_CPU_ARM_BF16;
+    return f;
+}
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -93,6 +112,14 @@ unsigned lac_cpu_features(void)
         features &= ~(unsigned)LAC_CPU_AMX_INT8;
     return features;
 }
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+
+unsigned lac_cpu_features(void)
+{
+    struct lac_hwcap w = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+    return lac_cpu_features_of_hwcap(&w);
+}
 #else
 unsigned lac_cpu_features(void)
 {
@@ -100,17 +127,26 @@ unsigned lac_cpu_features(void)
 }
 #endif
 
+enum {
+    X86 = LAC_CPU_NEON - 1,
+    DOTPROD = LAC_CPU_NEON | LAC_CPU_DOTPROD,
+    I8MM = DOTPROD | LAC_CPU_I8MM,
+};
+
 static const struct {
     const char *name;
     unsigned needs, allowed;
 } isas[] = {
     /* best first */
-    {"amx_int8", LAC_CPU_AMX_INT8, ~0u},
-    {"avx512_vnni", LAC_CPU_AVX512_VNNI, ~(unsigned)LAC_CPU_AMX_INT8},
+    {"amx_int8", LAC_CPU_AMX_INT8, X86},
+    {"avx512_vnni", LAC_CPU_AVX512_VNNI, X86 & ~LAC_CPU_AMX_INT8},
     /* Who asks for it by name gets it, LAC_CPU_PREFER_256 or not. */
     {"avx512", LAC_CPU_AVX512, LAC_CPU_AVX2 | LAC_CPU_AVX512},
     {"avx_vnni", LAC_CPU_AVX_VNNI, LAC_CPU_AVX2 | LAC_CPU_AVX_VNNI},
     {"avx2", LAC_CPU_AVX2, LAC_CPU_AVX2},
+    {"neon_i8mm", I8MM, I8MM | LAC_CPU_ARM_BF16},
+    {"neon_dotprod", DOTPROD, DOTPROD},
+    {"neon", LAC_CPU_NEON, LAC_CPU_NEON},
     {"scalar", 0, 0},
 };
 

@@ -106,3 +106,48 @@ libsimd_amx_int8_la_SOURCES = \
 	simd/x86/amx_int8/linear_token_s8.c \
 	simd/x86/amx_int8/table.c \
 	simd/x86/amx_int8/tile.h
+
+if BUILD_NEON
+noinst_LTLIBRARIES += libsimd_neon.la
+isa_libraries += libsimd_neon.la
+endif
+libsimd_neon_la_CFLAGS = $(AM_CFLAGS) $(NEON_CFLAGS)
+libsimd_neon_la_SOURCES = \
+	simd/arm/neon/attention_s8.c \
+	simd/arm/neon/attention_s8.h \
+	simd/arm/neon/lanes.h \
+	simd/arm/neon/linear_output_f32.c \
+	simd/arm/neon/linear_output_s8.c \
+	simd/arm/neon/linear_token_bf16.c \
+	simd/arm/neon/linear_token_f16.c \
+	simd/arm/neon/linear_token_f32.c \
+	simd/arm/neon/linear_token_s8.c \
+	simd/arm/neon/math.h \
+	simd/arm/neon/ops.c \
+	simd/arm/neon/pairs.h \
+	simd/arm/neon/spread.h \
+	simd/arm/neon/table.c \
+	simd/arm/neon/tile.h \
+	simd/arm/neon/vector.h \
+	simd/arm/neon/wide.h
+
+if BUILD_NEON_DOTPROD
+noinst_LTLIBRARIES += libsimd_neon_dotprod.la
+isa_libraries += libsimd_neon_dotprod.la
+endif
+libsimd_neon_dotprod_la_CFLAGS = $(AM_CFLAGS) $(NEON_DOTPROD_CFLAGS)
+libsimd_neon_dotprod_la_SOURCES = \
+	simd/arm/neon_dotprod/attention_s8.c \
+	simd/arm/neon_dotprod/dot.h \
+	simd/arm/neon_dotprod/linear_output_s8.c \
+	simd/arm/neon_dotprod/linear_token_s8.c \
+	simd/arm/neon_dotprod/table.c
+
+if BUILD_NEON_I8MM
+noinst_LTLIBRARIES += libsimd_neon_i8mm.la
+isa_libraries += libsimd_neon_i8mm.la
+endif
+libsimd_neon_i8mm_la_CFLAGS = $(AM_CFLAGS) $(NEON_I8MM_CFLAGS)
+libsimd_neon_i8mm_la_SOURCES = \
+	simd/arm/neon_i8mm/linear_token_s8.c \
+	simd/arm/neon_i8mm/table.c

@@ -23,6 +23,15 @@ static const struct lac_kernel *const *const tables[] = {
 #ifdef LACUNA_HAVE_AVX2
     lac_table_avx2,
 #endif
+#ifdef LACUNA_HAVE_NEON_I8MM
+    lac_table_neon_i8mm,
+#endif
+#ifdef LACUNA_HAVE_NEON_DOTPROD
+    lac_table_neon_dotprod,
+#endif
+#ifdef LACUNA_HAVE_NEON
+    lac_table_neon,
+#endif
     lac_table_scalar,
     /* Last: lac_kernel_find_linear never gets here.  The measured plan does, by name, and only then
      * is the library opened. */

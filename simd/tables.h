@@ -11,6 +11,9 @@ extern const struct lac_kernel *const lac_table_avx_vnni[];
 extern const struct lac_kernel *const lac_table_avx512[];
 extern const struct lac_kernel *const lac_table_avx512_vnni[];
 extern const struct lac_kernel *const lac_table_amx_int8[];
+extern const struct lac_kernel *const lac_table_neon[];
+extern const struct lac_kernel *const lac_table_neon_dotprod[];
+extern const struct lac_kernel *const lac_table_neon_i8mm[];
 /* src/ext/: one of each library that was found. */
 extern const struct lac_kernel *const lac_table_onednn[];
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CPU detection on saved and on contrived CPUID words. */
+#include "config.h"
+
 #include "simd/cpu.h"
 #include "simd/kernel.h"
 #include "tests/support.h"
@@ -92,16 +94,55 @@ START_TEST(saved_words)
 }
 END_TEST
 
-START_TEST(caps)
+/* As Linux gives them: /proc/self/auxv. */
+static const struct {
+    const char *what;
+    struct lac_hwcap words;
+    unsigned features;
+    const char *isa;
+} arms[] = {
+    {"no SIMD", {0x1, 0}, 0, "scalar"},
+    {"Cortex-A72", {0xff, 0}, LAC_CPU_NEON, "neon"},
+    {"Neoverse N1", {0x119fff, 0}, LAC_CPU_NEON | LAC_CPU_DOTPROD, "neon_dotprod"},
+    {"i8mm alone counts for nothing", {0x2, 1 << 13}, LAC_CPU_NEON | LAC_CPU_I8MM, "neon"},
+    {"Neoverse V1",
+     {0x119fff, 1 << 13 | 1 << 14},
+     LAC_CPU_NEON | LAC_CPU_DOTPROD | LAC_CPU_I8MM | LAC_CPU_ARM_BF16,
+     "neon_i8mm"},
+};
+
+START_TEST(saved_hwcaps)
 {
-    static const char *const names[] = {"scalar", "avx2", "avx512", "avx512_vnni", "amx_int8"};
+    for (size_t i = 0; i < sizeof arms / sizeof arms[0]; i++) {
+        unsigned features = lac_cpu_features_of_hwcap(&arms[i].words);
+        ck_assert_msg(features == arms[i].features, "%s: features %#x, expected %#x", arms[i].what,
+                      features, arms[i].features);
+        ck_assert_str_eq(lac_isa_name(features), arms[i].isa);
+    }
+}
+END_TEST
+
+/* Each set of a family allows what the one before it does, and nothing of the other family. */
+static void check_family(const char *const *names, size_t n, unsigned *all)
+{
     unsigned allowed, before = 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < n; i++) {
         ck_assert_int_eq(lac_isa_allowed(names[i], &allowed), 0);
         ck_assert_str_eq(lac_isa_name(allowed), names[i]);
         ck_assert_uint_eq(before & ~allowed, 0);
         before = allowed;
     }
+    *all = before;
+}
+
+START_TEST(caps)
+{
+    static const char *const x86[] = {"scalar", "avx2", "avx512", "avx512_vnni", "amx_int8"},
+                             *const arm[] = {"scalar", "neon", "neon_dotprod", "neon_i8mm"};
+    unsigned allowed, all_x86, all_arm;
+    check_family(x86, sizeof x86 / sizeof x86[0], &all_x86);
+    check_family(arm, sizeof arm / sizeof arm[0], &all_arm);
+    ck_assert_uint_eq(all_x86 & all_arm, 0);
     ck_assert_int_eq(lac_isa_allowed("avx_vnni", &allowed), 0);
     ck_assert_str_eq(lac_isa_name(allowed), "avx_vnni");
     ck_assert_int_eq(lac_isa_allowed(NULL, &allowed), 0);
@@ -112,6 +153,7 @@ START_TEST(caps)
 }
 END_TEST
 
+#ifdef LACUNA_HAVE_AVX512
 /* Skylake-SP works in 256 bits unless asked for more by name. */
 START_TEST(prefers_256)
 {
@@ -127,11 +169,14 @@ START_TEST(prefers_256)
 }
 END_TEST
 
+#endif
+
 /* Whatever the machine, every operation has a kernel, and no kernel asks for more than allowed. */
 START_TEST(registry_is_complete)
 {
-    for (size_t i = 0; i < sizeof machines / sizeof machines[0]; i++) {
-        unsigned features = machines[i].features;
+    const size_t n_machines = sizeof machines / sizeof machines[0];
+    for (size_t i = 0; i < n_machines + sizeof arms / sizeof arms[0]; i++) {
+        unsigned features = i < n_machines ? machines[i].features : arms[i - n_machines].features;
         for (int op = 0; op < LAC_N_OPS; op++) {
             const struct lac_kernel *kernel = lac_kernel_find(op, features);
             ck_assert_ptr_nonnull(kernel);
@@ -151,8 +196,11 @@ int main(void)
 {
     Suite *suite = suite_create("cpu");
     add_test(suite, "words", saved_words);
+    add_test(suite, "hwcaps", saved_hwcaps);
     add_test(suite, "caps", caps);
+#ifdef LACUNA_HAVE_AVX512
     add_test(suite, "prefer 256", prefers_256);
+#endif
     add_test(suite, "registry", registry_is_complete);
     return run_suite(suite);
 }

@@ -242,7 +242,8 @@ static void try_kernel(const struct lac_kernel *kernel, struct product *p, size_
                                      Y_U8 | ABS_MAX};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         for (int act = 0; act < LAC_N_ACTIVATIONS; act++) {
-            if (act != LAC_ACT_NONE && i != 1 && i != 2)
+            /* What follows a sum does not know how long it was. */
+            if (act != LAC_ACT_NONE && ((i != 1 && i != 2) || p->n_in > 200))
                 continue;
             struct result expected, got;
             make_result(p, &expected);

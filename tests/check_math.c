@@ -28,6 +28,9 @@ static const struct {
 #ifdef LACUNA_HAVE_AVX512
     {"avx512", LAC_CPU_AVX512, math_probe_avx512},
 #endif
+#ifdef LACUNA_HAVE_NEON
+    {"neon", LAC_CPU_NEON, math_probe_neon},
+#endif
 };
 
 enum { N_ISAS = sizeof isas / sizeof isas[0], CHUNK = 4096 };

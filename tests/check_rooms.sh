@@ -23,7 +23,7 @@ word() {
 }
 
 word '_mm(256|512)?_|__m(128|256|512)' 'an x86 intrinsic' simd/x86/
-word 'vdotq|vld1q|vfmaq' 'a NEON intrinsic' simd/arm/
+word 'vdotq|vld1q|vfmaq|vmlal|vusmmla|arm_neon\.h' 'a NEON intrinsic' simd/arm/
 word 'hwloc_' 'hwloc' src/sys/topology.c
 word 'dnnl_' 'oneDNN' src/ext/
 word 'libxsmm_' 'libxsmm' src/ext/

@@ -67,6 +67,14 @@ tests_libprobe_avx512_la_SOURCES = tests/math_probe.c tests/math_probe.h
 tests_libprobe_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 tests_libprobe_avx512_la_CPPFLAGS = $(test_cppflags) \
 	-DPROBE_NAME=math_probe_avx512 -DPROBE_MATH='"simd/x86/avx512/math.h"'
+if BUILD_NEON
+check_LTLIBRARIES += tests/libprobe_neon.la
+probe_libraries += tests/libprobe_neon.la
+endif
+tests_libprobe_neon_la_SOURCES = tests/math_probe.c tests/math_probe.h
+tests_libprobe_neon_la_CFLAGS = $(AM_CFLAGS) $(NEON_CFLAGS)
+tests_libprobe_neon_la_CPPFLAGS = $(test_cppflags) \
+	-DPROBE_NAME=math_probe_neon -DPROBE_MATH='"simd/arm/neon/math.h"'
 
 check_PROGRAMS += tests/check_math
 TESTS += tests/check_math
@@ -117,7 +125,11 @@ check-tsan:
 	mkdir -p $@ && cd $@ && \
 	$(abs_top_srcdir)/configure $(sanitized) --enable-sanitizers=thread && \
 	$(MAKE) $(AM_MAKEFLAGS) check
-.PHONY: check-isa check-asan check-tsan
+# For aarch64 in a build folder of its own, the tests under QEMU.
+check-aarch64:
+	+$(MKDIR_P) $@ && cd $@ && MAKE="$(MAKE)" $(abs_top_srcdir)/tests/aarch64/check $(abs_top_srcdir)
+.PHONY: check-isa check-asan check-tsan check-aarch64
+EXTRA_DIST += tests/aarch64/check tests/aarch64/inner-loops tests/aarch64/sysroot
 
 check_PROGRAMS += tests/check_text
 TESTS += tests/check_text

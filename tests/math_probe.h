@@ -19,5 +19,6 @@ enum math_function {
 void math_probe_scalar(enum math_function function, const float *x, float *y, size_t n);
 void math_probe_avx2(enum math_function function, const float *x, float *y, size_t n);
 void math_probe_avx512(enum math_function function, const float *x, float *y, size_t n);
+void math_probe_neon(enum math_function function, const float *x, float *y, size_t n);
 
 #endif

@@ -48,7 +48,7 @@ LAC_API void lac_engine_options_set_threads(struct lac_engine_options *options, 
 LAC_API void lac_engine_options_set_bind(struct lac_engine_options *options, enum lac_bind bind);
 
 /* Caps the instruction set: "scalar", "avx2", "avx_vnni", "avx512",
- * "avx512_vnni", "amx_int8"; NULL for the best one.
+ * "avx512_vnni", "amx_int8", "neon", "neon_dotprod", "neon_i8mm"; NULL for the best one.
  * LAC_E_ARGUMENT for a name that is not known. */
 LAC_API enum lac_status lac_engine_options_set_isa(struct lac_engine_options *options,
                                                    const char *isa);

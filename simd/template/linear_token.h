@@ -16,12 +16,17 @@
  *
  * Before inclusion, define
  *   the vector vocabulary (vector.h, math.h and lanes.h of the instruction set)
- *   TILE_VECS             N at most: 3 or 2
+ *   TILE_VECS             N at most
  *   TILE_ROWS             rows of the tile for blocks of 8 and more: 8 or 4
+ *   VECS(rows)            N for tiles of so many rows, where it is not always TILE_VECS: the sums
+ *                         should fill the registers
  *   ACC                   accumulator
  *   struct x_reg          a vector of activation dwords;  x_load(const uint8_t *)
- *   struct w_reg          a broadcast weight dword;        w_load(const uint8_t *)
- *   acc_zero(), acc_add(a, b), acc_dot(acc, x_reg, w_reg)
+ *   WEIGHTS               how many rows' weight dwords one struct w_reg holds: 1, broadcast, or as
+ *                         many as instructions can pick one of
+ *   struct w_reg          n <= WEIGHTS of them;            w_load(const uint8_t *, n)
+ *   acc_zero(), acc_add(a, b)
+ *   acc_dot(acc, x_reg, w_reg, i)  acc + x times weight i of w, i known when compiled
  *   acc_begin(weight, out)         what the accumulators of an output start from
  *   load_x_scale(args, lane)       per-token scales of a vector of lanes
  *   acc_finish(args, out, acc, x_scale)  the sum as float, scaled, with bias
@@ -34,6 +39,10 @@
 
 #include "simd/template/linear_finish.h"
 
+#ifndef VECS
+#define VECS(rows) TILE_VECS
+#endif
+
 /* acc[rows][vecs] += the product with one block's rows. */
 ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const size_t rows,
                         const size_t vecs)
@@ -43,11 +52,16 @@ ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const 
     for (size_t v = 0; v < vecs; v++)
         xs[v] = x_load(x + v * VEC_BYTES);
     UNROLL
-    for (size_t r = 0; r < rows; r++) {
-        struct w_reg w = w_load(block + r * 4);
+    for (size_t first = 0; first < rows; first += WEIGHTS) {
+        const size_t n = lac_min_size(rows - first, WEIGHTS);
+        struct w_reg w = w_load(block + first * 4, n);
         UNROLL
-        for (size_t v = 0; v < vecs; v++)
-            acc[r * vecs + v] = acc_dot(acc[r * vecs + v], xs[v], w);
+        for (size_t i = 0; i < n; i++)
+            UNROLL
+        for (size_t v = 0; v < vecs; v++) {
+            ACC *sum = &acc[(first + i) * vecs + v];
+            *sum = acc_dot(*sum, xs[v], w, i);
+        }
     }
 }
 
@@ -136,12 +150,15 @@ ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
 ALWAYS_INLINE void token_tile(const struct lac_linear_args *a, const size_t block_rows,
                               const bool indexed)
 {
-    size_t lane = 0;
-    for (; lane + TILE_VECS * VEC_LANES <= a->ld; lane += TILE_VECS * VEC_LANES)
-        token_lanes(a, lane, block_rows, TILE_VECS, indexed);
-    for (; TILE_VECS > 2 && lane + 2 * VEC_LANES <= a->ld; lane += 2 * VEC_LANES)
+    const size_t most = VECS(block_rows < TILE_ROWS ? block_rows : TILE_ROWS);
+    size_t lane = 0, left = a->ld / VEC_LANES;
+    /* Rather 2 and 2 than 3 and 1. */
+    for (; left >= most && left != most + 1; left -= most, lane += most * VEC_LANES)
+        token_lanes(a, lane, block_rows, most, indexed);
+    for (; most > 2 && left >= 2; left -= 2, lane += 2 * VEC_LANES)
         token_lanes(a, lane, block_rows, 2, indexed);
-    for (; lane < a->ld; lane += VEC_LANES)
+    /* A tile has a multiple of LAC_LANES. */
+    if ((size_t)VEC_LANES == LAC_LANES && left)
         token_lanes(a, lane, block_rows, 1, indexed);
 }
 

@@ -53,8 +53,10 @@ ALWAYS_INLINE void bitmap_block_row(const struct lac_linear_args *a, size_t out,
 
 static void token_bitmap(const struct lac_linear_args *a)
 {
+    const size_t most = VECS(TILE_ROWS);
     for (size_t lane = 0, vecs; lane < a->ld; lane += vecs * VEC_LANES) {
-        vecs = lac_min_size(TILE_VECS, (a->ld - lane) / VEC_LANES);
+        size_t left = (a->ld - lane) / VEC_LANES;
+        vecs = left >= most && left != most + 1 ? most : lac_min_size(left, 2);
         for (size_t out = a->out_begin; out < a->out_end; out += 16)
             switch (vecs) {
             case 1:
@@ -64,7 +66,7 @@ static void token_bitmap(const struct lac_linear_args *a)
                 bitmap_block_row(a, out, lane, 2);
                 break;
             default:
-                bitmap_block_row(a, out, lane, TILE_VECS);
+                bitmap_block_row(a, out, lane, most);
             }
     }
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Token-lane fp32 linear layers, for any vector width.
  *
- * Before inclusion: lanes.h and spread.h of the instruction set, TILE_VECS, TILE_ROWS (see
- * linear_token.h), and ISA, ISA_NEEDS        the end of the kernels' names, and the features they
- * need */
-#include <string.h>
-
+ * Before inclusion: lanes.h and spread.h of the instruction set, what linear_token.h says of tiles
+ * (TILE_VECS, TILE_ROWS, VECS), and
+ *   ISA, ISA_NEEDS        the end of the kernels' names, and the features they need */
 #include "simd/kernel.h"
 #include "simd/template/kernels.h"
 
@@ -19,7 +17,7 @@ struct x_reg {
 };
 
 struct w_reg {
-    vec floats;
+    vec floats; /* WEIGHTS of them, as vec_fma_weight takes them */
 };
 
 static inline struct x_reg x_load(const uint8_t *x)
@@ -27,11 +25,9 @@ static inline struct x_reg x_load(const uint8_t *x)
     return (struct x_reg){vec_load((const float *)(const void *)x)};
 }
 
-static inline struct w_reg w_load(const uint8_t *w)
+static inline struct w_reg w_load(const uint8_t *w, const size_t n)
 {
-    float weight;
-    memcpy(&weight, w, sizeof weight);
-    return (struct w_reg){vec_set1(weight)};
+    return (struct w_reg){vec_weights(w, n)};
 }
 
 static inline vec acc_zero(void)
@@ -44,9 +40,9 @@ static inline vec acc_add(vec a, vec b)
     return vec_add(a, b);
 }
 
-static inline vec acc_dot(vec acc, struct x_reg x, struct w_reg w)
+static inline vec acc_dot(vec acc, struct x_reg x, struct w_reg w, const size_t i)
 {
-    return vec_fma(x.floats, w.floats, acc);
+    return vec_fma_weight(x.floats, w.floats, i, acc);
 }
 
 static inline vec acc_begin(const struct lac_weight *w, size_t out)

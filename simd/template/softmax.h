@@ -50,11 +50,11 @@ static inline float row_max(const float *x, size_t n)
 {
     const vec lowest = vec_set1(-INFINITY);
     vec most[ROW_VECS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (size_t j = 0; j < ROW_VECS; j++)
         most[j] = lowest;
     for (size_t i = 0; i < n; i += LAC_LANES)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (size_t j = 0; j < ROW_VECS; j++) {
             size_t at = i + j * VEC_LANES;
             most[j] = vec_max(most[j], vec_load_lanes(x + at, lanes_below(n, at), lowest));
@@ -67,11 +67,11 @@ static inline float row_exp(const float *x, size_t n, float max, float *y)
 {
     const vec lowest = vec_set1(-INFINITY), top = vec_set1(max);
     vec sum[ROW_VECS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (size_t j = 0; j < ROW_VECS; j++)
         sum[j] = vec_set1(0);
     for (size_t i = 0; i < n; i += LAC_LANES)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
         for (size_t j = 0; j < ROW_VECS; j++) {
             size_t at = i + j * VEC_LANES;
             uint64_t lanes = lanes_below(n, at);

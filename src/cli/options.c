@@ -99,8 +99,8 @@ static const struct row rows[] = {
     {"bind", 0, CHOICE, ON_TASKS, AT(bind), "TO", 0, 0, binds,
      "what workers are pinned to (default: $LACUNA_BIND, else core)"},
     {"isa", 0, TEXT, ON_MODELS, AT(isa), "NAME", 0, 0, NULL,
-     "highest instruction set: scalar, avx2, avx_vnni, avx512, avx512_vnni, amx_int8 (default: "
-     "$LACUNA_ISA, else the best this machine has)"},
+     "highest instruction set: scalar, avx2, avx_vnni, avx512, avx512_vnni, amx_int8, neon, "
+     "neon_dotprod, neon_i8mm (default: $LACUNA_ISA, else the best this machine has)"},
     {"dtype", 0, CHOICE, ON_MODELS, AT(dtype), "TYPE", 0, 0, dtypes,
      "arithmetic of the linear layers (default int8; a packed file keeps its own)"},
     {"pattern", 0, CHOICE, ON_MODELS, AT(pattern), "ROWS", 0, 0, patterns,

@@ -11,7 +11,8 @@
  * accumulators), in units of a dword of the dense kernel.  Fitted on an Emerald Rapids core to
  * 768 x 768 weights in caches that keep 10 to 60 %; AMX to whole models, as it outruns the L3 that
  * their weights come from: BERT-base, of which 20 % are kept in 4x4, takes 31 ms dense, 24 in the
- * 59 % of lines that hold something, 15 in 4x4 without AMX.
+ * 59 % of lines that hold something, 15 in 4x4 without AMX.  Those of NEON follow from the number of
+ * instructions in its loops on a core that starts four of them and two multiplications a cycle.
  *
  * few_below: token-lane kernels work on LAC_LANES tokens even for one, output-lane kernels take
  * their time for each.  Below this many tokens the latter win. */
@@ -59,6 +60,16 @@ static const struct cost costs[] = {
     {LAC_CPU_AVX2,
      LAC_F32,
      {1.0, 1.7, 1.05, 1.02, 1.02, 1.02, 1.5},
+     {64, 8, 16, 32, 64, 128, 64},
+     {9, 0, 0, 0, 5, 0, 0}},
+    {LAC_CPU_NEON,
+     LAC_S8,
+     {1.0, 1.5, 1.1, 1.03, 1.03, 1.03, 1.5},
+     {64, 8, 16, 32, 64, 128, 64},
+     {9, 0, 4, 6, 7, 0, 0}},
+    {LAC_CPU_NEON,
+     LAC_F32,
+     {1.0, 1.6, 1.1, 1.03, 1.03, 1.03, 1.5},
      {64, 8, 16, 32, 64, 128, 64},
      {9, 0, 0, 0, 5, 0, 0}},
     {0,

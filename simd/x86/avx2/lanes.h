@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "simd/x86/avx2/math.h"
 #include "simd/x86/avx2/vector.h"
@@ -57,6 +58,24 @@ static inline veci veci_quantized_bytes(veci a, veci b, veci c, veci d)
         _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
     bytes = _mm256_max_epi8(_mm256_shuffle_epi8(bytes, transpose), _mm256_set1_epi8(-127));
     return _mm256_xor_si256(bytes, _mm256_set1_epi8((char)0x80));
+}
+
+/* Weights to multiply with, n <= WEIGHTS of them in a register, and the multiplication with one:
+ * here there is only the one that n and i speak of. */
+enum { WEIGHTS = 1 };
+
+static inline vec vec_weights(const uint8_t *w, size_t n)
+{
+    float weight;
+    (void)n;
+    memcpy(&weight, w, sizeof weight);
+    return vec_set1(weight);
+}
+
+static inline vec vec_fma_weight(vec x, vec weights, size_t i, vec acc)
+{
+    (void)i;
+    return vec_fma(x, weights, acc);
 }
 
 #endif

@@ -33,9 +33,10 @@ static inline struct x_reg x_load(const uint8_t *x)
                           _mm512_srli_epi16(bytes, 8)};
 }
 
-static inline struct w_reg w_load(const uint8_t *w)
+static inline struct w_reg w_load(const uint8_t *w, size_t n)
 {
     int32_t dword;
+    (void)n;
     memcpy(&dword, w, sizeof dword);
     veci bytes = veci_set1(dword);
     return (struct w_reg){_mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8),
@@ -52,8 +53,9 @@ static inline veci acc_add(veci a, veci b)
     return veci_add(a, b);
 }
 
-static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w)
+static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w, size_t i)
 {
+    (void)i;
     veci even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
     return veci_add(acc, veci_add(even, odd));
 }

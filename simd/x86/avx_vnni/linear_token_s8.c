@@ -30,9 +30,10 @@ static inline struct x_reg x_load(const uint8_t *x)
     return (struct x_reg){veci_load(x)};
 }
 
-static inline struct w_reg w_load(const uint8_t *w)
+static inline struct w_reg w_load(const uint8_t *w, size_t n)
 {
     int32_t dword;
+    (void)n;
     memcpy(&dword, w, sizeof dword);
     return (struct w_reg){veci_set1(dword)};
 }
@@ -47,8 +48,9 @@ static inline veci acc_add(veci a, veci b)
     return veci_add(a, b);
 }
 
-static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w)
+static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w, size_t i)
 {
+    (void)i;
     return _mm256_dpbusd_avx_epi32(acc, x.dwords, w.dwords);
 }
 

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What attention in integers needs of NEON beside the dot products of its scores: weights of 14
+ * bits by values of 8, as 16-bit numbers with multiplication by element. */
+#ifndef LACUNA_SIMD_NEON_ATTENTION_S8_H
+#define LACUNA_SIMD_NEON_ATTENTION_S8_H
+
+#include "simd/arm/neon/lanes.h"
+
+/* 16 sums, 2 queries and the keys in turn, of 32 registers. */
+#define ATTENTION_VECS     2
+#define SCORE_ROWS(n_vecs) 8
+
+/* Four numbers to a lane: number 0 of all lanes, number 1, ... */
+struct weights {
+    int16x8_t low, high;
+};
+
+struct value {
+    int16x4_t numbers;
+};
+
+struct value_sum {
+    veci sum;
+};
+
+#define KEEP_SUM(value_sum) KEEP_IN_REGISTER((value_sum).sum)
+
+static inline veci veci_sub(veci a, veci b)
+{
+    return vsubq_s32(a, b);
+}
+
+/* round_half_even(x * factor), the product not rounded before: 1.5 * 2^23 puts it into the low
+ * bits. */
+static inline veci quantized(vec x, vec factor)
+{
+    const vec shift = vec_set1(0x1.8p23f);
+    return vreinterpretq_s32_f32(vec_fma(x, factor, shift));
+}
+
+static inline void store_numbers(uint8_t *to, veci x0, veci x1, veci x2, veci x3)
+{
+    vst1q_u8(to, vreinterpretq_u8_s16(vcombine_s16(vmovn_s32(x0), vmovn_s32(x1))));
+    vst1q_u8(to + VEC_BYTES, vreinterpretq_u8_s16(vcombine_s16(vmovn_s32(x2), vmovn_s32(x3))));
+}
+
+static inline struct weights load_weights(const uint8_t *from)
+{
+    return (struct weights){vreinterpretq_s16_u8(vld1q_u8(from)),
+                            vreinterpretq_s16_u8(vld1q_u8(from + VEC_BYTES))};
+}
+
+static inline veci numbers_dot(veci acc, struct weights a, int16x4_t b)
+{
+    acc = vmlal_lane_s16(acc, vget_low_s16(a.low), b, 0);
+    acc = vmlal_high_lane_s16(acc, a.low, b, 1);
+    acc = vmlal_lane_s16(acc, vget_low_s16(a.high), b, 2);
+    return vmlal_high_lane_s16(acc, a.high, b, 3);
+}
+
+static inline void store_weights(uint8_t *to, const vec w[4])
+{
+    store_numbers(to, vreinterpretq_s32_f32(w[0]), vreinterpretq_s32_f32(w[1]),
+                  vreinterpretq_s32_f32(w[2]), vreinterpretq_s32_f32(w[3]));
+}
+
+static inline struct value load_value(const int8_t *from)
+{
+    int8x8_t bytes = vreinterpret_s8_s32(vld1_dup_s32((const int32_t *)(const void *)from));
+    return (struct value){vget_low_s16(vmovl_s8(bytes))};
+}
+
+static inline struct value_sum begin_values(void)
+{
+    return (struct value_sum){veci_set1(0)};
+}
+
+static inline struct value_sum value_dot(struct value_sum sum, struct weights w, struct value v)
+{
+    return (struct value_sum){numbers_dot(sum.sum, w, v.numbers)};
+}
+
+static inline veci end_values(struct value_sum sum)
+{
+    return sum.sum;
+}
+
+static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec factor)
+{
+    (void)stride; /* there is one group of 4 tokens */
+    int16x8_t low =
+        vcombine_s16(vmovn_s32(quantized(x[0], factor)), vmovn_s32(quantized(x[1], factor)));
+    int16x8_t high =
+        vcombine_s16(vmovn_s32(quantized(x[2], factor)), vmovn_s32(quantized(x[3], factor)));
+    vst1q_s8(to, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Output-lane int8 linear layers on plain NEON (see pairs.h). */
+#include "simd/arm/neon/lanes.h"
+
+#include "simd/arm/neon/pairs.h"
+#include "simd/arm/neon/spread.h"
+#include "simd/kernel.h"
+#include "simd/template/kernels.h"
+
+#define ISA        neon
+#define ISA_NEEDS  LAC_CPU_NEON
+#define ACC        struct pair_sums
+#define ACC_SCALAR int32_t
+/* One line is 8 registers of sums. */
+#define SETS(tokens) 1
+/* Wraps, as the vectors do. */
+#define ADD_SCALAR(a, b) ((int32_t)((uint32_t)(a) + (uint32_t)(b)))
+
+struct x_reg {
+    int8x16_t bytes;
+};
+
+struct w_reg {
+    int8x16_t bytes;
+};
+
+static inline struct x_reg x_broadcast(const uint8_t *x)
+{
+    return (struct x_reg){s8_from_u8(vreinterpretq_u8_s32(dword_broadcast(x)))};
+}
+
+static inline struct x_reg x_spread(const uint8_t *x, size_t stride, const uint16_t *index,
+                                    const size_t rows)
+{
+    return (struct x_reg){s8_from_u8(vreinterpretq_u8_s32(dword_spread(x, stride, index, rows)))};
+}
+
+static inline struct w_reg w_line(const uint8_t *line, size_t n)
+{
+    return (struct w_reg){vreinterpretq_s8_s32(dword_line(line, n))};
+}
+
+static inline struct pair_sums acc_zero(void)
+{
+    return pairs_zero();
+}
+
+static inline struct pair_sums acc_add(struct pair_sums a, struct pair_sums b)
+{
+    return pairs_add(a, b);
+}
+
+static inline struct pair_sums acc_dot(struct pair_sums acc, struct x_reg x, struct w_reg w)
+{
+    return pairs_dot(acc, x.bytes, w.bytes);
+}
+
+static inline void acc_store(int32_t *lanes, struct pair_sums acc)
+{
+    veci_store(lanes, pairs_sum(acc));
+}
+
+static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t,
+                              const int32_t *sums)
+{
+    const struct lac_weight *w = a->w;
+    vec scale = vec_mul(vec_load(w->scale + out), vec_set1(a->x_scale[t]));
+    return vec_fma(vec_from_int(veci_load(sums)), scale, vec_load(w->bias + out));
+}
+
+#include "simd/template/linear_output.h"
+
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_DENSE, LAC_S8, linear_output_dense_s8, output_dense)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_16, LAC_S8, linear_output_16x4_s8, output_16)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_8, LAC_S8, linear_output_8x4_s8, output_8)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_4, LAC_S8, linear_output_4x4_s8, output_4)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_1, LAC_S8, linear_output_1x4_s8, output_1)

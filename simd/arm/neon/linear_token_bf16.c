@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token-lane linear layers of bf16 weights on NEON. */
+#include "simd/arm/neon/lanes.h"
+#include "simd/arm/neon/spread.h"
+#include "simd/arm/neon/tile.h"
+#include "simd/arm/neon/wide.h"
+
+#define ISA         neon
+#define ISA_NEEDS   LAC_CPU_NEON
+#define WIDE_GROUPS 0
+
+static inline struct wide wide_line(const uint8_t *line, size_t n, const uint8_t *group,
+                                    const size_t rows)
+{
+    (void)group, (void)rows;
+    return wide_bf16(dword_line(line, n));
+}
+
+#include "simd/template/linear_token_f32.h"
+
+LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, neon, token, 2, bf16, LAC_BF16)

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Dwords into the lanes of a NEON register, as the output-lane kernels need them. */
+#ifndef LACUNA_SIMD_NEON_SPREAD_H
+#define LACUNA_SIMD_NEON_SPREAD_H
+
+#include "simd/arm/neon/lanes.h"
+
+static inline veci dword_broadcast(const uint8_t *x)
+{
+    return vld1q_dup_s32((const int32_t *)(const void *)x);
+}
+
+/* Dword index[i] of x in lanes i * rows to (i + 1) * rows - 1; rows is 8, 4 or 1. */
+static inline veci dword_spread(const uint8_t *x, size_t stride, const uint16_t *index,
+                                const size_t rows)
+{
+    veci spread = dword_broadcast(x + index[0] * stride);
+    if (rows > 1)
+        return spread;
+    spread = vld1q_lane_s32((const int32_t *)(const void *)(x + index[1] * stride), spread, 1);
+    spread = vld1q_lane_s32((const int32_t *)(const void *)(x + index[2] * stride), spread, 2);
+    return vld1q_lane_s32((const int32_t *)(const void *)(x + index[3] * stride), spread, 3);
+}
+
+/* What the bits of the mask keep, in their places; reads all 16 bytes. */
+static inline veci expand_bytes(uint64_t mask, const uint8_t *values)
+{
+    static const uint8_t bits[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x16_t zero = vdupq_n_u8(0);
+    uint8x16_t both = vcombine_u8(vdup_n_u8((uint8_t)mask), vdup_n_u8((uint8_t)(mask >> 8)));
+    uint8x16_t keep = vtstq_u8(both, vld1q_u8(bits));
+    /* How many are kept up to and with each byte. */
+    uint8x16_t n = vsubq_u8(zero, keep);
+    n = vaddq_u8(n, vextq_u8(zero, n, 15));
+    n = vaddq_u8(n, vextq_u8(zero, n, 14));
+    n = vaddq_u8(n, vextq_u8(zero, n, 12));
+    n = vaddq_u8(n, vextq_u8(zero, n, 8));
+    uint8x16_t spread = vqtbl1q_u8(vld1q_u8(values), vsubq_u8(n, vdupq_n_u8(1)));
+    return vreinterpretq_s32_u8(vandq_u8(spread, keep));
+}
+
+/* The same for dwords. */
+static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
+{
+/* The bytes of dword i: those of the next value, or beyond the register, which makes zeros. */
+#define BIT(m, i)           ((m) >> (i)&1u)
+#define PLACE(m, i, before) (BIT(m, i) ? 0x03020100u + 0x04040404u * (before) : 0xffffffffu)
+#define PLACES(m)                                                                                  \
+    {                                                                                              \
+        PLACE(m, 0, 0), PLACE(m, 1, BIT(m, 0)), PLACE(m, 2, BIT(m, 0) + BIT(m, 1)),                \
+            PLACE(m, 3, BIT(m, 0) + BIT(m, 1) + BIT(m, 2))                                         \
+    }
+    static const uint32_t places[16][4] = {
+        PLACES(0u),  PLACES(1u),  PLACES(2u),  PLACES(3u),  PLACES(4u),  PLACES(5u),
+        PLACES(6u),  PLACES(7u),  PLACES(8u),  PLACES(9u),  PLACES(10u), PLACES(11u),
+        PLACES(12u), PLACES(13u), PLACES(14u), PLACES(15u),
+    };
+#undef PLACES
+#undef PLACE
+#undef BIT
+    uint8x16_t from = vreinterpretq_u8_u32(vld1q_u32(places[mask & 15]));
+    return vreinterpretq_s32_u8(vqtbl1q_u8(vld1q_u8(values), from));
+}
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernels of this folder. */
+#include "simd/ops.h"
+#include "simd/tables.h"
+
+LAC_OPS_DECLARE(neon)
+LAC_ATTENTION_S8_OPS_DECLARE(neon)
+extern const struct lac_kernel lac_linear_token_dense_s8_neon;
+extern const struct lac_kernel lac_linear_token_bitmap_s8_neon;
+extern const struct lac_kernel lac_linear_token_32x4_s8_neon;
+extern const struct lac_kernel lac_linear_token_16x4_s8_neon;
+extern const struct lac_kernel lac_linear_token_8x4_s8_neon;
+extern const struct lac_kernel lac_linear_token_4x4_s8_neon;
+extern const struct lac_kernel lac_linear_token_1x4_s8_neon;
+extern const struct lac_kernel lac_linear_output_dense_s8_neon;
+extern const struct lac_kernel lac_linear_output_16x4_s8_neon;
+extern const struct lac_kernel lac_linear_output_8x4_s8_neon;
+extern const struct lac_kernel lac_linear_output_4x4_s8_neon;
+extern const struct lac_kernel lac_linear_output_1x4_s8_neon;
+extern const struct lac_kernel lac_linear_token_dense_f32_neon;
+extern const struct lac_kernel lac_linear_token_bitmap_f32_neon;
+extern const struct lac_kernel lac_linear_token_32x1_f32_neon;
+extern const struct lac_kernel lac_linear_token_16x1_f32_neon;
+extern const struct lac_kernel lac_linear_token_8x1_f32_neon;
+extern const struct lac_kernel lac_linear_token_4x1_f32_neon;
+extern const struct lac_kernel lac_linear_token_1x1_f32_neon;
+extern const struct lac_kernel lac_linear_output_dense_f32_neon;
+extern const struct lac_kernel lac_linear_output_16x1_f32_neon;
+extern const struct lac_kernel lac_linear_output_8x1_f32_neon;
+extern const struct lac_kernel lac_linear_output_4x1_f32_neon;
+extern const struct lac_kernel lac_linear_output_1x1_f32_neon;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 2, bf16, )
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 2, f16, )
+
+const struct lac_kernel *const lac_table_neon[] = {
+    &lac_linear_token_dense_s8_neon,
+    &lac_linear_token_bitmap_s8_neon,
+    &lac_linear_token_32x4_s8_neon,
+    &lac_linear_token_16x4_s8_neon,
+    &lac_linear_token_8x4_s8_neon,
+    &lac_linear_token_4x4_s8_neon,
+    &lac_linear_token_1x4_s8_neon,
+    &lac_linear_output_dense_s8_neon,
+    &lac_linear_output_16x4_s8_neon,
+    &lac_linear_output_8x4_s8_neon,
+    &lac_linear_output_4x4_s8_neon,
+    &lac_linear_output_1x4_s8_neon,
+    &lac_linear_token_dense_f32_neon,
+    &lac_linear_token_bitmap_f32_neon,
+    &lac_linear_token_32x1_f32_neon,
+    &lac_linear_token_16x1_f32_neon,
+    &lac_linear_token_8x1_f32_neon,
+    &lac_linear_token_4x1_f32_neon,
+    &lac_linear_token_1x1_f32_neon,
+    &lac_linear_output_dense_f32_neon,
+    &lac_linear_output_16x1_f32_neon,
+    &lac_linear_output_8x1_f32_neon,
+    &lac_linear_output_4x1_f32_neon,
+    &lac_linear_output_1x1_f32_neon,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 2, bf16, )
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 2, f16, )
+    LAC_OPS_LIST(neon)
+    LAC_ATTENTION_S8_OPS_LIST(neon)
+    NULL,
+};

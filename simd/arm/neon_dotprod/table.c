@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernels of this folder. */
+#include "simd/ops.h"
+#include "simd/tables.h"
+
+LAC_ATTENTION_S8_OPS_DECLARE(neon_dotprod)
+extern const struct lac_kernel lac_linear_token_dense_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_token_bitmap_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_token_32x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_token_16x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_token_8x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_token_4x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_token_1x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_output_dense_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_output_16x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_output_8x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_output_4x4_s8_neon_dotprod;
+extern const struct lac_kernel lac_linear_output_1x4_s8_neon_dotprod;
+
+const struct lac_kernel *const lac_table_neon_dotprod[] = {
+    &lac_linear_token_dense_s8_neon_dotprod,
+    &lac_linear_token_bitmap_s8_neon_dotprod,
+    &lac_linear_token_32x4_s8_neon_dotprod,
+    &lac_linear_token_16x4_s8_neon_dotprod,
+    &lac_linear_token_8x4_s8_neon_dotprod,
+    &lac_linear_token_4x4_s8_neon_dotprod,
+    &lac_linear_token_1x4_s8_neon_dotprod,
+    &lac_linear_output_dense_s8_neon_dotprod,
+    &lac_linear_output_16x4_s8_neon_dotprod,
+    &lac_linear_output_8x4_s8_neon_dotprod,
+    &lac_linear_output_4x4_s8_neon_dotprod,
+    &lac_linear_output_1x4_s8_neon_dotprod,
+    LAC_ATTENTION_S8_OPS_LIST(neon_dotprod)
+    NULL,
+};
