@@ -9,8 +9,8 @@
 #include "src/cli/job.h"
 #include "src/cli/runtime.h"
 
-/* Tables stay inside 120 columns: the widest rows have 72 besides the name. */
-enum { NAME_WIDTH = 47 };
+/* Tables stay inside 120 columns: the widest rows have 78 besides the name. */
+enum { NAME_WIDTH = 42 };
 
 static const char *const pattern_names[LAC_N_PATTERNS] = {"dense", "1",  "4",     "8",
                                                           "16",    "32", "bitmap"};
@@ -81,7 +81,7 @@ static void print_choice_row(const struct lac_weight_info *w)
     print_name(w->name);
     printf(" %-6s", w->pattern_name);
     for (int p = 0; p < LAC_N_PATTERNS; p++)
-        printf(" %6.2f", w->predicted_cost[p]);
+        printf(" %5.2f", w->predicted_cost[p]);
     printf("  %s\n", short_kernel(w->kernel));
 }
 
@@ -132,7 +132,7 @@ static void print_tables(const struct lac_model *model)
     puts("\nLayouts: predicted time of each for a full tile of tokens (dense = 1); the least wins");
     printf("%-*s %-6s", NAME_WIDTH, "weight", "layout");
     for (int p = 0; p < LAC_N_PATTERNS; p++)
-        printf(" %6s", pattern_names[p]);
+        printf(" %5s", pattern_names[p]);
     puts("  kernel");
     for (size_t i = 0; i < n && !lac_model_weight_info(model, i, &w); i++)
         print_choice_row(&w);
