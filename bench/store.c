@@ -109,5 +109,8 @@ void bench_store_flush(const struct bench_store *store)
 
 size_t bench_stack_copies(size_t size_bytes)
 {
-    return lac_max_size(lac_ceil_div(BENCH_STACK_BYTES, size_bytes + 1), 2);
+    /* Of tiny layers no more than this: they are flushed anyway. */
+    enum { MOST = 512 };
+    size_t n = lac_ceil_div(BENCH_STACK_BYTES, size_bytes + 1);
+    return lac_min_size(lac_max_size(n, 2), MOST);
 }

@@ -30,8 +30,9 @@ void bench_store_open(struct bench_store *store);
 void bench_store_close(struct bench_store *store);
 void bench_store_flush(const struct bench_store *store);
 
-/* A stack of layers is at least this large, and at least two: no caches in front of memory serve
- * the next run from the last, and timing starts and ends seldom enough not to count. */
+/* A stack of layers is at least this large (up to 512 of them), and at least two: no caches in
+ * front of memory serve the next run from the last, and timing starts and ends seldom enough not to
+ * count. */
 enum { BENCH_STACK_BYTES = 64 << 20 };
 size_t bench_stack_copies(size_t size_bytes);
 
