@@ -193,6 +193,27 @@ START_TEST(tokens_are_shown)
 }
 END_TEST
 
+START_TEST(ids_are_decoded)
+{
+    const char *model = make_model(TINY_CLASSIFY);
+    struct outcome o = RUN("a big catz\n", "tokenize", "--model", model);
+    json_t *json = line_json(o.out, 0);
+    char *ids = json_dumps(json_object_get(json, "ids"), 0), lines[1024];
+    json_decref(json);
+    release(&o);
+    snprintf(lines, sizeof lines, "%s\n\n1 x\n99999999999999999999\n-1\n{\"id\":7,\"text\":\"\"}\n",
+             ids);
+    free(ids);
+    o = RUN(lines, "tokenize", "--model", model, "--decode", "--format", "text");
+    expect(&o, 1);
+    json = line_json(o.out, 0);
+    ck_assert_str_eq(json_string_value(json_object_get(json, "text")), "a big catz");
+    json_decref(json);
+    ck_assert_ptr_nonnull(strstr(o.err, "not ids of the vocabulary"));
+    release(&o);
+}
+END_TEST
+
 START_TEST(packed_models_answer_alike)
 {
     const char *model = make_model(TINY_CLASSIFY), *packed = scratch_path("model.lac");
@@ -308,6 +329,7 @@ void add_result_tests(Suite *suite)
     add_test(suite, "fill", masks_get_candidates);
     add_test(suite, "embed", embeddings_have_length_one);
     add_test(suite, "tokenize", tokens_are_shown);
+    add_test(suite, "decode", ids_are_decoded);
     add_test(suite, "pack", packed_models_answer_alike);
     add_test(suite, "info", info_adds_up);
     add_test(suite, "shipped model", the_shipped_model_is_found);

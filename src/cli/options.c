@@ -92,6 +92,8 @@ static const struct row rows[] = {
      "(default longest; answer: second)"},
     {"max-tokens", 0, NUMBER, ON_TOKENIZE, AT(max_tokens), "N", 1, 1000000000, NULL,
      "at most N tokens a line (default: no bound)"},
+    {"decode", 0, FLAG, ON_TOKENIZE, AT(decode), NULL, 0, 0, NULL,
+     "the texts are ids with spaces or commas between; write what they say"},
     {"batch-tokens", 0, NUMBER, ON_TASKS, AT(batch_tokens), "N", 1, 100000000, NULL,
      "tokens that are run together (default 16384)"},
     {"threads", 't', NUMBER, ON_MODELS, AT(threads), "N", 1, 4096, NULL,

@@ -36,7 +36,7 @@ struct options {
     size_t threads; /* 0: not given */
     size_t batch_tokens, top_k, max_answer_tokens, max_tokens;
     int bind, dtype, pattern, pooling, truncate, format;
-    bool normalize, header, quiet, summary, json;
+    bool normalize, header, quiet, summary, json, decode;
     bool top_k_given;
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lacuna tokenize: the tokens of each text, as the model would see them. */
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "src/cli/job.h"
 
@@ -13,6 +15,9 @@ struct work {
     struct output output;
     struct progress progress;
     struct lac_encoding encoding;
+    int32_t *ids; /* --decode: of the line at hand */
+    char *text;
+    size_t id_capacity, text_capacity;
 };
 
 static bool fill_lists(const struct work *w, json_t *tokens, json_t *ids, json_t *types,
@@ -67,6 +72,74 @@ static bool encode(struct work *w, const struct record *r)
     return status != LAC_E_MEMORY;
 }
 
+/* Doubles an array until it has room for n items. */
+static bool reserve(void *slot, size_t *capacity, size_t n, size_t size)
+{
+    size_t grown = *capacity ? *capacity : 1024;
+    void *memory;
+    while (grown < n)
+        grown *= 2;
+    if (n <= *capacity)
+        return true;
+    memcpy(&memory, slot, sizeof memory);
+    memory = realloc(memory, grown * size);
+    if (!memory)
+        return false;
+    memcpy(slot, &memory, sizeof memory);
+    *capacity = grown;
+    return true;
+}
+
+enum ids_result { IDS_GOOD, IDS_BAD, IDS_NO_MEMORY };
+
+/* "1 2 3", "1,2,3" or "[1, 2, 3]" */
+static enum ids_result read_ids(struct work *w, const struct piece *piece, size_t *n)
+{
+    const char *p = piece->text, *end = p + piece->size;
+    size_t vocab_size = lac_tokenizer_vocab_size(w->tokenizer);
+    for (*n = 0;; ++*n) {
+        while (p < end && strchr(" ,[]", *p) && *p)
+            p++;
+        if (p == end)
+            return IDS_GOOD;
+        size_t id = 0;
+        const char *first = p;
+        for (; p < end && *p >= '0' && *p <= '9' && id < vocab_size; p++)
+            id = 10 * id + (size_t)(*p - '0');
+        if (p == first || id >= vocab_size)
+            return IDS_BAD;
+        if (!reserve(&w->ids, &w->id_capacity, *n + 1, sizeof *w->ids))
+            return IDS_NO_MEMORY;
+        w->ids[*n] = (int32_t)id;
+    }
+}
+
+static bool decode(struct work *w, const struct record *r)
+{
+    size_t n;
+    enum ids_result result = read_ids(w, &r->first, &n);
+    if (result == IDS_BAD) {
+        w->progress.n_bad++;
+        report_line(r->line, r->id, "not ids of the vocabulary with spaces or commas between");
+        return true;
+    }
+    size_t size = lac_tokenizer_decode(w->tokenizer, w->ids, n, NULL, 0);
+    if (result == IDS_NO_MEMORY || !reserve(&w->text, &w->text_capacity, size + 1, 1)) {
+        complain("line %zu: out of memory", r->line);
+        return false;
+    }
+    lac_tokenizer_decode(w->tokenizer, w->ids, n, w->text, size + 1);
+    w->progress.n_sequences++;
+    w->progress.n_tokens += n;
+    json_t *record = json_pack("{s:o,s:s%}", "id", make_id(r->id, r->line), "text", w->text, size);
+    if (!record) {
+        complain("line %zu: out of memory", r->line);
+        return false;
+    }
+    output_json(&w->output, record);
+    return true;
+}
+
 static bool work(struct work *w)
 {
     for (;;) {
@@ -82,7 +155,7 @@ static bool work(struct work *w)
             report_line(record.line, w->input.id, w->input.message);
             break;
         case INPUT_RECORD:
-            if (!encode(w, &record))
+            if (!(w->options->decode ? decode : encode)(w, &record))
                 return false;
             break;
         }
@@ -134,6 +207,8 @@ static enum exit_status run(const struct options *o)
             status = STATUS_BAD_LINES;
     }
     lac_encoding_clear(&w.encoding);
+    free(w.ids);
+    free(w.text);
     lac_tokenizer_free(w.own);
     runtime_close(&w.runtime);
     input_close(&w.input);
@@ -148,7 +223,8 @@ const struct command command_tokenize = {
         "Reads lines of text, tab-separated columns (text, pair) or JSON objects (\"text\",\n"
         "\"pair\", \"id\") and writes one JSON object for each, in the same order:\n"
         "  {\"id\", \"tokens\", \"ids\", \"type_ids\", \"offsets\": [[begin, end]], \"dropped\"}\n"
-        "offsets are bytes of the text a token came from.\n",
+        "offsets are bytes of the text a token came from.\n"
+        "With --decode the texts are ids, and the objects {\"id\", \"text\"}.\n",
     .bit = ON_TOKENIZE,
     .run = run,
 };

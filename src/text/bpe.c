@@ -16,12 +16,74 @@ static enum lac_status no_memory(struct lac_error *error)
     return lac_fail(error, LAC_E_MEMORY, "no memory for the tokens of a text");
 }
 
-void lac_bpe_prepare(struct lac_bpe *bpe, const struct lac_vocab *vocab)
+/* The bit of two neighbouring characters. */
+static size_t neighbour_bit(uint32_t left, uint32_t right)
 {
+    uint64_t hash = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
+    return (size_t)(hash >> (64 - LAC_NEIGHBOUR_BITS));
+}
+
+static bool are_neighbours(const struct lac_bpe *bpe, uint32_t left, uint32_t right)
+{
+    size_t bit = neighbour_bit(left, right);
+    return bpe->neighbours[bit / 64] >> bit % 64 & 1;
+}
+
+/* Does a token stand for its own characters wherever it occurs in a word? */
+static bool is_plain(const struct lac_word_model *model, int32_t id)
+{
+    const struct lac_unknown *unknown = &model->unknown;
+    size_t size;
+    const char *spelling = lac_vocab_spelling(&model->vocab, id, &size);
+    bool byte = unknown->byte_fallback && size == 6 && !memcmp(spelling, "<0x", 3);
+    return id != unknown->id && !byte;
+}
+
+static bool merges_are_plain(const struct lac_word_model *model)
+{
+    const struct lac_map *merges = &model->bpe.merges;
+    size_t n_slots = (size_t)1 << (64 - merges->shift);
+    for (size_t i = 0; i < n_slots; i++) {
+        uint64_t key = merges->slots[i].key;
+        if (key != UINT64_MAX &&
+            (!is_plain(model, (int32_t)(key >> 32)) || !is_plain(model, (int32_t)(uint32_t)key)))
+            return false;
+    }
+    return true;
+}
+
+static void add_neighbours(struct lac_bpe *bpe, const uint8_t *spelling, size_t size)
+{
+    uint32_t left = 0, right;
+    for (size_t i = 0; i < size; left = right) {
+        size_t at = i;
+        i += lac_utf8_get(spelling + i, &right);
+        size_t bit = neighbour_bit(left, right);
+        if (at)
+            bpe->neighbours[bit / 64] |= (uint64_t)1 << bit % 64;
+    }
+}
+
+bool lac_bpe_prepare(struct lac_word_model *model, struct lac_arena *arena)
+{
+    struct lac_bpe *bpe = &model->bpe;
     for (uint32_t c = 0; c < 512; c++) {
         uint8_t bytes[4];
-        bpe->char_ids[c] = lac_vocab_find(vocab, bytes, lac_utf8_put(c, bytes));
+        bpe->char_ids[c] = lac_vocab_find(&model->vocab, bytes, lac_utf8_put(c, bytes));
     }
+    if (bpe->prefix.size || bpe->suffix.size || !merges_are_plain(model))
+        return true;
+    bpe->neighbours =
+        lac_arena_alloc_zero(arena, (size_t)1 << (LAC_NEIGHBOUR_BITS - 6), sizeof *bpe->neighbours);
+    if (!bpe->neighbours)
+        return false;
+    for (int32_t id = 0; (size_t)id < model->vocab.n_ids; id++) {
+        size_t size;
+        const char *spelling = lac_vocab_spelling(&model->vocab, id, &size);
+        if (spelling)
+            add_neighbours(bpe, (const uint8_t *)spelling, size);
+    }
+    return true;
 }
 
 /* The token of the character text[begin, end) with the affixes of its place in the word. */
@@ -215,25 +277,39 @@ static bool merge_long(const struct lac_bpe *bpe, struct lac_scratch *scratch)
     return true;
 }
 
-enum lac_status lac_bpe_encode(const struct lac_word_model *model, struct lac_scratch *scratch,
-                               size_t begin, size_t end, struct lac_tokens *tokens,
-                               struct lac_error *error)
+/* The first place behind begin that no merge can cross, or end.  Unknown characters that would
+ * become one token stay together. */
+static size_t next_cut(const struct lac_word_model *model, const uint8_t *text, size_t begin,
+                       size_t end)
 {
     const struct lac_bpe *bpe = &model->bpe;
-    const struct lac_aligned *text = &scratch->text;
-    if (bpe->whole_words && end - begin <= model->vocab.max_bytes) {
-        int32_t id = lac_vocab_find(&model->vocab, text->bytes + begin, end - begin);
-        if (id >= 0)
-            return lac_token_push(scratch->host, tokens, id, lac_origin(text, begin, end))
-                       ? LAC_OK
-                       : no_memory(error);
+    uint32_t left, right;
+    if (!bpe->neighbours || end - begin <= SHORT_WORD)
+        return end;
+    size_t before = begin, i = begin + lac_utf8_get(text + begin, &left);
+    for (; i < end; left = right) {
+        size_t at = i;
+        i += lac_utf8_get(text + i, &right);
+        if (!are_neighbours(bpe, left, right) &&
+            (!model->unknown.fuse || char_token(model, text + at, i - at, false, false) >= 0 ||
+             char_token(model, text + before, at - before, false, false) >= 0))
+            return at;
+        before = at;
     }
+    return end;
+}
+
+static enum lac_status encode_part(const struct lac_word_model *model, struct lac_scratch *scratch,
+                                   size_t begin, size_t end, struct lac_tokens *tokens,
+                                   struct lac_error *error)
+{
+    const struct lac_aligned *text = &scratch->text;
     if (!read_symbols(model, scratch, begin, end))
         return no_memory(error);
     const struct lac_symbols *symbols = &scratch->symbols;
     if (symbols->n <= SHORT_WORD)
-        merge_short(bpe, &scratch->symbols);
-    else if (!merge_long(bpe, scratch))
+        merge_short(&model->bpe, &scratch->symbols);
+    else if (!merge_long(&model->bpe, scratch))
         return no_memory(error);
     if (!lac_tokens_reserve(scratch->host, tokens, symbols->n))
         return no_memory(error);
@@ -241,4 +317,25 @@ enum lac_status lac_bpe_encode(const struct lac_word_model *model, struct lac_sc
         tokens->at[tokens->n++] = (struct lac_token){
             symbols->at[i].id, lac_origin(text, symbols->at[i].begin, symbols->at[i].end)};
     return LAC_OK;
+}
+
+enum lac_status lac_bpe_encode(const struct lac_word_model *model, struct lac_scratch *scratch,
+                               size_t begin, size_t end, struct lac_tokens *tokens,
+                               struct lac_error *error)
+{
+    const struct lac_aligned *text = &scratch->text;
+    if (model->bpe.whole_words && end - begin <= model->vocab.max_bytes) {
+        int32_t id = lac_vocab_find(&model->vocab, text->bytes + begin, end - begin);
+        if (id >= 0)
+            return lac_token_push(scratch->host, tokens, id, lac_origin(text, begin, end))
+                       ? LAC_OK
+                       : no_memory(error);
+    }
+    enum lac_status status = LAC_OK;
+    while (!status && begin < end) {
+        size_t stop = next_cut(model, text->bytes, begin, end);
+        status = encode_part(model, scratch, begin, stop, tokens, error);
+        begin = stop;
+    }
+    return status;
 }

@@ -15,8 +15,7 @@ bool lac_word_model_prepare(struct lac_word_model *model, struct lac_arena *aren
     case LAC_MODEL_WORDPIECE:
         return true;
     case LAC_MODEL_BPE:
-        lac_bpe_prepare(&model->bpe, &model->vocab);
-        return true;
+        return lac_bpe_prepare(model, arena);
     case LAC_MODEL_UNIGRAM:
         return lac_unigram_prepare(&model->unigram, &model->vocab, arena);
     }

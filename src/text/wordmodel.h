@@ -35,7 +35,13 @@ struct lac_bpe {
     struct lac_slice suffix; /* of the last character */
     bool whole_words;        /* ignore_merges: a word that is a token is that token */
     int32_t char_ids[512];   /* of one-character tokens, or -1; without affixes */
+    /* Neighbours that stand side by side in some token, as a set of hashes; NULL where that does
+     * not say what can merge.  No merge crosses a place between others, so that a long word is cut
+     * there: the result is the same, and a text without words is no longer one of its own size. */
+    uint64_t *neighbours;
 };
+
+enum { LAC_NEIGHBOUR_BITS = 18 };
 
 /* Of all ways to cut a word into tokens, the one with the greatest sum of scores (kudo2018). */
 struct lac_unigram {
@@ -57,7 +63,7 @@ struct lac_word_model {
 
 /* Fills in the look-ups that follow from the rest; false without memory. */
 bool lac_word_model_prepare(struct lac_word_model *model, struct lac_arena *arena);
-void lac_bpe_prepare(struct lac_bpe *bpe, const struct lac_vocab *vocab);
+bool lac_bpe_prepare(struct lac_word_model *model, struct lac_arena *arena);
 bool lac_unigram_prepare(struct lac_unigram *unigram, const struct lac_vocab *vocab,
                          struct lac_arena *arena);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/text/tokenizer.h"
+#include "src/text/unicode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,6 +13,27 @@ static void expect(int condition)
 {
     if (!condition)
         abort();
+}
+
+/* Pieces one after another are the whole text, and each is whole characters. */
+static void decode(const struct lac_tokenizer *tokenizer, const int32_t *ids, size_t n)
+{
+    size_t size = lac_tokenizer_decode(tokenizer, ids, n, NULL, 0), done = 0;
+    size_t room = lac_tokenizer_decode_room(tokenizer);
+    char *whole = malloc(size + 1), *piece = malloc(room);
+    struct lac_decode_state state = {0};
+    expect(whole && piece && lac_tokenizer_decode(tokenizer, ids, n, whole, size + 1) == size);
+    for (size_t i = 0; i <= n; i++) {
+        size_t added = i < n ? lac_tokenizer_decode_next(tokenizer, &state, ids[i], piece, room)
+                             : lac_tokenizer_decode_end(tokenizer, &state, piece, room);
+        expect(added < room && done + added <= size);
+        expect(memcmp(whole + done, piece, added) == 0);
+        expect(lac_utf8_check(piece, added) == added);
+        done += added;
+    }
+    expect(done == size);
+    free(whole);
+    free(piece);
 }
 
 static void encode(const struct lac_tokenizer *tokenizer, const char *text, size_t size)
@@ -26,6 +48,10 @@ static void encode(const struct lac_tokenizer *tokenizer, const char *text, size
         }
         (void)lac_tokenizer_decode(tokenizer, encoding.ids, encoding.n, back, sizeof back);
         expect(strlen(back) < sizeof back);
+        decode(tokenizer, encoding.ids, encoding.n);
+        for (size_t i = 0; i < encoding.n; i++)
+            encoding.ids[i] = (int32_t)((i * i + 3) % (lac_tokenizer_vocab_size(tokenizer) + 1));
+        decode(tokenizer, encoding.ids, encoding.n);
     }
     lac_encoding_clear(&encoding);
 }
