@@ -22,7 +22,7 @@ struct bench_subject {
 };
 
 extern const struct bench_subject bench_limits, bench_spmm, bench_encode, bench_decode,
-    bench_attention;
+    bench_attention, bench_crossover;
 
 /* What every subject understands; read before it runs. */
 struct bench_settings {

@@ -94,14 +94,23 @@ static enum lac_status make_folders(struct lac_error *error)
     return LAC_OK;
 }
 
+enum lac_status bench_cache_path(const char *name, char *path, size_t size, struct lac_error *error)
+{
+    char folder[PATH_SIZE];
+    if (make_folders(error))
+        return error->status;
+    if (!find_folder(folder, sizeof folder) ||
+        (size_t)snprintf(path, size, "%s/lacuna/%s", folder, name) >= size)
+        return lac_fail(error, LAC_E_IO, "the name of the cache is too long");
+    return LAC_OK;
+}
+
 enum lac_status bench_limits_save(const struct bench_limits *limits, char *path, size_t size,
                                   struct lac_error *error)
 {
     char machine[MACHINE_SIZE];
-    if (make_folders(error))
+    if (bench_cache_path("limits.json", path, size, error))
         return error->status;
-    if (!find_file(path, size))
-        return lac_fail(error, LAC_E_IO, "the name of the cache is too long");
     describe_machine(machine);
     json_t *list = json_array(), *root = json_object();
     int failed = json_object_set_new(root, "machine", json_string(machine)) |

@@ -30,6 +30,10 @@ enum bench_limits_state bench_limits_load(struct bench_limits *limits);
 enum lac_status bench_limits_save(const struct bench_limits *limits, char *path, size_t size,
                                   struct lac_error *error);
 
+/* The name of a file in the cache's folder, which is made where it is missing. */
+enum lac_status bench_cache_path(const char *name, char *path, size_t size,
+                                 struct lac_error *error);
+
 /* By name; NULL when it is not among them. */
 const struct bench_limit *bench_limits_find(const struct bench_limits *limits, const char *name,
                                             size_t threads);

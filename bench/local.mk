@@ -13,7 +13,7 @@ lacuna_bench_SOURCES = \
 	bench/child.h \
 	bench/compare.c \
 	bench/compare.h \
-	bench/context.c \
+	bench/context.c bench/crossover.c \
 	bench/crew.c \
 	bench/crew.h \
 	bench/decode.c \

@@ -9,7 +9,8 @@
 #include "bench/bench.h"
 
 static const struct bench_subject *const subjects[] = {&bench_limits, &bench_spmm, &bench_encode,
-                                                       &bench_decode, &bench_attention};
+                                                       &bench_decode, &bench_attention,
+                                                       &bench_crossover};
 enum { N_SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
 struct bench_settings bench_settings;

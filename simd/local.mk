@@ -2,6 +2,8 @@
 libcore_la_SOURCES += \
 	simd/cpu.c \
 	simd/cpu.h \
+	simd/cpu_name.c \
+	simd/cpu_name.h \
 	simd/kernel.h \
 	simd/ops.h \
 	simd/outside.h \

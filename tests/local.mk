@@ -5,6 +5,8 @@
 test_libraries = tests/libtest.la liblacuna_internal.la $(CHECK_LIBS)
 test_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -DLACUNA_SOURCE_DIR='"$(abs_top_srcdir)"'
 check_LTLIBRARIES += tests/libtest.la
+# The programs look for a measured plan there: not the user's, whatever that says.
+AM_TESTS_ENVIRONMENT = XDG_CACHE_HOME=$(abs_top_builddir)/tests/cache; export XDG_CACHE_HOME;
 tests_libtest_la_SOURCES = tests/support.c tests/support.h tests/tiny.c tests/tiny.h
 tests_libtest_la_CPPFLAGS = $(test_cppflags)
 
@@ -19,6 +21,12 @@ TESTS += tests/check_linear
 tests_check_linear_SOURCES = tests/check_linear.c
 tests_check_linear_CPPFLAGS = $(test_cppflags)
 tests_check_linear_LDADD = $(test_libraries)
+
+check_PROGRAMS += tests/check_plan
+TESTS += tests/check_plan
+tests_check_plan_SOURCES = tests/check_plan.c
+tests_check_plan_CPPFLAGS = $(test_cppflags)
+tests_check_plan_LDADD = $(test_libraries)
 
 check_PROGRAMS += tests/check_sys
 TESTS += tests/check_sys

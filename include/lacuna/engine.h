@@ -52,6 +52,13 @@ LAC_API void lac_engine_options_set_bind(struct lac_engine_options *options, enu
  * LAC_E_ARGUMENT for a name that is not known. */
 LAC_API enum lac_status lac_engine_options_set_isa(struct lac_engine_options *options,
                                                    const char *isa);
+
+/* A file of kernel times measured on this machine (`lacuna-bench crossover` writes it), by which
+ * layouts and kernels are chosen; NULL, or a file that is not there: built-in costs.  A file that
+ * is damaged, or of another machine or version, gets a warning in the log and is not used.
+ * lac_engine_new reads it.  LAC_E_MEMORY. */
+LAC_API enum lac_status lac_engine_options_set_plan_cache(struct lac_engine_options *options,
+                                                          const char *path);
 LAC_API void lac_engine_options_set_allocator(struct lac_engine_options *options,
                                               const struct lac_allocator *allocator);
 LAC_API void lac_engine_options_set_log(struct lac_engine_options *options,

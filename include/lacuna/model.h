@@ -113,6 +113,18 @@ LAC_API size_t lac_model_weights(const struct lac_model *model);
 LAC_API enum lac_status lac_model_weight_info(const struct lac_model *model, size_t index,
                                               struct lac_weight_info *info);
 
+/* What runs one weight with so many tokens.  Times are in microseconds on one core, from the
+ * measurements of the engine's plan cache; 0, and dense_kernel NULL, where it has none. */
+struct lac_weight_plan {
+    const char *kernel;
+    const char *dense_kernel; /* the best for the weight's dense form */
+    double predicted_us, dense_us;
+};
+
+/* LAC_E_ARGUMENT when index is out of range or n_tokens 0.  Strings belong to the model. */
+LAC_API enum lac_status lac_model_weight_plan(const struct lac_model *model, size_t index,
+                                              size_t n_tokens, struct lac_weight_plan *plan);
+
 #ifdef __cplusplus
 }
 #endif

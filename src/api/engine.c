@@ -7,11 +7,14 @@
 
 #include "simd/cpu.h"
 #include "src/api/internal.h"
+#include "src/base/file.h"
+#include "src/run/plan_measure.h"
 
 struct lac_engine_options {
     size_t n_threads;
     enum lac_bind bind;
     unsigned allowed; /* features */
+    char *plan_cache; /* or NULL; the default host's */
     struct lac_host host;
     struct lac_error error;
 };
@@ -31,6 +34,8 @@ enum lac_status lac_engine_options_new(struct lac_engine_options **options)
 
 void lac_engine_options_free(struct lac_engine_options *options)
 {
+    if (options)
+        lac_free(&lac_default_host, options->plan_cache);
     lac_free(&lac_default_host, options);
 }
 
@@ -54,6 +59,18 @@ enum lac_status lac_engine_options_set_isa(struct lac_engine_options *options, c
         return lac_fail(&options->error, LAC_E_ARGUMENT, "no instruction set is called \"%s\"",
                         isa);
     options->allowed = allowed;
+    return LAC_OK;
+}
+
+enum lac_status lac_engine_options_set_plan_cache(struct lac_engine_options *options,
+                                                  const char *path)
+{
+    lac_error_clear(&options->error);
+    char *copy = path ? lac_strndup(&lac_default_host, path, strlen(path)) : NULL;
+    if (path && !copy)
+        return lac_fail(&options->error, LAC_E_MEMORY, "no memory for a path");
+    lac_free(&lac_default_host, options->plan_cache);
+    options->plan_cache = copy;
     return LAC_OK;
 }
 
@@ -143,6 +160,19 @@ enum lac_status lac_engine_options_from_environment(struct lac_engine_options *o
 
 /* ---- The engine ---- */
 
+/* A file that is not there, or does not fit this machine, is no failure: the plan then goes by the
+ * costs that are built in. */
+static void read_plan(struct lac_engine *engine, const char *path)
+{
+    struct lac_error error = {0};
+    struct lac_plan_machine machine;
+    if (!path || !lac_path_is_file(path))
+        return;
+    lac_plan_machine_here(engine->topology, &machine);
+    if (lac_plan_table_read(&engine->host, path, &machine, &engine->plan_table, &error))
+        lac_log(&engine->host, LAC_LOG_WARNING, "%s; the built-in plan is used", error.text);
+}
+
 static enum lac_status start(struct lac_engine *engine, const struct lac_engine_options *o,
                              struct lac_error *error)
 {
@@ -152,6 +182,8 @@ static enum lac_status start(struct lac_engine *engine, const struct lac_engine_
     if (!status)
         status = lac_pool_new(&engine->host, engine->topology, o->n_threads, o->bind, &engine->pool,
                               error);
+    if (!status)
+        read_plan(engine, o->plan_cache);
     return status;
 }
 
@@ -191,6 +223,7 @@ void lac_engine_free(struct lac_engine *engine)
         return;
     lac_pool_free(engine->pool);
     lac_topology_free(engine->topology);
+    lac_free(&engine->host, engine->plan_table);
     pthread_mutex_destroy(&engine->mutex);
     struct lac_host host = engine->host;
     lac_free(&host, engine);

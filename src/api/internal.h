@@ -18,7 +18,8 @@ struct lac_engine {
     struct lac_host host;
     struct lac_topology *topology;
     struct lac_pool *pool;
-    unsigned features;     /* that kernels may use */
+    struct lac_plan_table *plan_table; /* measured on this machine, or NULL */
+    unsigned features;                 /* that kernels may use */
     pthread_mutex_t mutex; /* of message */
     char message[LAC_ERROR_TEXT_SIZE];
 };

@@ -3,6 +3,7 @@
 #include "src/api/internal.h"
 #include "src/base/checked.h"
 #include "src/base/file.h"
+#include "src/run/plan.h"
 #include "src/text/tokenizer.h"
 
 struct lac_model_options {
@@ -44,6 +45,7 @@ static enum lac_status read_options(const struct lac_model_options *options,
     *read = (struct lac_network_options){
         .pattern = -1,
         .features = engine->features,
+        .plan_table = engine->plan_table,
         .cache_bytes = lac_topology_l2_bytes(engine->topology),
     };
     if (!options)
@@ -246,5 +248,29 @@ enum lac_status lac_model_weight_info(const struct lac_model *model, size_t inde
         if (p != LAC_PATTERN_DENSE)
             info->zero_blocks[p] = 1 - (double)l->n_nonzero[p] / (double)l->n_blocks[p];
     }
+    return LAC_OK;
+}
+
+enum lac_status lac_model_weight_plan(const struct lac_model *model, size_t index, size_t n_tokens,
+                                      struct lac_weight_plan *plan)
+{
+    const struct lac_network *network = model->network;
+    if (index >= network->n_linears || !n_tokens || !plan) {
+        struct lac_error error;
+        lac_fail(&error, LAC_E_ARGUMENT, "weight %zu of %zu with %zu tokens", index,
+                 network->n_linears, n_tokens);
+        return lac_engine_fail(model->engine, &error);
+    }
+    const struct lac_linear *l = network->linears[index];
+    struct lac_plan_prediction p = {
+        .kernel = n_tokens < l->few_below ? l->few : l->many,
+    };
+    bool is_measured = lac_plan_predict(network, l, n_tokens, &p);
+    *plan = (struct lac_weight_plan){
+        .kernel = p.kernel->name,
+        .dense_kernel = is_measured ? p.dense_kernel->name : NULL,
+        .predicted_us = is_measured ? p.ns / 1e3 : 0,
+        .dense_us = is_measured ? p.dense_ns / 1e3 : 0,
+    };
     return LAC_OK;
 }

@@ -139,7 +139,44 @@ static void print_tables(const struct lac_model *model)
     print_few(model);
 }
 
-static void print_text(const struct runtime *rt)
+/* Counts of tokens that plans are made for. */
+static const size_t plan_tokens[] = {1, 4, 16, 48};
+
+enum { N_PLAN_TOKENS = sizeof plan_tokens / sizeof plan_tokens[0] };
+
+static void print_plan_row(const struct lac_weight_info *w, size_t n_tokens,
+                           const struct lac_weight_plan *plan)
+{
+    print_name(w->name);
+    printf(" %-6s %6zu", w->pattern_name, n_tokens);
+    if (plan->dense_kernel)
+        printf(" %8.1f %8.1f", plan->predicted_us, plan->dense_us);
+    else
+        printf(" %8s %8s", "-", "-");
+    printf("  %s\n", short_kernel(plan->kernel));
+}
+
+/* Why: the layout's predicted time against that of the best dense kernel, and where both come
+ * from. */
+static void print_plan(const struct lac_model *m)
+{
+    struct lac_weight_info w;
+    struct lac_weight_plan plan = {0};
+    bool is_measured =
+        lac_model_weights(m) && !lac_model_weight_plan(m, 0, 1, &plan) && plan.dense_kernel;
+    puts(is_measured
+             ? "\nPlan: by times measured on this machine; microseconds on one core"
+             : "\nPlan: by the costs that are built in (lacuna-bench crossover measures this "
+               "machine)");
+    printf("%-*s %-6s %6s %8s %8s  kernel\n", NAME_WIDTH, "weight", "layout", "tokens", "time",
+           "dense");
+    for (size_t i = 0; !lac_model_weight_info(m, i, &w); i++)
+        for (size_t t = 0; t < N_PLAN_TOKENS; t++)
+            if (!lac_model_weight_plan(m, i, plan_tokens[t], &plan))
+                print_plan_row(&w, plan_tokens[t], &plan);
+}
+
+static void print_text(const struct runtime *rt, bool plan)
 {
     const struct lac_model *m = rt->model;
     char tasks[64];
@@ -157,6 +194,31 @@ static void print_text(const struct runtime *rt)
     printf("instructions   %s\n", lac_engine_isa(rt->engine));
     printf("threads        %zu\n", lac_engine_threads(rt->engine));
     print_tables(m);
+    if (plan)
+        print_plan(m);
+}
+
+/* As print_plan; without measurements there are no times. */
+static json_t *plan_json(const struct lac_model *m, size_t index)
+{
+    json_t *list = json_array();
+    struct lac_weight_plan plan;
+    bool good = list != NULL;
+    for (size_t t = 0; good && t < N_PLAN_TOKENS; t++) {
+        if (lac_model_weight_plan(m, index, plan_tokens[t], &plan))
+            break;
+        json_t *entry = json_pack("{s:I,s:s,s:s?}", "tokens", (json_int_t)plan_tokens[t], "kernel",
+                                  plan.kernel, "dense_kernel", plan.dense_kernel);
+        good = json_append(list, entry);
+        if (good && plan.dense_kernel)
+            good = json_put(entry, "time_us", json_real(plan.predicted_us)) &&
+                   json_put(entry, "dense_us", json_real(plan.dense_us));
+    }
+    if (!good) {
+        json_decref(list);
+        return NULL;
+    }
+    return list;
 }
 
 static json_t *weight_json(const struct lac_weight_info *w)
@@ -180,7 +242,7 @@ static json_t *weight_json(const struct lac_weight_info *w)
     return json;
 }
 
-static json_t *model_json(const struct runtime *rt)
+static json_t *model_json(const struct runtime *rt, bool plan)
 {
     const struct lac_model *m = rt->model;
     char tasks[64];
@@ -201,7 +263,10 @@ static json_t *model_json(const struct runtime *rt)
     bool good = json != NULL;
     for (size_t i = 0; good && !lac_model_weight_info(m, i, &w); i++) {
         add_weight(&t, &w);
-        good = json_append(weights, weight_json(&w));
+        json_t *weight = weight_json(&w);
+        good = json_append(weights, weight);
+        if (good && plan)
+            good = json_put(weight, "plan", plan_json(m, i));
     }
     good = good && json_put(json, "bytes_dense", json_integer((json_int_t)t.bytes_dense)) &&
            json_put(json, "bytes_stored", json_integer((json_int_t)t.bytes_stored)) &&
@@ -213,9 +278,9 @@ static json_t *model_json(const struct runtime *rt)
     return json;
 }
 
-static enum exit_status print_json(const struct runtime *rt)
+static enum exit_status print_json(const struct runtime *rt, bool plan)
 {
-    json_t *json = model_json(rt);
+    json_t *json = model_json(rt, plan);
     if (!json) {
         complain("info: out of memory");
         return STATUS_FATAL;
@@ -233,9 +298,9 @@ static enum exit_status run(const struct options *o)
     if (runtime_start(&rt, o, &status) && runtime_open_model(&rt, o, o->operand, &status)) {
         status = STATUS_GOOD;
         if (o->json)
-            status = print_json(&rt);
+            status = print_json(&rt, o->plan);
         else
-            print_text(&rt);
+            print_text(&rt, o->plan);
     }
     runtime_close(&rt);
     return (enum exit_status)status;

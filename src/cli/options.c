@@ -108,6 +108,11 @@ static const struct row rows[] = {
     {"pattern", 0, CHOICE, ON_MODELS, AT(pattern), "ROWS", 0, 0, patterns,
      "store every weight in blocks of so many outputs, for measurements (default auto: by its "
      "zeros)"},
+    {"plan-cache", 0, TEXT, ON_MODELS, AT(plan_cache), "FILE", 0, 0, NULL,
+     "times that lacuna-bench crossover measured on this machine, or none (default: "
+     "lacuna/plan in $XDG_CACHE_HOME or ~/.cache)"},
+    {"plan", 0, FLAG, ON_INFO, AT(plan), NULL, 0, 0, NULL,
+     "print what runs each weight with how many tokens, and why"},
     {"json", 0, FLAG, ON_INFO, AT(json), NULL, 0, 0, NULL, "print one JSON object"},
     {"quiet", 'q', FLAG, ON_ALL, AT(quiet), NULL, 0, 0, NULL, "no progress, summary or warnings"},
     {"summary", 0, FLAG, ON_LINES, AT(summary), NULL, 0, 0, NULL,

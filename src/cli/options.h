@@ -32,11 +32,11 @@ enum { UNSET = -1 };
 
 struct options {
     const char *operand; /* FILE, MODEL or SRC; NULL when not given */
-    const char *model, *tokenizer, *isa, *output, *columns;
+    const char *model, *tokenizer, *isa, *output, *columns, *plan_cache;
     size_t threads; /* 0: not given */
     size_t batch_tokens, top_k, max_answer_tokens, max_tokens;
     int bind, dtype, pattern, pooling, truncate, format;
-    bool normalize, header, quiet, summary, json, decode;
+    bool normalize, header, quiet, summary, json, decode, plan;
     bool top_k_given;
 };
 

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "src/cli/command.h"
@@ -22,6 +23,20 @@ static void print_log(void *context, enum lac_log_level level, const char *text)
         complain("warning: %s", text);
 }
 
+/* Where `lacuna-bench crossover` leaves its measurements (XDG Base Directory Specification 0.8: a
+ * relative path is to be ignored); NULL when the environment does not say. */
+static const char *default_plan_cache(void)
+{
+    static char path[4096];
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n = 0;
+    if (cache && *cache == '/')
+        n = snprintf(path, sizeof path, "%s/lacuna/plan", cache);
+    else if (home && *home == '/')
+        n = snprintf(path, sizeof path, "%s/.cache/lacuna/plan", home);
+    return n > 0 && (size_t)n < sizeof path ? path : NULL;
+}
+
 /* A message lives until the next call on the options, so what can fail comes last. */
 static enum lac_status set_engine_options(struct lac_engine_options *to, const struct options *o)
 {
@@ -34,7 +49,12 @@ static enum lac_status set_engine_options(struct lac_engine_options *to, const s
         lac_engine_options_set_bind(to, (enum lac_bind)o->bind);
     if (!o->quiet)
         lac_engine_options_set_log(to, &(struct lac_log){.write = print_log});
-    return o->isa ? lac_engine_options_set_isa(to, o->isa) : LAC_OK;
+    const char *plan_cache = o->plan_cache ? o->plan_cache : default_plan_cache();
+    if (plan_cache && strcmp(plan_cache, "none"))
+        status = lac_engine_options_set_plan_cache(to, plan_cache);
+    if (!status && o->isa)
+        status = lac_engine_options_set_isa(to, o->isa);
+    return status;
 }
 
 bool runtime_start(struct runtime *rt, const struct options *o, int *exit_status)

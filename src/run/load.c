@@ -88,7 +88,7 @@ static enum lac_status plan_and_pack(struct loader *l, const struct lac_matrix *
     linear->n_zeros = stats.n_zeros;
     memcpy(linear->n_blocks, stats.n_blocks, sizeof linear->n_blocks);
     memcpy(linear->n_nonzero, stats.n_nonzero, sizeof linear->n_nonzero);
-    lac_plan_costs(&stats, m->n_out, m->n_in, network->dtype, network->features, linear->cost);
+    lac_plan_costs(network, &stats, m->n_out, m->n_in, linear->cost);
     enum lac_pattern pattern =
         l->pattern < 0 ? lac_plan_choose(linear->cost) : (enum lac_pattern)l->pattern;
     enum lac_status status =
@@ -96,7 +96,7 @@ static enum lac_status plan_and_pack(struct loader *l, const struct lac_matrix *
                         &network->arena, &linear->weight, l->error);
     if (status)
         return lac_fail_in(l->error, status, "%s", m->name);
-    return lac_plan_kernels(linear, network->features, &network->arena, l->error);
+    return lac_plan_kernels(network, linear, l->error);
 }
 
 static enum lac_status load_linear(struct loader *l, enum lac_role role, size_t layer)

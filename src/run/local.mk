@@ -14,6 +14,10 @@ libcore_la_SOURCES += \
 	src/run/packed.h \
 	src/run/plan.c \
 	src/run/plan.h \
+	src/run/plan_measure.c \
+	src/run/plan_measure.h \
+	src/run/plan_table.c \
+	src/run/plan_table.h \
 	src/run/region.c \
 	src/run/region.h \
 	src/run/schedule.c \

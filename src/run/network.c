@@ -172,6 +172,7 @@ enum lac_status lac_network_open(const struct lac_host *host, const char *path,
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for a model", path);
     n->host = host;
     n->features = options->features;
+    n->plan_table = options->plan_table;
     n->arena.host = host;
     enum lac_status status = lac_path_is_directory(path)
                                  ? lac_network_load(n, path, options, error)

@@ -12,6 +12,7 @@
 #include "src/base/error.h"
 #include "src/base/host.h"
 #include "src/model/checkpoint.h"
+#include "src/run/plan_table.h"
 #include "src/text/tokenizer.h"
 
 /* One linear layer: its weight and what the plan says of it. */
@@ -51,6 +52,7 @@ struct lac_network {
     struct lac_tokenizer_texts texts; /* of a packed file; kind 0: it has none */
     enum lac_dtype dtype;
     unsigned features;
+    const struct lac_plan_table *plan_table; /* or NULL; the engine's */
     struct lac_kernels kernels;
 
     struct lac_matrix word, position, type; /* as stored; type.weight is NULL without types */
@@ -74,6 +76,7 @@ struct lac_network_options {
     int pattern;          /* enum lac_pattern for every weight, or -1: the plan chooses */
     unsigned features;    /* set of enum lac_cpu_feature that kernels may use */
     size_t cache_bytes;   /* a core's own share of the caches; 0: not known */
+    const struct lac_plan_table *plan_table; /* borrowed, or NULL */
 };
 
 /* Opens a directory or a packed file.  Borrows host. */

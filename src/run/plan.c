@@ -100,8 +100,8 @@ static const struct cost *find_cost(enum lac_dtype dtype, unsigned features)
     return c;
 }
 
-void lac_plan_costs(const struct lac_weight_stats *stats, size_t n_out, size_t n_in,
-                    enum lac_dtype dtype, unsigned features, double cost[LAC_N_PATTERNS])
+static void built_in_costs(const struct lac_weight_stats *stats, size_t n_out, size_t n_in,
+                           enum lac_dtype dtype, unsigned features, double cost[LAC_N_PATTERNS])
 {
     const struct cost *c = find_cost(dtype, features);
     double cost_dense = 0;
@@ -116,6 +116,28 @@ void lac_plan_costs(const struct lac_weight_stats *stats, size_t n_out, size_t n
         if (p == LAC_PATTERN_DENSE)
             cost_dense = cost[p];
         cost[p] = lac_pattern_holds(p, dtype) ? cost[p] / cost_dense : INFINITY;
+    }
+}
+
+void lac_plan_costs(const struct lac_network *network, const struct lac_weight_stats *stats,
+                    size_t n_out, size_t n_in, double cost[LAC_N_PATTERNS])
+{
+    const struct lac_plan_table *table = network->plan_table;
+    built_in_costs(stats, n_out, n_in, network->dtype, network->features, cost);
+    double dense_ns = 0;
+    for (int p = LAC_PATTERN_DENSE; table && p < LAC_N_PATTERNS; p++) {
+        struct lac_plan_load load =
+            lac_plan_load((enum lac_pattern)p, network->dtype, n_out, n_in, stats->n_nonzero[p]);
+        double ns;
+        if (!lac_plan_table_best(table, LAC_OP_LINEAR_TOKEN, &load, LAC_TILE, network->features,
+                                 &ns)) {
+            if (p == LAC_PATTERN_DENSE)
+                return; /* there is nothing to compare with */
+            continue;
+        }
+        if (p == LAC_PATTERN_DENSE)
+            dense_ns = ns;
+        cost[p] = ns / dense_ns;
     }
 }
 
@@ -147,10 +169,66 @@ static enum lac_status make_extra(struct lac_linear *linear, struct lac_arena *a
     return LAC_OK;
 }
 
-enum lac_status lac_plan_kernels(struct lac_linear *linear, unsigned features,
-                                 struct lac_arena *arena, struct lac_error *error)
+static struct lac_plan_load load_of(const struct lac_linear *linear)
 {
     const struct lac_weight *w = &linear->weight;
+    return lac_plan_load(w->pattern, w->dtype, w->n_out, w->n_in, w->n_blocks);
+}
+
+/* The kernels that the table finds fastest, and below how many tokens `few` is the faster one. */
+static void measured_kernels(const struct lac_network *network, struct lac_linear *linear)
+{
+    const struct lac_plan_table *table = network->plan_table;
+    struct lac_plan_load load = load_of(linear);
+    double ns;
+    const struct lac_plan_row *many =
+        lac_plan_table_best(table, LAC_OP_LINEAR_TOKEN, &load, LAC_TILE, network->features, &ns);
+    const struct lac_plan_row *few =
+        lac_plan_table_best(table, LAC_OP_LINEAR_OUTPUT, &load, 1, network->features, &ns);
+    if (!many || !few)
+        return;
+    linear->many = many->kernel;
+    linear->few = few->kernel;
+    linear->few_below = 1;
+    while (linear->few_below <= LAC_TILE && lac_plan_row_ns(few, &load, linear->few_below) <
+                                                lac_plan_row_ns(many, &load, linear->few_below))
+        linear->few_below++;
+}
+
+bool lac_plan_predict(const struct lac_network *network, const struct lac_linear *linear,
+                      size_t n_tokens, struct lac_plan_prediction *prediction)
+{
+    const struct lac_plan_table *table = network->plan_table;
+    const struct lac_kernel *kernel = n_tokens < linear->few_below ? linear->few : linear->many;
+    const struct lac_plan_row *row = table ? lac_plan_table_find(table, kernel) : NULL;
+    if (!row)
+        return false;
+    struct lac_plan_load load = load_of(linear);
+    struct lac_plan_load dense = lac_plan_load(LAC_PATTERN_DENSE, load.dtype, load.n_out, load.n_in,
+                                               linear->n_blocks[LAC_PATTERN_DENSE]);
+    double token_ns = 0, output_ns = 0;
+    const struct lac_plan_row *token = lac_plan_table_best(table, LAC_OP_LINEAR_TOKEN, &dense,
+                                                           n_tokens, network->features, &token_ns);
+    const struct lac_plan_row *output = lac_plan_table_best(
+        table, LAC_OP_LINEAR_OUTPUT, &dense, n_tokens, network->features, &output_ns);
+    if (!token || (output && output_ns < token_ns)) {
+        token = output;
+        token_ns = output_ns;
+    }
+    *prediction = (struct lac_plan_prediction){
+        .kernel = kernel,
+        .dense_kernel = token ? token->kernel : NULL,
+        .ns = lac_plan_row_ns(row, &load, n_tokens),
+        .dense_ns = token_ns,
+    };
+    return token != NULL;
+}
+
+enum lac_status lac_plan_kernels(struct lac_network *network, struct lac_linear *linear,
+                                 struct lac_error *error)
+{
+    const struct lac_weight *w = &linear->weight;
+    unsigned features = network->features;
     linear->many = lac_kernel_find_linear(LAC_OP_LINEAR_TOKEN, w, features);
     linear->few = lac_kernel_find_linear(LAC_OP_LINEAR_OUTPUT, w, features);
     if (!linear->many)
@@ -158,12 +236,17 @@ enum lac_status lac_plan_kernels(struct lac_linear *linear, unsigned features,
                         linear->name, lac_pattern_name(w->pattern, w->dtype),
                         lac_dtype_name(w->dtype), w->n_out, w->n_in);
     /* Output-lane kernels of narrow fp32 blocks sum in an order of their own; a token's result must
-     * not depend on how many come with it.  Integer sums have no order. */
-    bool has_own_order = w->dtype == LAC_F32 && lac_pattern_rows(w->pattern) < LAC_LANES;
+     * not depend on how many come with it.  Nor is the order known of a kernel that only the table
+     * prefers, such as another library's.  Integer sums have no order. */
+    const struct lac_kernel *usual = linear->many;
     linear->few_below = find_cost(w->dtype, features)->few_below[w->pattern];
+    if (network->plan_table)
+        measured_kernels(network, linear);
+    bool has_own_order =
+        w->dtype == LAC_F32 && (lac_pattern_rows(w->pattern) < LAC_LANES || linear->many != usual);
     if (!linear->few || has_own_order || !linear->few_below)
         linear->few = linear->many;
-    return make_extra(linear, arena, error);
+    return make_extra(linear, &network->arena, error);
 }
 
 static size_t layer_bytes(const struct lac_layer *layer)

@@ -171,9 +171,8 @@ static enum lac_status unpack_linear(void *context, const char *at, enum lac_rol
     struct lac_weight_stats stats = {.n_zeros = linear->n_zeros};
     memcpy(stats.n_blocks, linear->n_blocks, sizeof stats.n_blocks);
     memcpy(stats.n_nonzero, linear->n_nonzero, sizeof stats.n_nonzero);
-    lac_plan_costs(&stats, linear->weight.n_out, linear->weight.n_in, network->dtype,
-                   network->features, linear->cost);
-    return lac_plan_kernels(linear, network->features, &network->arena, u->error);
+    lac_plan_costs(network, &stats, linear->weight.n_out, linear->weight.n_in, linear->cost);
+    return lac_plan_kernels(network, linear, u->error);
 }
 
 static enum lac_status unpack_norm(void *context, const char *at, enum lac_role role, size_t layer)
