@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tokenizers of decoder families: against another implementation's tokens and texts, and token by
  * token against all at once. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -345,6 +346,79 @@ START_TEST(metaspace_by_hand)
 }
 END_TEST
 
+#define SLICE(text)                                                                                \
+    {                                                                                              \
+        text, sizeof text - 1                                                                      \
+    }
+START_TEST(plain_arrays_make_tokenizers)
+{
+    static const struct lac_slice scored[] = {SLICE("<unk>"),
+                                              SLICE("<s>"),
+                                              SLICE("<0xC3>"),
+                                              SLICE("<0xA9>"),
+                                              SLICE("\xe2\x96\x81"),
+                                              SLICE("a"),
+                                              SLICE("b"),
+                                              SLICE("ab"),
+                                              SLICE("\xe2\x96\x81"
+                                                    "a")};
+    static const uint8_t types[] = {2, 3, 6, 6, 1, 1, 1, 1, 1};
+    static const float scores[] = {0, 0, 0, 0, -9, -9, -9, -1, -2};
+    struct lac_tokenizer_parts parts = {.kind = LAC_PARTS_SCORED,
+                                        .n_tokens = 9,
+                                        .tokens = scored,
+                                        .types = types,
+                                        .scores = scores,
+                                        .add_space_prefix = true};
+    struct lac_tokenizer *tokenizer;
+    struct lac_error error;
+    if (lac_tokenizer_open_parts(&lac_default_host, "test", &parts, &tokenizer, &error))
+        ck_abort_msg("%s", error.text);
+    expect_tokens(tokenizer, "ab", 2, NULL, "4:0:1 7:0:2");
+    expect_tokens(tokenizer, "aa b\xc3\xa9", 6, NULL, "8:0:1 5:1:2 4:2:3 6:3:4 2:4:6 3:4:6");
+    expect_tokens(tokenizer, "<s>a", 4, NULL, "1:0:3 5:3:4");
+    static const int32_t ids[] = {1, 8, 4, 2, 3};
+    expect_text(tokenizer, ids, 5, "a \xc3\xa9", 4);
+    lac_tokenizer_free(tokenizer);
+    parts.scores = NULL;
+    ck_assert_int_eq(
+        lac_tokenizer_open_parts(&lac_default_host, "test", &parts, &tokenizer, &error),
+        LAC_E_FORMAT);
+    parts.scores = (const float[]){0, 0, 0, 0, NAN, 0, 0, 0, 0};
+    ck_assert_int_eq(
+        lac_tokenizer_open_parts(&lac_default_host, "test", &parts, &tokenizer, &error),
+        LAC_E_FORMAT);
+    ck_assert_str_eq(error.text, "test: the score of token 4 is not finite");
+
+    static const struct lac_slice tokens[] = {SLICE("a"), SLICE("b"), SLICE("\xc4\xa0"),
+                                              SLICE("ab"), SLICE("<end>")};
+    static const struct lac_slice merges[] = {SLICE("a b")};
+    static const uint8_t kinds[] = {1, 1, 1, 1, 3};
+    struct lac_tokenizer_parts bytes = {.n_tokens = 5,
+                                        .tokens = tokens,
+                                        .types = kinds,
+                                        .n_merges = 1,
+                                        .merges = merges,
+                                        .pattern = " ?\\p{L}+",
+                                        .unknown = -1};
+    if (lac_tokenizer_open_parts(&lac_default_host, "test", &bytes, &tokenizer, &error))
+        ck_abort_msg("%s", error.text);
+    expect_tokens(tokenizer, "ab ab<end>", 10, NULL, "3:0:2 2:2:3 3:3:5 4:5:10");
+    lac_tokenizer_free(tokenizer);
+    bytes.unknown = 5;
+    ck_assert_int_eq(
+        lac_tokenizer_open_parts(&lac_default_host, "test", &bytes, &tokenizer, &error),
+        LAC_E_FORMAT);
+    bytes.unknown = -1;
+    bytes.tokens =
+        (const struct lac_slice[]){SLICE("a"), SLICE("b"), SLICE("b"), SLICE("ab"), SLICE("\xff")};
+    ck_assert_int_eq(
+        lac_tokenizer_open_parts(&lac_default_host, "test", &bytes, &tokenizer, &error),
+        LAC_E_FORMAT);
+    ck_assert_str_eq(error.text, "test: token 2, \"b\", comes twice");
+}
+END_TEST
+
 void add_text_family_tests(Suite *suite)
 {
     TCase *tcase = tcase_create("families");
@@ -357,5 +431,6 @@ void add_text_family_tests(Suite *suite)
     tcase_add_test(tcase, growth_is_bounded);
     tcase_add_test(tcase, unigram_by_hand);
     tcase_add_test(tcase, metaspace_by_hand);
+    tcase_add_test(tcase, plain_arrays_make_tokenizers);
     suite_add_tcase(suite, tcase);
 }

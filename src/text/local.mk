@@ -16,6 +16,7 @@ libcore_la_SOURCES += \
 	src/text/normalize.c \
 	src/text/normalize.h \
 	src/text/parts.h \
+	src/text/parts_json.c \
 	src/text/pattern.c \
 	src/text/pattern.h \
 	src/text/post.c \

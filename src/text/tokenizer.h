@@ -37,6 +37,38 @@ enum lac_status lac_tokenizer_open_texts(const struct lac_host *host, const char
                                          const struct lac_tokenizer_texts *texts,
                                          struct lac_tokenizer **tokenizer, struct lac_error *error);
 
+/* A vocabulary as plain arrays, such as a model file with its tokenizer inside has. */
+enum lac_parts_kind {
+    LAC_PARTS_BYTE_LEVEL, /* tokens in the byte alphabet, merges in order, a pattern of words */
+    LAC_PARTS_SCORED,     /* SentencePiece's BPE: the pair with the best score merges first */
+};
+enum lac_token_type { /* the numbers of GGUF */
+                      LAC_TOKEN_NORMAL = 1,
+                      LAC_TOKEN_UNKNOWN = 2,
+                      LAC_TOKEN_CONTROL = 3,
+                      LAC_TOKEN_USER_DEFINED = 4,
+                      LAC_TOKEN_UNUSED = 5,
+                      LAC_TOKEN_BYTE = 6,
+};
+struct lac_tokenizer_parts {
+    enum lac_parts_kind kind;
+    size_t n_tokens;
+    const struct lac_slice *tokens; /* places are ids */
+    const uint8_t *types;           /* enum lac_token_type, or NULL */
+    const float *scores;            /* SCORED */
+    size_t n_merges;
+    const struct lac_slice *merges; /* BYTE_LEVEL: "left right" */
+    const char *pattern;            /* BYTE_LEVEL: the regular expression of words */
+    bool add_space_prefix;
+    int32_t unknown; /* or -1 */
+};
+
+/* The same as lac_tokenizer_open_texts from arrays, which are borrowed for the call.  Tokens round
+ * the text are the caller's. */
+enum lac_status lac_tokenizer_open_parts(const struct lac_host *host, const char *name,
+                                         const struct lac_tokenizer_parts *parts,
+                                         struct lac_tokenizer **tokenizer, struct lac_error *error);
+
 /* Belongs to the tokenizer. */
 const struct lac_tokenizer_texts *lac_tokenizer_texts(const struct lac_tokenizer *tokenizer);
 
