@@ -171,12 +171,15 @@ enum lac_status lac_tokenizer_open_parts(const struct lac_host *host, const char
         status = make_added(parts, added, e);
     if (!status) {
         json = frame(parts, json_incref(vocab), json_incref(merges), json_incref(added));
-        char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-        struct lac_tokenizer_texts texts = {.kind = LAC_TOKENIZER_JSON,
-                                            .main = {text, text ? strlen(text) : 0}};
-        status =
-            text ? lac_tokenizer_open_texts(host, name, &texts, tokenizer, e) : lac_no_memory(e);
-        free(text);
+        size_t size = json ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
+        char *text = size ? lac_alloc(host, size, 1) : NULL;
+        if (text && json_dumpb(json, text, size, JSON_COMPACT) == size) {
+            struct lac_tokenizer_texts texts = {.kind = LAC_TOKENIZER_JSON, .main = {text, size}};
+            status = lac_tokenizer_open_texts(host, name, &texts, tokenizer, e);
+        } else {
+            status = lac_no_memory(e);
+        }
+        lac_free(host, text);
     } else {
         lac_fail_in(e, status, "%s", name);
     }
