@@ -52,19 +52,20 @@ enum lac_activation {
 
 /* y = W x, finished: for output o and token t, with acc = sum_i W[o,i] x[i,t],
  *
- *   int8:  v = (acc + offset[o]) * (scale[o] * x_scale[t]) + bias[o]      one fused multiply-add
+ *   int8:  v = ((acc + offset[o]) * scale[o]) * x_scale[t] + bias[o]      the sum as a float, a
+ *          product that is rounded, a fused multiply-add
  *   int4:  the same, W being g * s4 (sparse/int4.h)
  *   fp32:  v = acc + bias[o]        acc summed in an order that is the same for every token
  *   bf16, fp16:  the same: only weights have 16 bits, products and sums 32
  *   v = activation(v);  v += residual[o][t];
  *   y[o][t] = v;  abs_max[t] = max(abs_max[t], |v|);
- *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]), -127, 127) + 128,
- *                for |v * y_inv_scale[t]| < 2^31
+ *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]) + 128, 0, 255), the product not rounded
+ *                before, for |v * y_inv_scale[t]| < 2^15 - 128: beyond, any byte
  *
  * y and y_u8 may each be NULL, not both.  residual and abs_max may be NULL; y may be residual.
  * Rows [out_begin, out_end) are computed: both multiples of the layout's unit (lac_pattern_unit),
- * except that out_end may be n_out; y, y_u8 and residual are whole panels of n_out features.  y_u8 bytes that pad the last dword
- * are written as 128 by whoever computes the last output.
+ * except that out_end may be n_out; y, y_u8 and residual are whole panels of n_out features.  y_u8
+ * bytes that pad the last dword are written as 128 by whoever computes the last output.
  * Token-lane kernels take any ld and compute all its lanes.  Output-lane kernels compute and
  * write only tokens below n_tokens, and take any ld >= n_tokens, not only multiples of
  * LAC_LANES. */

@@ -21,6 +21,7 @@ libcore_la_SOURCES += \
 	simd/template/linear_token.h \
 	simd/template/linear_token_bitmap.h \
 	simd/template/linear_token_f32.h \
+	simd/template/linear_token_s8.h \
 	simd/template/linear_token_wide.h \
 	simd/template/math.h \
 	simd/template/norm.h \
@@ -117,6 +118,7 @@ libsimd_neon_la_CFLAGS = $(AM_CFLAGS) $(NEON_CFLAGS)
 libsimd_neon_la_SOURCES = \
 	simd/arm/neon/attention_s8.c \
 	simd/arm/neon/attention_s8.h \
+	simd/arm/neon/finish_s8.h \
 	simd/arm/neon/lanes.h \
 	simd/arm/neon/linear_output_f32.c \
 	simd/arm/neon/linear_output_s8.c \

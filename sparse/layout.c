@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "sparse/bitmap.h"
+#include "sparse/sums.h"
 #include "src/base/checked.h"
 #include "src/base/half.h"
 
@@ -475,13 +476,14 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
         int32_t *offset = lac_arena_alloc_zero(arena, n_padded, sizeof *offset);
         if (!padded_scale || !offset)
             goto no_memory;
-        memcpy(padded_scale, scale, n_out * sizeof *scale);
+        for (size_t out = 0; out < n_out; out++)
+            padded_scale[out] = lac_scale_shorten(scale[out]);
         find_offsets(&w, offset);
         w.scale = padded_scale;
         w.offset = offset;
     }
     *weight = w;
-    return LAC_OK;
+    return lac_weight_derive(weight, arena, error);
 
 no_memory:
     return no_memory(&w, error);

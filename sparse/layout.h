@@ -69,7 +69,11 @@ struct lac_weight {
     const int32_t *offset; /* int8, int4: -128 * sum of the row's int8: what u8 activations
                               (s8 + 128) add too much; accumulators start from it.  Else NULL */
     const float *bias;     /* never NULL: zeros where the layer has none */
-    const void *extra;     /* what a kernel's pack made for itself, or NULL */
+    /* Derived from these by lac_weight_derive (sparse/sums.h), as long as they are. */
+    bool has_float_sums;  /* accumulators that begin at start can be read as floats */
+    const int32_t *start; /* offset, plus LAC_SUM_BITS if they can */
+    const float *shift;   /* what takes that away again from the scaled sum, or 0 */
+    const void *extra;    /* what a kernel's pack made for itself, or NULL */
 };
 
 /* R: 1, 4, 8, 16, 32; dense and bitmap: 16. */
@@ -138,9 +142,9 @@ enum lac_status lac_weight_halve(const float *w, size_t n_out, size_t n_in, enum
                                  uint16_t *elements, struct lac_error *error);
 
 /* Packs row-major elements into a layout in the arena; for int4 they are rounded on the way.
- * scale [n_out] for int8 and int4, else NULL; bias [n_out] or NULL.  Errors: LAC_E_LIMIT (more than
- * LAC_MAX_DWORDS dwords or 2^32 - 1 blocks), LAC_E_UNSUPPORTED (lac_pattern_holds), LAC_E_MEMORY.
- */
+ * scale [n_out] for int8 and int4, else NULL: it is kept in LAC_SCALE_BITS bits (sparse/sums.h);
+ * bias [n_out] or NULL.  Errors: LAC_E_LIMIT (more than LAC_MAX_DWORDS dwords or 2^32 - 1 blocks),
+ * LAC_E_UNSUPPORTED (lac_pattern_holds), LAC_E_MEMORY. */
 enum lac_status lac_weight_pack(const void *elements, const float *scale, const float *bias,
                                 size_t n_out, size_t n_in, enum lac_dtype dtype,
                                 enum lac_pattern pattern, struct lac_arena *arena,

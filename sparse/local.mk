@@ -5,4 +5,6 @@ libcore_la_SOURCES += \
 	sparse/int4.c \
 	sparse/int4.h \
 	sparse/layout.c \
-	sparse/layout.h
+	sparse/layout.h \
+	sparse/sums.c \
+	sparse/sums.h

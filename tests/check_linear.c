@@ -11,11 +11,13 @@
 #include "simd/kernel.h"
 #include "sparse/int4.h"
 #include "sparse/layout.h"
+#include "sparse/sums.h"
 #include "src/base/checked.h"
 #include "src/base/half.h"
 #include "tests/support.h"
 
-enum content { RANDOM, EXTREME, ZERO, N_CONTENTS };
+/* LARGEST: every product is -128 * -128. */
+enum content { RANDOM, EXTREME, ZERO, N_CONTENTS, LARGEST = N_CONTENTS };
 
 /* One product: weight, activations between guard pages, and what a kernel makes of them. */
 struct product {
@@ -54,6 +56,8 @@ static int8_t random_s8(uint64_t *state, enum content content)
 {
     if (content == EXTREME)
         return random_u64(state) & 1 ? 127 : -127;
+    if (content == LARGEST)
+        return -128;
     return (int8_t)(random_below(state, 255) - 127);
 }
 
@@ -107,8 +111,9 @@ static void make_product(struct product *p, uint64_t *state, enum content conten
     p->x = guarded_alloc(p->x_size);
     if (is_quantized)
         for (size_t i = 0; i < p->x_size; i++)
-            ((uint8_t *)p->x)[i] = content == EXTREME ? (random_u64(state) & 1 ? 255 : 1)
-                                                      : (uint8_t)(1 + random_below(state, 255));
+            ((uint8_t *)p->x)[i] = content == LARGEST   ? 0
+                                   : content == EXTREME ? (random_u64(state) & 1 ? 255 : 0)
+                                                        : (uint8_t)random_below(state, 256);
     else
         for (size_t i = 0; i < p->x_size / 4; i++)
             ((float *)p->x)[i] = random_float(state);
@@ -116,7 +121,8 @@ static void make_product(struct product *p, uint64_t *state, enum content conten
     p->inv_scale = random_floats(p->ld, state);
     for (size_t t = 0; t < p->ld; t++) {
         p->x_scale[t] = fabsf(p->x_scale[t]) * 0.05f;
-        p->inv_scale[t] = 10 + 40 * fabsf(p->inv_scale[t]);
+        /* y_u8 is defined for less than 2^15 steps. */
+        p->inv_scale[t] = content == RANDOM ? 10 + 40 * fabsf(p->inv_scale[t]) : 1;
     }
     p->residual = random_floats(p->n_out * p->ld, state);
 }
@@ -322,6 +328,9 @@ START_TEST(kernels_agree_with_scalar)
             try_shape(*k, 37, 70, tokens[t], RANDOM, &state);
         try_shape(*k, 80, 1030, 48, RANDOM, &state);
         try_shape(*k, 48, 515, 5, EXTREME, &state);
+        /* Sums of 2^22, the largest that are read as floats, and one product more. */
+        try_shape(*k, 48, 256, 48, LARGEST, &state);
+        try_shape(*k, 48, 257, 48, LARGEST, &state);
     }
 }
 END_TEST
@@ -450,6 +459,38 @@ START_TEST(layouts_round_trip)
                     free(back);
                     free_product(&p);
                 }
+}
+END_TEST
+
+START_TEST(small_sums_are_floats)
+{
+    static const struct {
+        size_t n_in;
+        enum content content;
+        bool expected;
+    } cases[] = {
+        {256, LARGEST, true},  {257, LARGEST, false}, {256, EXTREME, true},
+        {260, EXTREME, false}, {1024, ZERO, true},    {400, RANDOM, true},
+    };
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct product p = {.n_out = 20,
+                            .n_in = cases[i].n_in,
+                            .n_tokens = 1,
+                            .ld = 1,
+                            .dtype = LAC_S8,
+                            .pattern = LAC_PATTERN_4};
+        make_product(&p, &state, cases[i].content);
+        const struct lac_weight *w = &p.weight;
+        ck_assert_int_eq(w->has_float_sums, cases[i].expected);
+        for (size_t o = 0; o < p.n_out; o++) {
+            ck_assert_int_eq(w->start[o], w->offset[o] + (w->has_float_sums ? LAC_SUM_BITS : 0));
+            /* Exact: in double nothing is rounded. */
+            double shift = w->has_float_sums ? -0x1.8p23 * (double)w->scale[o] : 0;
+            ck_assert_double_eq((double)w->shift[o], shift);
+        }
+        free_product(&p);
+    }
 }
 END_TEST
 
@@ -659,6 +700,7 @@ int main(void)
 {
     Suite *suite = suite_create("linear");
     add_test(suite, "layouts", layouts_round_trip);
+    add_test(suite, "sums", small_sums_are_floats);
     add_test(suite, "quantisation", quantisation_is_symmetric);
     add_test(suite, "int4", int4_groups_are_the_best);
     add_test(suite, "halves", halves_round_to_nearest);

@@ -28,10 +28,11 @@ static float activate(enum lac_activation activation, float v)
     return v;
 }
 
-static int quantize(float v)
+static uint8_t quantize(float v, float inv_scale)
 {
-    float q = rintf(v);
-    return (int)(q < -127 ? -127 : q > 127 ? 127 : q) + 128;
+    /* 1.5 * 2^23 leaves no place for a fraction: the sum is rounded once, to a whole number. */
+    float q = fmaf(v, inv_scale, 0x1.8p23f + 128) - 0x1.8p23f;
+    return (uint8_t)(q < 0 ? 0 : q > 255 ? 255 : q);
 }
 
 /* Everything after the sum: output o of token t. */
@@ -46,7 +47,7 @@ static void finish(const struct lac_linear_args *a, size_t o, size_t t, float v)
     if (a->abs_max && fabsf(v) > a->abs_max[t])
         a->abs_max[t] = fabsf(v);
     if (a->y_u8)
-        a->y_u8[(o / 4 * a->ld + t) * 4 + o % 4] = (uint8_t)quantize(v * a->y_inv_scale[t]);
+        a->y_u8[(o / 4 * a->ld + t) * 4 + o % 4] = quantize(v, a->y_inv_scale[t]);
 }
 
 /* The kept dwords of one output, one after another. */
@@ -109,7 +110,7 @@ static float sum_s8(const struct lac_linear_args *a, size_t o, size_t t)
         for (int i = 0; i < 4; i++)
             acc += (uint32_t)(x[i] * (int8_t)dword[i]);
     }
-    return fmaf((float)(int32_t)acc, w->scale[o] * a->x_scale[t], w->bias[o]);
+    return fmaf((float)(int32_t)acc * w->scale[o], a->x_scale[t], w->bias[o]);
 }
 
 static float sum_f32(const struct lac_linear_args *a, size_t o, size_t t)
@@ -159,7 +160,7 @@ static float sum_s4(const struct lac_linear_args *a, size_t o, size_t t)
             acc += (uint32_t)(((const uint8_t *)a->x)[(i / 4 * a->ld + t) * 4 + i % 4] *
                               weights[i - first]);
     }
-    return fmaf((float)(int32_t)acc, w->scale[o] * a->x_scale[t], w->bias[o]);
+    return fmaf((float)(int32_t)acc * w->scale[o], a->x_scale[t], w->bias[o]);
 }
 
 static void linear(const struct lac_linear_args *a, size_t n_lanes)

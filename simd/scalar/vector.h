@@ -63,6 +63,12 @@ static inline vec vec_abs(vec a)
     return fabsf(a);
 }
 
+/* max(most, |a|), for most >= 0. */
+static inline vec vec_max_abs(vec most, vec a)
+{
+    return vec_max(most, vec_abs(a));
+}
+
 /* |a| with the sign of b. */
 static inline vec vec_copysign(vec a, vec b)
 {

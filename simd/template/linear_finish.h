@@ -2,7 +2,7 @@
 /* The epilogue of token-lane linear layers: from sums of 4 outputs to what leaves the kernel.
  *
  * Needs what simd/template/linear_token.h lists: the vector vocabulary, TILE_VECS, ACC,
- * load_x_scale and acc_finish. */
+ * load_x_scale, acc_to_float and acc_finish. */
 #include "simd/kernel.h"
 #include "simd/template/activate.h"
 #include "src/base/checked.h"
@@ -17,13 +17,11 @@ ALWAYS_INLINE void store_u8(const struct lac_linear_args *a, size_t out, size_t 
     UNROLL
     for (size_t v = 0; v < vecs; v++) {
         vec inv_scale = vec_load(a->y_inv_scale + lane + v * VEC_LANES);
-        veci q[4];
+        vec rows[4];
         UNROLL
         for (size_t r = 0; r < 4; r++)
-            q[r] =
-                veci_from_vec(r < n_rows ? vec_mul(values[r * vecs + v], inv_scale) : vec_set1(0));
-        veci_store(a->y_u8 + (out / 4 * a->ld + lane + v * VEC_LANES) * 4,
-                   veci_quantized_bytes(q[0], q[1], q[2], q[3]));
+            rows[r] = r < n_rows ? values[r * vecs + v] : vec_set1(0);
+        vec_store_bytes(a->y_u8 + (out / 4 * a->ld + lane + v * VEC_LANES) * 4, rows, inv_scale);
     }
 }
 
@@ -68,7 +66,7 @@ ALWAYS_INLINE void finish_rows(const struct lac_linear_args *a, size_t out, size
             vec most = vec_load(abs_max);
             UNROLL
             for (size_t r = 0; r < n_rows; r++)
-                most = vec_max(most, vec_abs(values[r * vecs + v]));
+                most = vec_max_abs(most, values[r * vecs + v]);
             vec_store(abs_max, most);
         }
     }
@@ -93,10 +91,13 @@ ALWAYS_INLINE void finish(const struct lac_linear_args *a, size_t out, size_t la
     for (size_t v = 0; v < vecs; v++)
         x_scale[v] = load_x_scale(a, lane + v * VEC_LANES);
     UNROLL
+    for (size_t i = 0; i < 4 * vecs; i++)
+        values[i] = acc_to_float(a->w, acc[i]);
+    UNROLL
     for (size_t r = 0; r < 4; r++)
         UNROLL
     for (size_t v = 0; v < vecs; v++)
-        values[r * vecs + v] = acc_finish(a, out + r, acc[r * vecs + v], x_scale[v]);
+        values[r * vecs + v] = acc_finish(a->w, out + r, values[r * vecs + v], x_scale[v]);
     if (out + 4 <= a->w->n_out) {
         finish_rows(a, out, lane, values, 4, vecs);
     } else if (out < a->w->n_out) {

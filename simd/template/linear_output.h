@@ -66,9 +66,12 @@ static void finish_token(const struct lac_linear_args *a, size_t out, size_t t,
     }
     if (a->y_u8)
         for (size_t i = 0; i < lac_round_up(n, 4); i++) {
-            float q = i < n ? rintf(finished[i] * a->y_inv_scale[t]) : 0;
-            q = q < -127 ? -127 : q > 127 ? 127 : q;
-            a->y_u8[((out + i) / 4 * a->ld + t) * 4 + i % 4] = (uint8_t)((int)q + 128);
+            /* As in simd/scalar/linear.c. */
+            float shifted = fmaf(i < n ? finished[i] : 0, a->y_inv_scale[t], 0x1.8p23f + 128);
+            float q = shifted - 0x1.8p23f;
+            a->y_u8[((out + i) / 4 * a->ld + t) * 4 + i % 4] = (uint8_t)(q < 0     ? 0
+                                                                         : q > 255 ? 255
+                                                                                   : q);
         }
 }
 

@@ -12,7 +12,8 @@
  *     w[R-1]                        * -> acc[R-1][0..N-1]
  *
  * For R = 8, N = 3 that is 11 loads for 24 multiply-adds.  Blocks of 16 and 32 outputs and dense
- * weights are two and four such tiles of 8 over the same list.  Finished rows are the rows of the next panel.
+ * weights are two and four such tiles of 8 over the same list.  Finished rows are the rows of the
+ * next panel.
  *
  * Before inclusion, define
  *   the vector vocabulary (vector.h, math.h and lanes.h of the instruction set)
@@ -29,7 +30,8 @@
  *   acc_dot(acc, x_reg, w_reg, i)  acc + x times weight i of w, i known when compiled
  *   acc_begin(weight, out)         what the accumulators of an output start from
  *   load_x_scale(args, lane)       per-token scales of a vector of lanes
- *   acc_finish(args, out, acc, x_scale)  the sum as float, scaled, with bias
+ *   acc_to_float(weight, acc)      the sum as float, in some form ...
+ *   acc_finish(weight, out, sum, x_scale)  ... that this scales, and adds the bias to
  *   KEEP_IN_REGISTER(acc)  an empty asm statement that changes acc
  *   SETS(rows, vecs)      partial sums per output, so that enough accumulators are in flight to
  *                         hide the latency of acc_dot
@@ -147,19 +149,24 @@ ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
         block_row(a, out, lane, block_rows, vecs, indexed);
 }
 
-ALWAYS_INLINE void token_tile(const struct lac_linear_args *a, const size_t block_rows,
+ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t block_rows,
                               const bool indexed)
 {
+    /* Copies, of which the compiler sees that no store to a result changes them: from the originals
+     * it loads every pointer again after every store. */
+    const struct lac_weight w = *args->w;
+    struct lac_linear_args a = *args;
+    a.w = &w;
     const size_t most = VECS(block_rows < TILE_ROWS ? block_rows : TILE_ROWS);
-    size_t lane = 0, left = a->ld / VEC_LANES;
+    size_t lane = 0, left = a.ld / VEC_LANES;
     /* Rather 2 and 2 than 3 and 1. */
     for (; left >= most && left != most + 1; left -= most, lane += most * VEC_LANES)
-        token_lanes(a, lane, block_rows, most, indexed);
+        token_lanes(&a, lane, block_rows, most, indexed);
     for (; most > 2 && left >= 2; left -= 2, lane += 2 * VEC_LANES)
-        token_lanes(a, lane, block_rows, 2, indexed);
+        token_lanes(&a, lane, block_rows, 2, indexed);
     /* A tile has a multiple of LAC_LANES. */
     if ((size_t)VEC_LANES == LAC_LANES && left)
-        token_lanes(a, lane, block_rows, 1, indexed);
+        token_lanes(&a, lane, block_rows, 1, indexed);
 }
 
 static void token_dense(const struct lac_linear_args *a)

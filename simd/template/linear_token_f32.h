@@ -57,10 +57,16 @@ static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
     return vec_set1(0);
 }
 
-static inline vec acc_finish(const struct lac_linear_args *a, size_t out, vec acc, vec x_scale)
+static inline vec acc_to_float(const struct lac_weight *w, vec acc)
+{
+    (void)w;
+    return acc;
+}
+
+static inline vec acc_finish(const struct lac_weight *w, size_t out, vec sum, vec x_scale)
 {
     (void)x_scale;
-    return vec_add(acc, vec_set1(a->w->bias[out]));
+    return vec_add(sum, vec_set1(w->bias[out]));
 }
 
 #include "simd/template/linear_token.h"

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "sparse/sums.h"
 #include "src/base/checked.h"
 #include "src/base/json.h"
 #include "src/run/packed.h"
@@ -141,6 +142,8 @@ static enum lac_status unpack_weight(struct unpacker *u, const char *at, enum la
     w->offset = data[LAC_PART_OFFSET];
     w->bias = data[LAC_PART_BIAS];
     status = lac_weight_check(w, u->error);
+    if (!status)
+        status = lac_weight_derive(w, &u->network->arena, u->error);
     return status ? lac_fail_in(u->error, status, "%s: %s", u->path, at) : LAC_OK;
 }
 

@@ -40,24 +40,6 @@ static inline veci veci_add(veci a, veci b)
     return vaddq_s32(a, b);
 }
 
-/* Rounds half to even. */
-static inline veci veci_from_vec(vec a)
-{
-    return vcvtnq_s32_f32(a);
-}
-
-/* u8 activations (s8 + 128) of four outputs, one byte of each in every lane's dword, a lowest.
- * Values past +-127 are clamped. */
-static inline veci veci_quantized_bytes(veci a, veci b, veci c, veci d)
-{
-    static const uint8_t transpose[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
-    int16x8_t low = vcombine_s16(vqmovn_s32(a), vqmovn_s32(b));
-    int16x8_t high = vcombine_s16(vqmovn_s32(c), vqmovn_s32(d));
-    int8x16_t bytes = vcombine_s8(vqmovn_s16(low), vqmovn_s16(high));
-    bytes = vmaxq_s8(vqtbl1q_s8(bytes, vld1q_u8(transpose)), vdupq_n_s8(-127));
-    return vreinterpretq_s32_s8(veorq_s8(bytes, vdupq_n_s8(-128)));
-}
-
 /* n <= 4 dwords from memory; lanes from n on are 0, and their memory is not touched. */
 static inline veci dword_line(const uint8_t *line, size_t n)
 {

@@ -64,8 +64,8 @@ static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_
                               const int32_t *sums)
 {
     const struct lac_weight *w = a->w;
-    vec scale = vec_mul(vec_load(w->scale + out), vec_set1(a->x_scale[t]));
-    return vec_fma(vec_from_int(veci_load(sums)), scale, vec_load(w->bias + out));
+    vec scaled = vec_mul(vec_from_int(veci_load(sums)), vec_load(w->scale + out));
+    return vec_fma(scaled, vec_set1(a->x_scale[t]), vec_load(w->bias + out));
 }
 
 #include "simd/template/linear_output.h"

@@ -2,6 +2,7 @@
 /* Token-lane int8 linear layers on plain NEON (see pairs.h). */
 #include "simd/arm/neon/lanes.h"
 
+#include "simd/arm/neon/finish_s8.h"
 #include "simd/arm/neon/pairs.h"
 #include "simd/arm/neon/spread.h"
 #include "simd/kernel.h"
@@ -64,16 +65,10 @@ static inline struct pair_sums acc_begin(const struct lac_weight *w, size_t out)
     return pairs_zero();
 }
 
-static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
+static inline vec acc_to_float(const struct lac_weight *w, struct pair_sums acc)
 {
-    return vec_load(a->x_scale + lane);
-}
-
-static inline vec acc_finish(const struct lac_linear_args *a, size_t out, struct pair_sums acc,
-                             vec x_scale)
-{
-    return vec_fma(vec_from_int(pairs_sum(acc)), vec_mul(vec_set1(a->w->scale[out]), x_scale),
-                   vec_set1(a->w->bias[out]));
+    (void)w;
+    return vec_from_int(pairs_sum(acc));
 }
 
 #define ELEMENT_BYTES        1

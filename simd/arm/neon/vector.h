@@ -148,16 +148,20 @@ static inline void vec_store_lanes(float *to, uint64_t lanes, vec a)
         vst1q_lane_f32(to + 3, a, 3);
 }
 
-/* Shifting left and inserting keeps the low bytes that are there. */
+static inline int16x8_t low_words(vec a, vec b)
+{
+    return vuzp1q_s16(vreinterpretq_s16_f32(a), vreinterpretq_s16_f32(b));
+}
+
+/* 1.5 * 2^23 + 128 puts the rounded number into the low word; narrowing saturates it to a byte. */
 static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
 {
+    static const uint8_t transpose[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
     const vec shift = vdupq_n_f32(0x1.8p23f + 128);
-    uint32x4_t b0 = vreinterpretq_u32_f32(vfmaq_f32(shift, x[0], factor));
-    uint32x4_t b1 = vreinterpretq_u32_f32(vfmaq_f32(shift, x[1], factor));
-    uint32x4_t b2 = vreinterpretq_u32_f32(vfmaq_f32(shift, x[2], factor));
-    uint32x4_t b3 = vreinterpretq_u32_f32(vfmaq_f32(shift, x[3], factor));
-    uint32x4_t dwords = vsliq_n_u32(b0, vsliq_n_u32(b1, vsliq_n_u32(b2, b3, 8), 8), 8);
-    vst1q_u8(to, vreinterpretq_u8_u32(dwords));
+    int16x8_t low = low_words(vfmaq_f32(shift, x[0], factor), vfmaq_f32(shift, x[1], factor));
+    int16x8_t high = low_words(vfmaq_f32(shift, x[2], factor), vfmaq_f32(shift, x[3], factor));
+    uint8x16_t bytes = vcombine_u8(vqmovun_s16(low), vqmovun_s16(high));
+    vst1q_u8(to, vqtbl1q_u8(bytes, vld1q_u8(transpose)));
 }
 
 static inline vec vec_load_quads(const float *const *rows)

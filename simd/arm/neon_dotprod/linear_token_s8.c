@@ -2,6 +2,7 @@
 /* Token-lane int8 linear layers on NEON with dot products. */
 #include "simd/arm/neon/lanes.h"
 
+#include "simd/arm/neon/finish_s8.h"
 #include "simd/arm/neon/tile.h"
 #include "simd/arm/neon_dotprod/dot.h"
 #include "simd/arm/neon/spread.h"
@@ -53,15 +54,10 @@ static inline veci acc_begin(const struct lac_weight *w, size_t out)
     return veci_set1(0);
 }
 
-static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
+static inline vec acc_to_float(const struct lac_weight *w, veci acc)
 {
-    return vec_load(a->x_scale + lane);
-}
-
-static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
-{
-    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
-                   vec_set1(a->w->bias[out]));
+    (void)w;
+    return vec_from_int(acc);
 }
 
 #define ELEMENT_BYTES        1

@@ -18,19 +18,9 @@
 
 #include "simd/kernel.h"
 
-#define ACC       veci
 #define TILE_VECS 4
 
-static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
-{
-    return vec_load(a->x_scale + lane);
-}
-
-static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
-{
-    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
-                   vec_set1(a->w->bias[out]));
-}
+#include "simd/template/linear_token_s8.h"
 
 #include "simd/template/linear_finish.h"
 
@@ -128,8 +118,8 @@ ALWAYS_INLINE void row_tile(const struct lac_linear_args *a, size_t b, size_t fi
     veci acc[TILE_ROWS * TILE_VECS];
     UNROLL
     for (size_t r = 0; r < rows / 2; r++) {
-        int32x2_t offsets = vld1_s32(a->w->offset + out + r * 2);
-        veci begin = vcombine_s32(offsets, offsets);
+        int32x2_t starts = vld1_s32(a->w->start + out + r * 2);
+        veci begin = vcombine_s32(starts, starts);
         UNROLL
         for (size_t v = 0; v < vecs * 2; v++)
             acc[r * vecs * 2 + v] = begin;

@@ -21,22 +21,10 @@
 #include <string.h>
 
 #include "simd/kernel.h"
+#include "simd/template/linear_token_s8.h"
 #include "simd/x86/amx_int8/tile.h"
 
-#define ACC       veci
 #define TILE_VECS 3
-
-static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
-{
-    return vec_load(a->x_scale + lane);
-}
-
-static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
-{
-    acc = veci_add(acc, veci_set1(a->w->offset[out]));
-    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
-                   vec_set1(a->w->bias[out]));
-}
 
 #include "simd/template/linear_finish.h"
 
@@ -121,7 +109,8 @@ ALWAYS_INLINE void finish_tiles(const struct lac_linear_args *a, size_t out, siz
         veci acc[4 * TILE_VECS];
         UNROLL
         for (size_t i = 0; i < 4 * vecs; i++)
-            acc[i] = veci_load(sums->lanes + (r * vecs + i) * VEC_LANES);
+            acc[i] = acc_add(acc_begin(a->w, out + r + i / vecs),
+                             veci_load(sums->lanes + (r * vecs + i) * VEC_LANES));
         finish(a, out + r, lane, acc, vecs);
     }
 }

@@ -21,6 +21,11 @@ static inline vec vec_from_int(veci a)
     return _mm256_cvtepi32_ps(a);
 }
 
+static inline vec vec_from_bits(veci a)
+{
+    return _mm256_castsi256_ps(a);
+}
+
 static inline veci veci_load(const void *p)
 {
     return _mm256_loadu_si256(p);
@@ -39,25 +44,6 @@ static inline veci veci_set1(int32_t a)
 static inline veci veci_add(veci a, veci b)
 {
     return _mm256_add_epi32(a, b);
-}
-
-/* Rounds half to even. */
-static inline veci veci_from_vec(vec a)
-{
-    return _mm256_cvtps_epi32(a);
-}
-
-/* u8 activations (s8 + 128) of four outputs, one byte of each in every lane's dword, a lowest.
- * Values past +-127 are clamped. */
-static inline veci veci_quantized_bytes(veci a, veci b, veci c, veci d)
-{
-    /* Packing works within 128 bits: 4 lanes of a, then of b, c, d.  Byte 4j + i comes from byte
-     * 4i + j. */
-    __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
-    const __m256i transpose = _mm256_broadcastsi128_si256(
-        _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-    bytes = _mm256_max_epi8(_mm256_shuffle_epi8(bytes, transpose), _mm256_set1_epi8(-127));
-    return _mm256_xor_si256(bytes, _mm256_set1_epi8((char)0x80));
 }
 
 /* Weights to multiply with, n <= WEIGHTS of them in a register, and the multiplication with one:

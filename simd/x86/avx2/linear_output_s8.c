@@ -74,8 +74,8 @@ static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_
 {
     const struct lac_weight *w = a->w;
     veci acc = veci_add(veci_load(sums), veci_load(w->offset + out));
-    vec scale = vec_mul(vec_load(w->scale + out), vec_set1(a->x_scale[t]));
-    return vec_fma(vec_from_int(acc), scale, vec_load(w->bias + out));
+    vec scaled = vec_mul(vec_from_int(acc), vec_load(w->scale + out));
+    return vec_fma(scaled, vec_set1(a->x_scale[t]), vec_load(w->bias + out));
 }
 
 #include "simd/template/linear_output.h"

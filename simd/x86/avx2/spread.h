@@ -7,11 +7,6 @@
 
 #include "simd/x86/avx2/lanes.h"
 
-static inline vec vec_from_bits(veci a)
-{
-    return _mm256_castsi256_ps(a);
-}
-
 static inline int32_t dword_at(const uint8_t *x)
 {
     int32_t dword;

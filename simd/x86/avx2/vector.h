@@ -135,15 +135,16 @@ static inline void vec_store_lanes(float *to, uint64_t lanes, vec a)
 static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
 {
     const __m256 shift = _mm256_set1_ps(0x1.8p23f + 128);
-    const __m256i byte = _mm256_set1_epi32(0xff);
+    const __m256i transpose = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
     __m256i b0 = _mm256_castps_si256(_mm256_fmadd_ps(x[0], factor, shift));
     __m256i b1 = _mm256_castps_si256(_mm256_fmadd_ps(x[1], factor, shift));
     __m256i b2 = _mm256_castps_si256(_mm256_fmadd_ps(x[2], factor, shift));
     __m256i b3 = _mm256_castps_si256(_mm256_fmadd_ps(x[3], factor, shift));
-    __m256i low = _mm256_or_si256(_mm256_and_si256(b0, byte), _mm256_slli_epi32(b1, 8));
-    __m256i high = _mm256_or_si256(_mm256_and_si256(b2, byte), _mm256_slli_epi32(b3, 8));
-    /* The words above the two bytes are noise: every other one is taken from each. */
-    _mm256_storeu_si256((__m256i *)to, _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa));
+    __m256i low = _mm256_blend_epi16(b0, _mm256_slli_epi32(b1, 16), 0xaa);
+    __m256i high = _mm256_blend_epi16(b2, _mm256_slli_epi32(b3, 16), 0xaa);
+    __m256i bytes = _mm256_packus_epi16(low, high);
+    _mm256_storeu_si256((__m256i *)to, _mm256_shuffle_epi8(bytes, transpose));
 }
 
 static inline vec vec_load_quads(const float *const *rows)

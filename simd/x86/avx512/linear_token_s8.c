@@ -6,11 +6,11 @@
 
 #include "simd/kernel.h"
 #include "simd/template/kernels.h"
+#include "simd/template/linear_token_s8.h"
 #include "simd/x86/avx512/spread.h"
 
 #define ISA       avx512
 #define ISA_NEEDS LAC_CPU_AVX512
-#define ACC       veci
 #define TILE_VECS 3
 #define TILE_ROWS 4
 /* One set: twelve or four chains, each of two additions. */
@@ -43,37 +43,11 @@ static inline struct w_reg w_load(const uint8_t *w, size_t n)
                           _mm512_srai_epi16(bytes, 8)};
 }
 
-static inline veci acc_zero(void)
-{
-    return veci_set1(0);
-}
-
-static inline veci acc_add(veci a, veci b)
-{
-    return veci_add(a, b);
-}
-
 static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w, size_t i)
 {
     (void)i;
     veci even = _mm512_madd_epi16(x.even, w.even), odd = _mm512_madd_epi16(x.odd, w.odd);
     return veci_add(acc, veci_add(even, odd));
-}
-
-static inline veci acc_begin(const struct lac_weight *w, size_t out)
-{
-    return veci_set1(w->offset[out]);
-}
-
-static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
-{
-    return vec_load(a->x_scale + lane);
-}
-
-static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
-{
-    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
-                   vec_set1(a->w->bias[out]));
 }
 
 #define ELEMENT_BYTES        1

@@ -4,19 +4,9 @@
 
 #include "simd/x86/avx512/lanes.h"
 
+#include "simd/template/linear_token_s8.h"
+
 #define TILE_VECS 3
-#define ACC       veci
-
-static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
-{
-    return vec_load(a->x_scale + lane);
-}
-
-static inline vec acc_finish(const struct lac_linear_args *a, size_t out, veci acc, vec x_scale)
-{
-    return vec_fma(vec_from_int(acc), vec_mul(vec_set1(a->w->scale[out]), x_scale),
-                   vec_set1(a->w->bias[out]));
-}
 
 #include "simd/template/linear_finish.h"
 
@@ -52,15 +42,18 @@ void lac_outside_finish_s8_avx512(const struct lac_linear_args *a, const int32_t
 {
     for (size_t out = a->out_begin; out < a->out_end; out += 4, sums += 4 * a->ld)
         for (size_t lane = 0; lane < a->ld; lane += VEC_LANES) {
+            const struct lac_weight *w = a->w;
             vec values[4], x_scale = load_x_scale(a, lane);
             UNROLL
             for (size_t r = 0; r < 4; r++) {
                 bool exists = out + r < a->w->n_out;
-                size_t row = exists ? out + r : a->w->n_out - 1;
-                veci begin =
-                    lane_offset ? veci_load(lane_offset + lane) : veci_set1(a->w->offset[row]);
+                size_t row = exists ? out + r : w->n_out - 1;
+                veci begin = acc_begin(w, row);
+                if (lane_offset) /* instead of the row's */
+                    begin = veci_add(veci_load(lane_offset + lane),
+                                     veci_set1(w->start[row] - w->offset[row]));
                 veci sum = exists ? veci_load(sums + r * a->ld + lane) : veci_set1(0);
-                values[r] = acc_finish(a, row, veci_add(sum, begin), x_scale);
+                values[r] = acc_finish(w, row, acc_to_float(w, acc_add(begin, sum)), x_scale);
             }
             finish_four(a, out, lane, values);
         }

@@ -120,20 +120,25 @@ static inline void vec_store_lanes(float *to, uint64_t lanes, vec a)
     _mm512_mask_storeu_ps(to, (__mmask16)lanes, a);
 }
 
-/* For each lane the four bytes round_half_even(x[i] * factor) + 128, the product not rounded
- * before.  1.5 * 2^23 + 128 puts the byte into the low bits; 0xca selects by the bits of a mask. */
+/* For each lane the four bytes clamp(round_half_even(x[i] * factor) + 128, 0, 255), the product not
+ * rounded before, for |x[i] * factor| < 2^15 - 128.  1.5 * 2^23 + 128 puts the rounded number into
+ * the low word; the words of two rows share a dword, and packing saturates them to bytes. */
 static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
 {
     const __m512 shift = _mm512_set1_ps(0x1.8p23f + 128);
-    const __m512i byte = _mm512_set1_epi32(0xff), word = _mm512_set1_epi32(0xffff);
+    const __m512i to_high_word =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 1, 0, 0, 4, 5, 0, 0, 8, 9, 0, 0, 12, 13));
+    const __m512i transpose =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    const __mmask64 high_word = 0xcccccccccccccccc;
     __m512i b0 = _mm512_castps_si512(_mm512_fmadd_ps(x[0], factor, shift));
     __m512i b1 = _mm512_castps_si512(_mm512_fmadd_ps(x[1], factor, shift));
     __m512i b2 = _mm512_castps_si512(_mm512_fmadd_ps(x[2], factor, shift));
     __m512i b3 = _mm512_castps_si512(_mm512_fmadd_ps(x[3], factor, shift));
-    __m512i low = _mm512_ternarylogic_epi32(byte, b0, _mm512_slli_epi32(b1, 8), 0xca);
-    __m512i high = _mm512_ternarylogic_epi32(byte, b2, _mm512_slli_epi32(b3, 8), 0xca);
-    high = _mm512_slli_epi32(high, 16);
-    _mm512_storeu_si512(to, _mm512_ternarylogic_epi32(word, low, high, 0xca));
+    __m512i low = _mm512_mask_shuffle_epi8(b0, high_word, b1, to_high_word);
+    __m512i high = _mm512_mask_shuffle_epi8(b2, high_word, b3, to_high_word);
+    __m512i bytes = _mm512_packus_epi16(low, high);
+    _mm512_storeu_si512(to, _mm512_shuffle_epi8(bytes, transpose));
 }
 
 /* Group i of four lanes is what rows[4 * i] points to. */
