@@ -194,7 +194,7 @@ static enum lac_status run(struct lac_error *error)
 
 const struct bench_subject bench_crossover = {
     .name = "crossover",
-    .summary = "Measures kernels for the planner; from which sparsity on each pattern beats dense.",
+    .summary = "from which sparsity on each pattern beats dense; the times that the planner uses",
     .options = options,
     .run = run,
 };
