@@ -18,6 +18,7 @@ libcore_la_SOURCES += \
 	simd/template/linear_finish.h \
 	simd/template/linear_output.h \
 	simd/template/linear_output_f32.h \
+	simd/template/linear_output_finish.h \
 	simd/template/linear_token.h \
 	simd/template/linear_token_bitmap.h \
 	simd/template/linear_token_f32.h \

@@ -17,7 +17,7 @@ extern const struct lac_kernel *const lac_table_neon_i8mm[];
 /* src/ext/: one of each library that was found. */
 extern const struct lac_kernel *const lac_table_onednn[];
 
-/* X(isa, name, pattern, dtype, run) for each pattern of weights half as wide as activations, v to a
+/* X(isa, name, pattern, dtype, run) for each pattern but bitmap of weights of which v make a
  * dword: their token-lane or output-lane kernels. */
 #define LAC_WIDE_KERNELS(X, isa, lane, v, suffix, dtype)                                           \
     X(isa, linear_##lane##_dense_##suffix, LAC_PATTERN_DENSE, dtype, lane##_dense)                 \

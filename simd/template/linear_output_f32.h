@@ -8,10 +8,12 @@
 
 #define ACC        vec
 #define ACC_SCALAR float
+#define ACC_LOAD   vec_load
+#define ACC_STORE  vec_store
+#define MOST_ACCS  (VEC_LANES == 8 ? 8 : 24) /* of 16 registers, or 32 */
 /* One: a token's sum has the same order however many tokens come with it, and for 16 rows and
  * dense weights the order of the token-lane kernels.  A line in 4 cycles is faster than memory. */
-#define SETS(tokens)     1
-#define ADD_SCALAR(a, b) ((a) + (b))
+#define SETS(n) 1
 
 struct x_reg {
     vec floats;
@@ -26,15 +28,19 @@ static inline struct x_reg x_broadcast(const uint8_t *x)
     return (struct x_reg){vec_from_bits(dword_broadcast(x))};
 }
 
-static inline struct x_reg x_spread(const uint8_t *x, size_t stride, const uint16_t *index,
-                                    const size_t rows)
+static inline struct x_reg x_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
 {
-    return (struct x_reg){vec_from_bits(dword_spread(x, stride, index, rows))};
+    return (struct x_reg){vec_from_bits(dword_spread(dwords, offset, rows))};
 }
 
-static inline struct w_reg w_line(const uint8_t *line, size_t n)
+static inline struct x_reg x_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
-    return (struct w_reg){vec_from_bits(dword_line(line, n))};
+    return (struct x_reg){vec_from_bits(dword_gather(x, stride, index))};
+}
+
+static inline struct w_reg w_of(veci dwords)
+{
+    return (struct w_reg){vec_from_bits(dwords)};
 }
 
 static inline vec acc_zero(void)
@@ -52,25 +58,24 @@ static inline vec acc_dot(vec acc, struct x_reg x, struct w_reg w)
     return vec_fma(x.floats, w.floats, acc);
 }
 
-static inline void acc_store(float *lanes, vec acc)
+static inline void acc_fold(float *sums, vec acc, const size_t rows)
 {
-    vec_store(lanes, acc);
+    fold_floats(sums, acc, rows);
 }
 
-static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t,
-                              const float *sums)
+static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t, vec sum)
 {
     (void)t;
-    return vec_add(vec_load(sums), vec_load(a->w->bias + out));
+    return vec_add(sum, vec_load(a->w->bias + out));
 }
+
+#define ELEMENT_BYTES        4
+#define expand(mask, values) expand_dwords(mask, values)
 
 #include "simd/template/linear_output.h"
 
 #ifndef WIDE_GROUPS
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_DENSE, LAC_F32, linear_output_dense_f32,
-              output_dense)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_16, LAC_F32, linear_output_16x1_f32, output_16)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_8, LAC_F32, linear_output_8x1_f32, output_8)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_4, LAC_F32, linear_output_4x1_f32, output_4)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_1, LAC_F32, linear_output_1x1_f32, output_1)
+LAC_WIDE_KERNELS(WIDE_OUTPUT_KERNEL, ISA, output, 1, f32, LAC_F32)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_BITMAP, LAC_F32, linear_output_bitmap_f32,
+              output_bitmap)
 #endif

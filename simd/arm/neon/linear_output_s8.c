@@ -7,14 +7,20 @@
 #include "simd/kernel.h"
 #include "simd/template/kernels.h"
 
+#undef KEEP_IN_REGISTER
+#define KEEP_IN_REGISTER(a) __asm__("" : "+w"((a).low), "+w"((a).high))
+
 #define ISA        neon
 #define ISA_NEEDS  LAC_CPU_NEON
 #define ACC        struct pair_sums
 #define ACC_SCALAR int32_t
-/* One line is 8 registers of sums. */
-#define SETS(tokens) 1
-/* Wraps, as the vectors do. */
-#define ADD_SCALAR(a, b) ((int32_t)((uint32_t)(a) + (uint32_t)(b)))
+#define ACC_LOAD   veci_load
+/* Pairs of lanes become one where sums leave registers. */
+#define ACC_STORE(to, acc) veci_store(to, pairs_sum(acc))
+/* Two registers each. */
+#define MOST_ACCS 8
+/* Sums of a token may be split as we like: integers add up exactly.  8 chains in flight. */
+#define SETS(n) 1
 
 struct x_reg {
     int8x16_t bytes;
@@ -29,15 +35,19 @@ static inline struct x_reg x_broadcast(const uint8_t *x)
     return (struct x_reg){s8_from_u8(vreinterpretq_u8_s32(dword_broadcast(x)))};
 }
 
-static inline struct x_reg x_spread(const uint8_t *x, size_t stride, const uint16_t *index,
-                                    const size_t rows)
+static inline struct x_reg x_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
 {
-    return (struct x_reg){s8_from_u8(vreinterpretq_u8_s32(dword_spread(x, stride, index, rows)))};
+    return (struct x_reg){s8_from_u8(vreinterpretq_u8_s32(dword_spread(dwords, offset, rows)))};
 }
 
-static inline struct w_reg w_line(const uint8_t *line, size_t n)
+static inline struct x_reg x_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
-    return (struct w_reg){vreinterpretq_s8_s32(dword_line(line, n))};
+    return (struct x_reg){s8_from_u8(vreinterpretq_u8_s32(dword_gather(x, stride, index)))};
+}
+
+static inline struct w_reg w_of(veci dwords)
+{
+    return (struct w_reg){vreinterpretq_s8_s32(dwords)};
 }
 
 static inline struct pair_sums acc_zero(void)
@@ -55,23 +65,23 @@ static inline struct pair_sums acc_dot(struct pair_sums acc, struct x_reg x, str
     return pairs_dot(acc, x.bytes, w.bytes);
 }
 
-static inline void acc_store(int32_t *lanes, struct pair_sums acc)
+static inline void acc_fold(int32_t *sums, struct pair_sums acc, const size_t rows)
 {
-    veci_store(lanes, pairs_sum(acc));
+    fold_ints(sums, pairs_sum(acc), rows);
 }
 
-static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t,
-                              const int32_t *sums)
+static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t, veci sum)
 {
     const struct lac_weight *w = a->w;
-    vec scaled = vec_mul(vec_from_int(veci_load(sums)), vec_load(w->scale + out));
+    vec scaled = vec_mul(vec_from_int(sum), vec_load(w->scale + out));
     return vec_fma(scaled, vec_set1(a->x_scale[t]), vec_load(w->bias + out));
 }
 
+#define ELEMENT_BYTES        1
+#define expand(mask, values) expand_bytes(mask, values)
+
 #include "simd/template/linear_output.h"
 
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_DENSE, LAC_S8, linear_output_dense_s8, output_dense)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_16, LAC_S8, linear_output_16x4_s8, output_16)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_8, LAC_S8, linear_output_8x4_s8, output_8)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_4, LAC_S8, linear_output_4x4_s8, output_4)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_1, LAC_S8, linear_output_1x4_s8, output_1)
+LAC_WIDE_KERNELS(WIDE_OUTPUT_KERNEL, neon, output, 4, s8, LAC_S8)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_BITMAP, LAC_S8, linear_output_bitmap_s8,
+              output_bitmap)

@@ -10,16 +10,37 @@ static inline veci dword_broadcast(const uint8_t *x)
     return vld1q_dup_s32((const int32_t *)(const void *)x);
 }
 
-/* Dword index[i] of x in lanes i * rows to (i + 1) * rows - 1; rows is 8, 4 or 1. */
-static inline veci dword_spread(const uint8_t *x, size_t stride, const uint16_t *index,
-                                const size_t rows)
+/* What dwords[0] + offset points to in all lanes: blocks of 8 or 4 rows fill a register. */
+static inline veci dword_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
+{
+    (void)rows;
+    return dword_broadcast(dwords[0] + offset);
+}
+
+/* Dword index[l] of x in lane l. */
+static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
     veci spread = dword_broadcast(x + index[0] * stride);
-    if (rows > 1)
-        return spread;
     spread = vld1q_lane_s32((const int32_t *)(const void *)(x + index[1] * stride), spread, 1);
     spread = vld1q_lane_s32((const int32_t *)(const void *)(x + index[2] * stride), spread, 2);
     return vld1q_lane_s32((const int32_t *)(const void *)(x + index[3] * stride), spread, 3);
+}
+
+/* Adds up the lanes of `rows` outputs, 4 or 1. */
+static inline void fold_ints(int32_t *sums, veci a, const size_t rows)
+{
+    if (rows == 1)
+        *sums = vaddvq_s32(a);
+    else
+        veci_store(sums, a);
+}
+
+static inline void fold_floats(float *sums, vec a, const size_t rows)
+{
+    if (rows == 1)
+        *sums = vaddvq_f32(a);
+    else
+        vec_store(sums, a);
 }
 
 /* What the bits of the mask keep, in their places; reads all 16 bytes. */

@@ -11,11 +11,11 @@
 #define ISA_NEEDS  (LAC_CPU_NEON | LAC_CPU_DOTPROD)
 #define ACC        veci
 #define ACC_SCALAR int32_t
-/* Sums of a token may be split as we like: integers add up exactly.  Four vectors a line, so 8 or
- * more in flight. */
-#define SETS(tokens) ((tokens) < 2 ? 2 : 1)
-/* Wraps, as the vectors do. */
-#define ADD_SCALAR(a, b) ((int32_t)((uint32_t)(a) + (uint32_t)(b)))
+#define ACC_LOAD   veci_load
+#define ACC_STORE  veci_store
+#define MOST_ACCS  24
+/* Sums of a token may be split as we like: integers add up exactly.  8 in flight. */
+#define SETS(n) ((n) < 8 ? 8 / (n) : 1)
 
 struct x_reg {
     int8x16_t bytes;
@@ -30,15 +30,19 @@ static inline struct x_reg x_broadcast(const uint8_t *x)
     return (struct x_reg){dot_x(dword_broadcast(x))};
 }
 
-static inline struct x_reg x_spread(const uint8_t *x, size_t stride, const uint16_t *index,
-                                    const size_t rows)
+static inline struct x_reg x_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
 {
-    return (struct x_reg){dot_x(dword_spread(x, stride, index, rows))};
+    return (struct x_reg){dot_x(dword_spread(dwords, offset, rows))};
 }
 
-static inline struct w_reg w_line(const uint8_t *line, size_t n)
+static inline struct x_reg x_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
-    return (struct w_reg){vreinterpretq_s8_s32(dword_line(line, n))};
+    return (struct x_reg){dot_x(dword_gather(x, stride, index))};
+}
+
+static inline struct w_reg w_of(veci dwords)
+{
+    return (struct w_reg){vreinterpretq_s8_s32(dwords)};
 }
 
 static inline veci acc_zero(void)
@@ -56,23 +60,23 @@ static inline veci acc_dot(veci acc, struct x_reg x, struct w_reg w)
     return dot_lanes(acc, x.bytes, w.bytes);
 }
 
-static inline void acc_store(int32_t *lanes, veci acc)
+static inline void acc_fold(int32_t *sums, veci acc, const size_t rows)
 {
-    veci_store(lanes, acc);
+    fold_ints(sums, acc, rows);
 }
 
-static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t,
-                              const int32_t *sums)
+static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t, veci sum)
 {
     const struct lac_weight *w = a->w;
-    vec scaled = vec_mul(vec_from_int(veci_load(sums)), vec_load(w->scale + out));
+    vec scaled = vec_mul(vec_from_int(sum), vec_load(w->scale + out));
     return vec_fma(scaled, vec_set1(a->x_scale[t]), vec_load(w->bias + out));
 }
 
+#define ELEMENT_BYTES        1
+#define expand(mask, values) expand_bytes(mask, values)
+
 #include "simd/template/linear_output.h"
 
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_DENSE, LAC_S8, linear_output_dense_s8, output_dense)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_16, LAC_S8, linear_output_16x4_s8, output_16)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_8, LAC_S8, linear_output_8x4_s8, output_8)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_4, LAC_S8, linear_output_4x4_s8, output_4)
-LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_1, LAC_S8, linear_output_1x4_s8, output_1)
+LAC_WIDE_KERNELS(WIDE_OUTPUT_KERNEL, neon_dotprod, output, 4, s8, LAC_S8)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_BITMAP, LAC_S8, linear_output_bitmap_s8,
+              output_bitmap)

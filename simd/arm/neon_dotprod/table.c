@@ -11,11 +11,8 @@ extern const struct lac_kernel lac_linear_token_16x4_s8_neon_dotprod;
 extern const struct lac_kernel lac_linear_token_8x4_s8_neon_dotprod;
 extern const struct lac_kernel lac_linear_token_4x4_s8_neon_dotprod;
 extern const struct lac_kernel lac_linear_token_1x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_output_dense_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_output_16x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_output_8x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_output_4x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_output_1x4_s8_neon_dotprod;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon_dotprod, output, 4, s8, )
+extern const struct lac_kernel lac_linear_output_bitmap_s8_neon_dotprod;
 
 const struct lac_kernel *const lac_table_neon_dotprod[] = {
     &lac_linear_token_dense_s8_neon_dotprod,
@@ -25,11 +22,8 @@ const struct lac_kernel *const lac_table_neon_dotprod[] = {
     &lac_linear_token_8x4_s8_neon_dotprod,
     &lac_linear_token_4x4_s8_neon_dotprod,
     &lac_linear_token_1x4_s8_neon_dotprod,
-    &lac_linear_output_dense_s8_neon_dotprod,
-    &lac_linear_output_16x4_s8_neon_dotprod,
-    &lac_linear_output_8x4_s8_neon_dotprod,
-    &lac_linear_output_4x4_s8_neon_dotprod,
-    &lac_linear_output_1x4_s8_neon_dotprod,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon_dotprod, output, 4, s8, )
+    &lac_linear_output_bitmap_s8_neon_dotprod,
     LAC_ATTENTION_S8_OPS_LIST(neon_dotprod)
     NULL,
 };

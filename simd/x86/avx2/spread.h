@@ -19,20 +19,22 @@ static inline veci dword_broadcast(const uint8_t *x)
     return veci_set1(dword_at(x));
 }
 
-/* Dword index[i] of x in lanes i * rows to (i + 1) * rows - 1; rows is 8, 4 or 1. */
-static inline veci dword_spread(const uint8_t *x, size_t stride, const uint16_t *index,
-                                const size_t rows)
+/* What dwords[i] + offset points to in lanes i * rows to (i + 1) * rows - 1; rows is 8 or 4. */
+static inline veci dword_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
 {
-    if (rows == 1) {
-        /* Offsets in dwords: at most 65,535 * ld, well within 32 bits. */
-        __m256i at = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)index));
-        at = _mm256_mullo_epi32(at, _mm256_set1_epi32((int)(stride / 4)));
-        return _mm256_i32gather_epi32((const int *)(const void *)x, at, 4);
-    }
-    veci low = veci_set1(dword_at(x + index[0] * stride));
+    veci low = dword_broadcast(dwords[0] + offset);
     if (rows == 8)
         return low;
-    return _mm256_blend_epi32(low, veci_set1(dword_at(x + index[1] * stride)), 0xf0);
+    return _mm256_blend_epi32(low, dword_broadcast(dwords[1] + offset), 0xf0);
+}
+
+/* Dword index[l] of x in lane l. */
+static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
+{
+    /* Offsets in dwords: at most 65,535 * ld, well within 32 bits. */
+    __m256i at = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)index));
+    at = _mm256_mullo_epi32(at, _mm256_set1_epi32((int)(stride / 4)));
+    return _mm256_i32gather_epi32((const int *)(const void *)x, at, 4);
 }
 
 /* 8 dwords; lanes from n on are 0, and their memory is not touched. */
@@ -76,6 +78,37 @@ static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
     __m256i from = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)(kept * each - kept)));
     __m256i keep = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128((long long)(kept * 0xff)));
     return _mm256_and_si256(_mm256_permutevar8x32_epi32(veci_load(values), from), keep);
+}
+
+/* Adds up lanes l, l + rows, ... of `rows` outputs, 8, 4 or 1. */
+static inline void fold_ints(int32_t *sums, veci a, const size_t rows)
+{
+    if (rows == 8) {
+        veci_store(sums, a);
+        return;
+    }
+    __m128i quad = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    if (rows == 4) {
+        _mm_storeu_si128((void *)sums, quad);
+        return;
+    }
+    quad = _mm_add_epi32(quad, _mm_shuffle_epi32(quad, 0x4e));
+    *sums = _mm_cvtsi128_si32(_mm_add_epi32(quad, _mm_shuffle_epi32(quad, 0xb1)));
+}
+
+static inline void fold_floats(float *sums, vec a, const size_t rows)
+{
+    if (rows == 8) {
+        vec_store(sums, a);
+        return;
+    }
+    __m128 quad = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    if (rows == 4) {
+        _mm_storeu_ps(sums, quad);
+        return;
+    }
+    quad = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
+    *sums = _mm_cvtss_f32(_mm_add_ss(quad, _mm_movehdup_ps(quad)));
 }
 
 #endif

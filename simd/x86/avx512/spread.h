@@ -19,21 +19,23 @@ static inline veci dword_broadcast(const uint8_t *x)
     return veci_set1(dword_at(x));
 }
 
-/* Dword index[i] of x in lanes i * rows to (i + 1) * rows - 1; rows is 8, 4 or 1. */
-static inline veci dword_spread(const uint8_t *x, size_t stride, const uint16_t *index,
-                                const size_t rows)
+/* What dwords[i] + offset points to in lanes i * rows to (i + 1) * rows - 1; rows is 8 or 4. */
+static inline veci dword_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
 {
-    if (rows == 1) {
-        /* Offsets in dwords: at most 65,535 * ld, well within 32 bits. */
-        __m512i at = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)index));
-        at = _mm512_mullo_epi32(at, _mm512_set1_epi32((int)(stride / 4)));
-        return _mm512_i32gather_epi32(at, x, 4);
-    }
-    veci spread = veci_set1(dword_at(x + index[0] * stride));
+    veci spread = dword_broadcast(dwords[0] + offset);
     for (size_t i = 1; i < 16 / rows; i++)
         spread = _mm512_mask_set1_epi32(spread, (__mmask16)(((1u << rows) - 1) << i * rows),
-                                        dword_at(x + index[i] * stride));
+                                        dword_at(dwords[i] + offset));
     return spread;
+}
+
+/* Dword index[l] of x in lane l. */
+static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
+{
+    /* Offsets in dwords: at most 65,535 * ld, well within 32 bits. */
+    __m512i at = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)index));
+    at = _mm512_mullo_epi32(at, _mm512_set1_epi32((int)(stride / 4)));
+    return _mm512_i32gather_epi32(at, x, 4);
 }
 
 /* 16 dwords; lanes from n on are 0, and their memory is not touched. */
@@ -64,6 +66,39 @@ static inline veci expand_bytes(uint64_t mask, const uint8_t *values)
     line = _mm512_inserti32x4(line, parts[1], 1);
     line = _mm512_inserti32x4(line, parts[2], 2);
     return _mm512_inserti32x4(line, parts[3], 3);
+}
+
+/* Adds up lanes l, l + rows, ... of `rows` outputs, 8, 4 or 1. */
+static inline void fold_ints(int32_t *sums, veci a, const size_t rows)
+{
+    __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+    if (rows == 8) {
+        _mm256_storeu_si256((void *)sums, half);
+        return;
+    }
+    __m128i quad = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    if (rows == 4) {
+        _mm_storeu_si128((void *)sums, quad);
+        return;
+    }
+    quad = _mm_add_epi32(quad, _mm_shuffle_epi32(quad, 0x4e));
+    *sums = _mm_cvtsi128_si32(_mm_add_epi32(quad, _mm_shuffle_epi32(quad, 0xb1)));
+}
+
+static inline void fold_floats(float *sums, vec a, const size_t rows)
+{
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    if (rows == 8) {
+        _mm256_storeu_ps(sums, half);
+        return;
+    }
+    __m128 quad = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    if (rows == 4) {
+        _mm_storeu_ps(sums, quad);
+        return;
+    }
+    quad = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
+    *sums = _mm_cvtss_f32(_mm_add_ss(quad, _mm_movehdup_ps(quad)));
 }
 
 #endif

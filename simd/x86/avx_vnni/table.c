@@ -9,11 +9,8 @@ extern const struct lac_kernel lac_linear_token_16x4_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_token_8x4_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_token_4x4_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_token_1x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_output_dense_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_output_16x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_output_8x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_output_4x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_output_1x4_s8_avx_vnni;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, output, 4, s8, )
+extern const struct lac_kernel lac_linear_output_bitmap_s8_avx_vnni;
 
 const struct lac_kernel *const lac_table_avx_vnni[] = {
     &lac_linear_token_dense_s8_avx_vnni,
@@ -23,10 +20,7 @@ const struct lac_kernel *const lac_table_avx_vnni[] = {
     &lac_linear_token_8x4_s8_avx_vnni,
     &lac_linear_token_4x4_s8_avx_vnni,
     &lac_linear_token_1x4_s8_avx_vnni,
-    &lac_linear_output_dense_s8_avx_vnni,
-    &lac_linear_output_16x4_s8_avx_vnni,
-    &lac_linear_output_8x4_s8_avx_vnni,
-    &lac_linear_output_4x4_s8_avx_vnni,
-    &lac_linear_output_1x4_s8_avx_vnni,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, output, 4, s8, )
+    &lac_linear_output_bitmap_s8_avx_vnni,
     NULL,
 };
