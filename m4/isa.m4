@@ -27,6 +27,8 @@ AC_DEFUN([LACUNA_ISA], [
     [immintrin.h], [volatile __m512 a; a = _mm512_fmadd_ps(a, a, a);])
   LACUNA_PROBE_ISA([avx512_vnni], [-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mfma -mf16c -mprefer-vector-width=512],
     [immintrin.h], [volatile __m512i a; a = _mm512_dpbusd_epi32(a, a, a);])
+  LACUNA_PROBE_ISA([avx512_vbmi2], [-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi2 -mfma -mf16c -mprefer-vector-width=512],
+    [immintrin.h], [volatile __m512i a; a = _mm512_maskz_expand_epi8(1, a);])
   LACUNA_PROBE_ISA([avx512_half], [-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx512fp16 -mprefer-vector-width=512],
     [immintrin.h], [volatile __m512h a; a = _mm512_fmadd_ph(a, a, a); volatile __m512 b; b = _mm512_dpbf16_ps(b, (__m512bh)b, (__m512bh)b);])
   LACUNA_PROBE_ISA([amx_int8], [-mamx-tile -mamx-int8 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mf16c -mprefer-vector-width=512],

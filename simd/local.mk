@@ -101,6 +101,17 @@ libsimd_avx512_vnni_la_SOURCES = \
 	simd/x86/avx512_vnni/linear_token_s8.c \
 	simd/x86/avx512_vnni/table.c
 
+if BUILD_AVX512_VBMI2
+noinst_LTLIBRARIES += libsimd_avx512_vbmi2.la
+isa_libraries += libsimd_avx512_vbmi2.la
+endif
+libsimd_avx512_vbmi2_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VBMI2_CFLAGS)
+libsimd_avx512_vbmi2_la_SOURCES = \
+	simd/x86/avx512_vbmi2/expand.h \
+	simd/x86/avx512_vbmi2/linear_output_s8.c \
+	simd/x86/avx512_vbmi2/linear_token_s8.c \
+	simd/x86/avx512_vbmi2/table.c
+
 if BUILD_AMX_INT8
 noinst_LTLIBRARIES += libsimd_amx_int8.la
 isa_libraries += libsimd_amx_int8.la

@@ -11,6 +11,9 @@ static const struct lac_kernel *const *const tables[] = {
 #ifdef LACUNA_HAVE_AMX_INT8
     lac_table_amx_int8,
 #endif
+#ifdef LACUNA_HAVE_AVX512_VBMI2
+    lac_table_avx512_vbmi2,
+#endif
 #ifdef LACUNA_HAVE_AVX512_VNNI
     lac_table_avx512_vnni,
 #endif

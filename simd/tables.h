@@ -10,6 +10,7 @@ extern const struct lac_kernel *const lac_table_avx2[];
 extern const struct lac_kernel *const lac_table_avx_vnni[];
 extern const struct lac_kernel *const lac_table_avx512[];
 extern const struct lac_kernel *const lac_table_avx512_vnni[];
+extern const struct lac_kernel *const lac_table_avx512_vbmi2[];
 extern const struct lac_kernel *const lac_table_amx_int8[];
 extern const struct lac_kernel *const lac_table_neon[];
 extern const struct lac_kernel *const lac_table_neon_dotprod[];

@@ -39,16 +39,19 @@
 enum { BITMAP = 0 }; /* in the place of rows */
 
 /* Ahead of the line in use, in bytes: the hardware stops at the end of every page. */
-enum { PREFETCH_AHEAD = 2048, MOST_TOKENS_PREFETCHED = 4 };
+enum { PREFETCH_AHEAD = 8192, MOST_TOKENS_PREFETCHED = 4 };
 
 /* From here on a pointer of its own.  gcc would else keep the address of each token, and more of
  * them than there are registers, instead of adding constants to one. */
 #define KEEP_POINTER(p) __asm__("" : "+r"(p))
 
+/* Not to L1, whose few places for lines on their way are the loads'. */
+#define TO_L2 2
+
 ALWAYS_INLINE void prefetch_line(const uint8_t *line, const size_t tokens)
 {
     if (tokens <= MOST_TOKENS_PREFETCHED)
-        __builtin_prefetch(line + PREFETCH_AHEAD);
+        __builtin_prefetch(line + PREFETCH_AHEAD, 0, TO_L2);
 }
 
 /* acc[v * tokens + t] += w[v] times one dword of each token. */
@@ -106,7 +109,11 @@ ALWAYS_INLINE void sum_bitmap(ACC *acc, const struct lac_linear_args *a, const u
             break;
         veci parts[LINE_PARTS];
         struct w_reg ws[LINE_VECS];
-        prefetch_line(at.values, tokens);
+        /* Some lines of sparse values are one of the cache, and so are masks of 8 lines of int8. */
+        if (s % 4 == 0)
+            prefetch_line(at.values, tokens);
+        if (!s)
+            prefetch_line(at.mask, tokens);
         bitmap_line(&at, parts);
         UNROLL
         for (size_t v = 0; v < LINE_VECS; v++)

@@ -169,6 +169,7 @@ ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t b
         token_lanes(&a, lane, block_rows, 1, indexed);
 }
 
+#ifndef ONLY_BITMAP
 static void token_dense(const struct lac_linear_args *a)
 {
     token_tile(a, 16, false);
@@ -198,3 +199,4 @@ static void token_1(const struct lac_linear_args *a)
 {
     token_tile(a, 1, true);
 }
+#endif

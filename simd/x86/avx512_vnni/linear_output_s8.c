@@ -6,8 +6,17 @@
 #include "simd/template/kernels.h"
 #include "simd/x86/avx512/spread.h"
 
-#define ISA        avx512_vnni
-#define ISA_NEEDS  (LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI)
+/* simd/x86/avx512_vbmi2 includes this file for what it does better. */
+#ifndef ISA
+#define ISA       avx512_vnni
+#define ISA_NEEDS (LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI)
+
+static inline veci expand(uint64_t mask, const uint8_t *values)
+{
+    return expand_bytes(mask, values);
+}
+#endif
+
 #define ACC        veci
 #define ACC_SCALAR int32_t
 #define ACC_LOAD   veci_load
@@ -72,11 +81,12 @@ static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_
     return vec_fma(scaled, vec_set1(a->x_scale[t]), vec_load(w->bias + out));
 }
 
-#define ELEMENT_BYTES        1
-#define expand(mask, values) expand_bytes(mask, values)
+#define ELEMENT_BYTES 1
 
 #include "simd/template/linear_output.h"
 
+#ifndef ONLY_BITMAP
 LAC_WIDE_KERNELS(WIDE_OUTPUT_KERNEL, avx512_vnni, output, 4, s8, LAC_S8)
+#endif
 LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_BITMAP, LAC_S8, linear_output_bitmap_s8,
               output_bitmap)

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lines of int8 bitmaps by one instruction, for the linear layers of bitmap weights on VNNI. */
+#ifndef LACUNA_SIMD_AVX512_VBMI2_EXPAND_H
+#define LACUNA_SIMD_AVX512_VBMI2_EXPAND_H
+
+#include "simd/x86/avx512/lanes.h"
+
+#define ISA         avx512_vbmi2
+#define ISA_NEEDS   (LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI | LAC_CPU_AVX512_VBMI2)
+#define ONLY_BITMAP 1
+
+/* Loaded whole and not by the instruction itself: that reads byte by byte. */
+static inline veci expand(uint64_t mask, const uint8_t *values)
+{
+    return _mm512_maskz_expand_epi8(mask, veci_load(values));
+}
+
+#endif
