@@ -45,6 +45,10 @@
 #define VECS(rows) TILE_VECS
 #endif
 
+/* Blocks that one turn of the loop over a block row takes: what counts and jumps takes places of
+ * products. */
+enum { BLOCKS_AT_ONCE = 4 };
+
 /* acc[rows][vecs] += the product with one block's rows. */
 ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const size_t rows,
                         const size_t vecs)
@@ -89,28 +93,29 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     for (size_t i = n; i < sets * n; i++)
         acc[i] = acc_zero();
 
-    size_t k = w->row_begin[b], end = w->row_begin[b + 1], begin = k;
+    size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
     const uint8_t *block = (const uint8_t *)w->blocks + (k * block_rows + first) * 4;
-    for (; k + sets <= end; k += sets) {
+    for (; k + BLOCKS_AT_ONCE <= end; k += BLOCKS_AT_ONCE) {
         UNROLL
-        for (size_t s = 0; s < sets; s++) {
-            size_t d = indexed ? w->index[k + s] : k + s - begin;
-            step(acc + s * n, x + d * x_stride, block + s * block_rows * 4, rows, vecs);
+        for (size_t i = 0; i < BLOCKS_AT_ONCE; i++) {
+            size_t d = indexed ? w->index[k + i] : k + i - begin;
+            step(acc + i % sets * n, x + d * x_stride, block + i * block_rows * 4, rows, vecs);
         }
-        block += sets * block_rows * 4;
+        block += BLOCKS_AT_ONCE * block_rows * 4;
+    }
+    for (; k < end; k++) {
+        size_t d = indexed ? w->index[k] : k - begin;
+        step(acc, x + d * x_stride, block, rows, vecs);
+        block += block_rows * 4;
     }
     /* The compiler would else mix the registers of the loop with those of what follows, and
      * spill in the loop. */
     UNROLL
     for (size_t i = 0; i < sets * n; i++)
         KEEP_IN_REGISTER(acc[i]);
-    if (sets > 1) {
-        for (; k < end; k++, block += block_rows * 4)
-            step(acc, x + w->index[k] * x_stride, block, rows, vecs);
-        UNROLL
-        for (size_t i = n; i < sets * n; i++)
-            acc[i % n] = acc_add(acc[i % n], acc[i]);
-    }
+    UNROLL
+    for (size_t i = n; i < sets * n; i++)
+        acc[i % n] = acc_add(acc[i % n], acc[i]);
 }
 
 #endif
@@ -149,16 +154,36 @@ ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
         block_row(a, out, lane, block_rows, vecs, indexed);
 }
 
+/* Does the epilogue nothing but scale and store, of whole units on a whole tile?  VECS divides
+ * that. */
+ALWAYS_INLINE bool is_plain(const struct lac_linear_args *a, const size_t block_rows)
+{
+    const size_t unit = block_rows < 4 ? 4 : block_rows;
+    return a->ld == LAC_TILE && a->activation == LAC_ACT_NONE && !a->residual && !a->abs_max &&
+           a->out_end % unit == 0;
+}
+
 ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t block_rows,
                               const bool indexed)
 {
     /* Copies, of which the compiler sees that no store to a result changes them: from the originals
      * it loads every pointer again after every store. */
-    const struct lac_weight w = *args->w;
+    struct lac_weight w = *args->w;
     struct lac_linear_args a = *args;
     a.w = &w;
     const size_t most = VECS(block_rows < TILE_ROWS ? block_rows : TILE_ROWS);
     size_t lane = 0, left = a.ld / VEC_LANES;
+    if (is_plain(&a, block_rows)) {
+        /* Said once more as constants, so that nothing of it is asked for each row. */
+        a.ld = LAC_TILE;
+        a.activation = LAC_ACT_NONE;
+        a.residual = NULL;
+        a.abs_max = NULL;
+        w.n_out = SIZE_MAX;
+        for (; lane < LAC_TILE; lane += most * VEC_LANES)
+            token_lanes(&a, lane, block_rows, most, indexed);
+        return;
+    }
     /* Rather 2 and 2 than 3 and 1. */
     for (; left >= most && left != most + 1; left -= most, lane += most * VEC_LANES)
         token_lanes(&a, lane, block_rows, most, indexed);
