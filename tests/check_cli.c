@@ -85,7 +85,7 @@ static const struct mistake mistakes[] = {
     {{"classify", "--threads", ""}, 2, "--threads"},
     {{"classify", "--batch-tokens", "99999999999999999999999"}, 2, "--batch-tokens"},
     {{"classify", "--top-k", "1e3"}, 2, "'1e3'"},
-    {{"classify", "--dtype", "int4"}, 2, "'int4'"},
+    {{"classify", "--dtype", "int3"}, 2, "'int3'"},
     {{"classify", "--bind", "sofa"}, 2, "'sofa'"},
     {{"classify", "--isa", "avx9000"}, 2, "avx9000"},
     {{"classify", "--truncate", "never"}, 2, "'never'"},

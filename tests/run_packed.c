@@ -22,7 +22,7 @@ START_TEST(packed_models_are_the_same)
     struct lac_engine *engine = run_engine(2, NULL);
     for (int family = 0; family < TINY_N_FAMILIES; family++)
         for (int head = 0; head < TINY_N_HEADS; head++)
-            for (int dtype = LAC_S8; dtype <= LAC_F32; dtype++) {
+            for (int dtype = 1; dtype < LAC_N_DTYPES; dtype++) {
                 struct tiny tiny = {.family = (enum tiny_family)family,
                                     .head = (enum tiny_head)head};
                 tiny_make(&tiny, test_seed() + 400);

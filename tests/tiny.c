@@ -183,6 +183,26 @@ void tiny_make(struct tiny *t, uint64_t seed)
     add_head(t, &state);
 }
 
+static void round_row(float *row, size_t n)
+{
+    float most = 0;
+    int exponent;
+    for (size_t i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(row[i]));
+    frexpf(most, &exponent);
+    for (size_t i = 0; i < n && most > 0; i++)
+        row[i] = ldexpf(rintf(7 * row[i] / most), exponent - 3);
+}
+
+void tiny_round(struct tiny *t)
+{
+    for (size_t i = 0; i < t->n_tensors; i++) {
+        struct tiny_tensor *tensor = &t->tensors[i];
+        for (size_t row = 0; tensor->rank == 2 && row < tensor->shape[0]; row++)
+            round_row(tensor->data + row * tensor->shape[1], tensor->shape[1]);
+    }
+}
+
 void tiny_free(struct tiny *t)
 {
     for (size_t i = 0; i < t->n_tensors; i++)

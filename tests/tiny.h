@@ -42,6 +42,10 @@ enum { TINY_PAD, TINY_UNK, TINY_CLS, TINY_SEP, TINY_MASK, TINY_FIRST_WORD };
 void tiny_make(struct tiny *tiny, uint64_t seed);
 void tiny_free(struct tiny *tiny);
 
+/* Rounds the rows of all matrices to -7..7 times a power of 2, the largest to 7: bf16 and fp16 keep
+ * them exactly, and int4 nearly. */
+void tiny_round(struct tiny *tiny);
+
 /* Writes config.json, model.safetensors and vocab.txt into a new directory below the scratch
  * directory and returns its path, which lives for the whole run. */
 const char *tiny_write(const struct tiny *tiny);

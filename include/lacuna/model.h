@@ -52,8 +52,8 @@ enum lac_pattern {
 LAC_API enum lac_status lac_model_options_new(struct lac_model_options **options);
 LAC_API void lac_model_options_free(struct lac_model_options *options);
 
-/* Arithmetic of the linear layers; LAC_S8 unless set.  A packed file keeps the one it was packed
- * with; asking for another is LAC_E_UNSUPPORTED. */
+/* Number format of the linear layers' weights; LAC_S8 unless set.  A packed file keeps the one it
+ * was packed with; asking for another is LAC_E_UNSUPPORTED. */
 LAC_API void lac_model_options_set_dtype(struct lac_model_options *options, enum lac_dtype dtype);
 
 /* Gives every weight this layout instead of the one its zeros suggest; for measurements. */

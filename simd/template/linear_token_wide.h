@@ -3,30 +3,44 @@
  * of weights meets two dwords of the panel.
  *
  * Widened in registers, each weight dword would take two instructions more for its 2 * N
- * multiply-adds.  So 16 dwords at a time are widened, whichever rows and blocks they belong to,
- * and put into a buffer from which both halves are broadcast as if they had come from memory:
+ * multiply-adds.  So a run of dwords is widened at a time, whichever rows and blocks they belong
+ * to, and put into a buffer from which both halves are broadcast as if they had come from memory:
  *
- *   blocks   [ 16 dwords ][ 16 dwords ] ...        CHUNK_LINES at a time
- *   buffer   [ 16 low ][ 16 high ] [ 16 low ][ 16 high ] ...
+ *   blocks   [ run ][ run ] ...                CHUNK_RUNS at a time
+ *   buffer   [ low ][ high ] [ low ][ high ] ...
+ *
+ * A run is a vector, or several where a tile has more rows.  Of blocks with more rows than a run
+ * only the run that has the tile's rows is widened.
  *
  * Part of linear_token.h, with struct wide and wide_line() from what includes that:
  *   struct wide           veci low, high: the panel's first and second dword of each lane
  *   wide_line(line, n, group, rows)  VEC_LANES dwords of weights; lanes from n on are 0 and are not
  *                         read.  int4: group is the factor of the first lane's row, rows those of
  *                         a block; else NULL */
-enum { CHUNK_LINES = 8, LINE_DWORDS = 16, WIDE_LINE_BYTES = 2 * LINE_DWORDS * 4 };
 
-/* Widens n dwords; p is the first one's place in its block row. */
-ALWAYS_INLINE void widen(uint8_t *wide, const uint8_t *dwords, size_t n, const uint8_t *group,
-                         size_t p, const size_t block_rows)
+enum {
+    CHUNK_RUNS = 8,
+    RUN_LANES = (size_t)VEC_LANES > TILE_ROWS ? VEC_LANES : TILE_ROWS,
+    RUN_BYTES = 2 * RUN_LANES * 4,
+};
+
+/* Widens run i of those from block k of a block row on; n dwords are left.  first: the tile's first
+ * row. */
+ALWAYS_INLINE void widen(uint8_t *wide, const uint8_t *blocks, const uint8_t *group, size_t k,
+                         size_t i, size_t n, size_t first, const size_t block_rows)
 {
-    for (size_t i = 0; i < n; i += VEC_LANES) {
-        size_t at = p + i, of_group = at / (block_rows * LAC_INT4_BLOCKS) * block_rows;
-        const uint8_t *factors = WIDE_GROUPS ? group + of_group + at % block_rows : NULL;
-        struct wide both = wide_line(dwords + i * 4, n - i, factors, block_rows);
-        uint8_t *to = wide + i / LINE_DWORDS * WIDE_LINE_BYTES + i % LINE_DWORDS * 4;
-        veci_store(to, both.low);
-        veci_store(to + LINE_DWORDS * 4, both.high);
+    const bool tall = block_rows > RUN_LANES;
+    UNROLL
+    for (size_t lane = 0; lane < RUN_LANES; lane += VEC_LANES) {
+        if (lane && lane >= n)
+            break;
+        size_t at = tall ? first / RUN_LANES * RUN_LANES + lane : i * RUN_LANES + lane;
+        size_t block = k + (tall ? i : at / block_rows), row = at % block_rows;
+        struct wide both = wide_line(
+            blocks + (block * block_rows + row) * 4, n - lane,
+            WIDE_GROUPS ? group + block / LAC_INT4_BLOCKS * block_rows + row : NULL, block_rows);
+        veci_store(wide + lane * 4, both.low);
+        veci_store(wide + RUN_LANES * 4 + lane * 4, both.high);
     }
 }
 
@@ -39,7 +53,8 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     const struct lac_weight *w = a->w;
     const size_t sets = SETS(rows, vecs), n = rows * vecs, x_stride = a->ld * 4;
     const size_t at_once = sets > 2 ? sets / 2 : 1;
-    const size_t chunk = CHUNK_LINES * LINE_DWORDS / block_rows;
+    const size_t wide_rows = block_rows > RUN_LANES ? RUN_LANES : block_rows;
+    const size_t chunk = CHUNK_RUNS * RUN_LANES / wide_rows;
     const size_t n_rows = lac_ceil_div(w->n_in, lac_dword_inputs(w->dtype) / 2);
     UNROLL
     for (size_t r = 0; r < rows; r++) {
@@ -58,22 +73,23 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     const uint8_t *group =
         WIDE_GROUPS ? w->group + lac_weight_first_group(w, b) * block_rows : NULL;
     for (size_t done = 0; done < n_blocks; done += chunk) {
-        _Alignas(64) uint8_t wide[CHUNK_LINES * WIDE_LINE_BYTES];
-        const size_t here = lac_min_size(chunk, n_blocks - done);
-        widen(wide, blocks + done * block_rows * 4, here * block_rows, group, done * block_rows,
-              block_rows);
+        _Alignas(64) uint8_t wide[CHUNK_RUNS * RUN_BYTES];
+        const size_t here = lac_min_size(chunk, n_blocks - done), left = here * wide_rows;
+        for (size_t i = 0; i * RUN_LANES < left; i++)
+            widen(wide + i * RUN_BYTES, blocks, group, done, i, left - i * RUN_LANES, first,
+                  block_rows);
         for (size_t k = 0; k < here; k += at_once)
             UNROLL
         for (size_t s = 0; s < at_once; s++) {
             if (at_once > 1 && k + s >= here)
                 break;
-            size_t p = (k + s) * block_rows + first;
-            const uint8_t *both = wide + p / LINE_DWORDS * WIDE_LINE_BYTES + p % LINE_DWORDS * 4;
+            size_t p = (k + s) * wide_rows + first % wide_rows;
+            const uint8_t *both = wide + p / RUN_LANES * RUN_BYTES + p % RUN_LANES * 4;
             size_t d = indexed ? index[done + k + s] : done + k + s;
             const uint8_t *low = x + 2 * d * x_stride;
             const uint8_t *high = 2 * d + 1 < n_rows ? low + x_stride : low;
             step(acc + 2 * s % sets * n, low, both, rows, vecs);
-            step(acc + (2 * s + 1) % sets * n, high, both + LINE_DWORDS * 4, rows, vecs);
+            step(acc + (2 * s + 1) % sets * n, high, both + RUN_LANES * 4, rows, vecs);
         }
     }
     /* As in linear_token.h. */

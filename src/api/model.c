@@ -50,7 +50,7 @@ static enum lac_status read_options(const struct lac_model_options *options,
     };
     if (!options)
         return LAC_OK;
-    if (options->dtype && options->dtype != LAC_S8 && options->dtype != LAC_F32)
+    if ((int)options->dtype < 0 || options->dtype >= LAC_N_DTYPES)
         return lac_fail(error, LAC_E_ARGUMENT, "unknown dtype %d", (int)options->dtype);
     if (options->pattern < -1 || options->pattern >= LAC_N_PATTERNS)
         return lac_fail(error, LAC_E_ARGUMENT, "unknown pattern %d", options->pattern);
@@ -240,7 +240,7 @@ enum lac_status lac_model_weight_info(const struct lac_model *model, size_t inde
         .pattern_name = lac_pattern_name(w->pattern, w->dtype),
         .kernel = l->many->name,
         .kernel_few = l->few->name,
-        .bytes_dense = n_elements * (w->dtype == LAC_S8 ? sizeof(int8_t) : sizeof(float)),
+        .bytes_dense = n_elements * sizeof(float) / lac_dword_inputs(w->dtype),
         .bytes_stored = lac_weight_bytes(w),
     };
     for (size_t p = 0; p < LAC_N_PATTERNS; p++) {

@@ -33,7 +33,11 @@ static const char *task_names(unsigned tasks, char *text, size_t size)
 
 static const char *dtype_name(enum lac_dtype dtype)
 {
-    return dtype == LAC_F32 ? "fp32" : "int8";
+    static const char *const names[LAC_N_DTYPES] = {
+        [LAC_S8] = "int8",  [LAC_F32] = "fp32", [LAC_BF16] = "bf16",
+        [LAC_F16] = "fp16", [LAC_S4] = "int4",
+    };
+    return names[dtype];
 }
 
 /* "linear_token_4x4_s8/avx512_vnni" without what every row repeats. */
@@ -118,7 +122,10 @@ static void print_tables(const struct lac_model *model)
     struct lac_weight_info w;
     struct totals t = {0};
     size_t n = lac_model_weights(model);
-    const char *unit = lac_model_dtype(model) == LAC_F32 ? "1" : "4";
+    static const char *const units[LAC_N_DTYPES] = {
+        [LAC_S8] = "4", [LAC_F32] = "1", [LAC_BF16] = "2", [LAC_F16] = "2", [LAC_S4] = "8",
+    };
+    const char *unit = units[lac_model_dtype(model)];
     printf("\nZeros, in per cent: elements, and blocks of so many outputs x %s inputs\n", unit);
     printf("%-*s %11s %6s %5s %5s %5s %5s %5s %10s %10s\n", NAME_WIDTH, "weight", "out x in",
            "zeros", "1", "4", "8", "16", "32", "bytes", "stored");

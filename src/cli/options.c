@@ -38,17 +38,14 @@ static const struct choice binds[] = {
     {"none", LAC_BIND_NONE},
     {0},
 };
-static const struct choice dtypes[] = {{"int8", LAC_S8}, {"fp32", LAC_F32}, {0}};
+static const struct choice dtypes[] = {
+    {"int8", LAC_S8},  {"fp32", LAC_F32}, {"bf16", LAC_BF16},
+    {"fp16", LAC_F16}, {"int4", LAC_S4},  {0},
+};
 static const struct choice patterns[] = {
-    {"auto", UNSET},
-    {"dense", LAC_PATTERN_DENSE},
-    {"1", LAC_PATTERN_1},
-    {"4", LAC_PATTERN_4},
-    {"8", LAC_PATTERN_8},
-    {"16", LAC_PATTERN_16},
-    {"32", LAC_PATTERN_32},
-    {"bitmap", LAC_PATTERN_BITMAP},
-    {0},
+    {"auto", UNSET},        {"dense", LAC_PATTERN_DENSE},   {"1", LAC_PATTERN_1},
+    {"4", LAC_PATTERN_4},   {"8", LAC_PATTERN_8},           {"16", LAC_PATTERN_16},
+    {"32", LAC_PATTERN_32}, {"bitmap", LAC_PATTERN_BITMAP}, {0},
 };
 static const struct choice poolings[] = {
     {"mean", LAC_POOL_MEAN},

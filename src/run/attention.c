@@ -107,7 +107,7 @@ static struct keys find_keys(const struct lac_member *m, size_t sequence, size_t
         .n_segments = find_segments(m, sequence, head, segments),
         .n_keys = first[1] - first[0],
     };
-    if (m->network->dtype == LAC_S8)
+    if (lac_dtype_is_quantized(m->network->dtype))
         keys.pages = make_pages(m, &keys);
     return keys;
 }
@@ -216,7 +216,7 @@ void lac_run_attention(const struct lac_member *m, bool is_last)
                 if (!keys.n_keys)
                     keys = find_keys(m, s, head);
                 struct queries q = find_queries(m, lac_tile_at(m->n_tokens, i), span, head);
-                (m->network->dtype == LAC_S8 ? attend_s8 : attend_f32)(m, &q, &keys);
+                (lac_dtype_is_quantized(m->network->dtype) ? attend_s8 : attend_f32)(m, &q, &keys);
             }
         }
     }

@@ -108,7 +108,7 @@ void lac_run_linear(const struct lac_linear *linear, struct lac_tile tile, struc
 struct lac_input lac_hidden_input(const struct lac_member *m, struct lac_tile tile)
 {
     size_t hidden = m->network->config.hidden_size;
-    if (m->network->dtype == LAC_F32)
+    if (!lac_dtype_is_quantized(m->network->dtype))
         return (struct lac_input){lac_tile_f32(m->h, tile.index, hidden), NULL};
     return (struct lac_input){lac_tile_u8(m->region->x8, tile.index, hidden),
                               m->region->x_scale + tile.index * LAC_TILE};
@@ -118,7 +118,7 @@ void lac_run_norm(const struct lac_member *m, const struct lac_norm *norm, struc
                   size_t lane, size_t n_lanes, const float *x, float *y)
 {
     size_t hidden = m->network->config.hidden_size;
-    bool is_s8 = m->network->dtype == LAC_S8;
+    bool is_quantized = lac_dtype_is_quantized(m->network->dtype);
     struct lac_norm_args args = {
         .x = x + lane,
         .n_features = hidden,
@@ -128,8 +128,8 @@ void lac_run_norm(const struct lac_member *m, const struct lac_norm *norm, struc
         .beta = norm->beta,
         .eps = m->network->config.layer_norm_eps,
         .y = y + lane,
-        .y_u8 = is_s8 ? lac_tile_u8(m->region->x8, tile.index, hidden) + lane * 4 : NULL,
-        .y_scale = is_s8 ? m->region->x_scale + tile.index * LAC_TILE + lane : NULL,
+        .y_u8 = is_quantized ? lac_tile_u8(m->region->x8, tile.index, hidden) + lane * 4 : NULL,
+        .y_scale = is_quantized ? m->region->x_scale + tile.index * LAC_TILE + lane : NULL,
     };
     m->network->kernels.norm->run.norm(&args);
 }
@@ -137,7 +137,7 @@ void lac_run_norm(const struct lac_member *m, const struct lac_norm *norm, struc
 void lac_run_quantize(const struct lac_member *m, struct lac_tile tile, size_t lane, size_t n_lanes,
                       const float *x, const float *abs_max)
 {
-    if (m->network->dtype == LAC_F32)
+    if (!lac_dtype_is_quantized(m->network->dtype))
         return;
     size_t hidden = m->network->config.hidden_size;
     struct lac_quantize_args args = {
@@ -226,7 +226,7 @@ static void step_mix(const struct lac_member *m, const struct lac_layer *layer,
 {
     size_t hidden = m->network->config.hidden_size;
     struct lac_input x = lac_hidden_input(m, tile);
-    if (m->network->dtype == LAC_F32)
+    if (!lac_dtype_is_quantized(m->network->dtype))
         x.panel = lac_tile_f32(m->a, tile.index, hidden);
     float *h = lac_tile_f32(m->h, tile.index, hidden);
     struct lac_output y = {.residual = h, .y = h};
@@ -245,11 +245,11 @@ static void step_up(const struct lac_member *m, const struct lac_layer *layer, s
 {
     struct lac_region *r = m->region;
     size_t slot = ffn_slot(m, tile);
-    bool is_s8 = m->network->dtype == LAC_S8;
+    bool is_quantized = lac_dtype_is_quantized(m->network->dtype);
     struct lac_output y = {
         .activation = lac_hidden_activation(&m->network->config),
         .y = lac_tile_f32(r->ffn, slot, m->network->config.intermediate_size),
-        .abs_max = is_s8 ? r->ffn_max + m->rank * r->n_ffn_lanes + slot * LAC_TILE : NULL,
+        .abs_max = is_quantized ? r->ffn_max + m->rank * r->n_ffn_lanes + slot * LAC_TILE : NULL,
     };
     lac_run_linear(&layer->up, tile, rows, lac_hidden_input(m, tile), y);
 }
@@ -259,7 +259,7 @@ static void step_quantize_ffn(const struct lac_member *m, const struct lac_layer
                               struct lac_tile tile, size_t lane, size_t n_lanes)
 {
     (void)layer;
-    if (m->network->dtype == LAC_F32)
+    if (!lac_dtype_is_quantized(m->network->dtype))
         return;
     struct lac_region *r = m->region;
     size_t slot = ffn_slot(m, tile), at = slot * LAC_TILE + lane;
@@ -284,7 +284,7 @@ static void step_down(const struct lac_member *m, const struct lac_layer *layer,
     struct lac_region *r = m->region;
     size_t slot = ffn_slot(m, tile), wide = m->network->config.intermediate_size;
     struct lac_input x = {lac_tile_f32(r->ffn, slot, wide), NULL};
-    if (m->network->dtype == LAC_S8)
+    if (lac_dtype_is_quantized(m->network->dtype))
         x = (struct lac_input){lac_tile_u8(r->ffn8, slot, wide), r->ffn_scale + slot * LAC_TILE};
     float *h = lac_tile_f32(m->h, tile.index, m->network->config.hidden_size);
     struct lac_output y = {.residual = h, .y = h};

@@ -29,7 +29,7 @@ static struct lac_input dense(const struct lac_member *m, const struct lac_linea
     lac_run_linear(linear, tile, lac_all_rows(linear), lac_hidden_input(m, tile), y);
     lac_run_quantize(m, tile, 0, tile.ld, v, NULL);
     struct lac_input next = lac_hidden_input(m, tile);
-    if (m->network->dtype == LAC_F32)
+    if (!lac_dtype_is_quantized(m->network->dtype))
         next.panel = v;
     return next;
 }
@@ -169,7 +169,7 @@ static void fill(const struct lac_member *m)
     for (size_t i = 0; i < lac_tiles(m->n_tokens); i++) {
         struct lac_tile tile = lac_tile_at(m->n_tokens, i);
         struct lac_input x = lac_hidden_input(m, tile);
-        if (m->network->dtype == LAC_F32)
+        if (!lac_dtype_is_quantized(m->network->dtype))
             x.panel = lac_tile_f32(m->region->v, i, hidden);
         struct lac_output y = {.y = m->region->logits};
         lac_run_linear(decoder, tile, lac_share_rows(m, decoder), x, y);

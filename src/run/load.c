@@ -16,9 +16,9 @@ struct loader {
 
 /* A matrix on its way into a layout; dense copies are the host's. */
 struct dense {
-    const void *elements; /* int8 or float, row-major */
+    const void *elements; /* as lac_weight_pack takes them */
     void *owned;          /* elements when they had to be made; NULL when they are the file's */
-    float *scale, *bias;  /* scale: int8 only; bias may be NULL */
+    float *scale, *bias;  /* scale: int8 and int4; bias may be NULL */
 };
 
 static enum lac_status no_memory(struct loader *l, const struct lac_matrix *m)
@@ -64,6 +64,29 @@ static enum lac_status quantize(struct loader *l, const struct lac_matrix *m, st
     return status;
 }
 
+static enum lac_status halve(struct loader *l, const struct lac_matrix *m, struct dense *d)
+{
+    const struct lac_host *host = l->network->host;
+    float *w = read_f32(l, m);
+    uint16_t *elements = w ? lac_alloc(host, m->n_out * m->n_in, sizeof *elements) : NULL;
+    enum lac_status status =
+        elements ? lac_weight_halve(w, m->n_out, m->n_in, l->network->dtype, elements, l->error)
+                 : no_memory(l, m);
+    if (elements && status)
+        lac_fail_in(l->error, status, "%s: %s", m->weight->file, m->name);
+    lac_free(host, w);
+    d->owned = elements;
+    d->elements = elements;
+    return status;
+}
+
+static enum lac_status keep(struct loader *l, const struct lac_matrix *m, struct dense *d)
+{
+    d->owned = read_f32(l, m);
+    d->elements = d->owned;
+    return d->owned ? LAC_OK : no_memory(l, m);
+}
+
 static enum lac_status read_dense(struct loader *l, const struct lac_matrix *m, struct dense *d)
 {
     if (m->bias) {
@@ -72,11 +95,12 @@ static enum lac_status read_dense(struct loader *l, const struct lac_matrix *m, 
             return no_memory(l, m);
         lac_tensor_to_f32(m->bias, 0, m->n_out, d->bias);
     }
-    if (l->network->dtype == LAC_S8)
-        return quantize(l, m, d);
-    d->owned = read_f32(l, m);
-    d->elements = d->owned;
-    return d->owned ? LAC_OK : no_memory(l, m);
+    static enum lac_status (*const make[LAC_N_DTYPES])(struct loader *, const struct lac_matrix *,
+                                                       struct dense *) = {
+        [LAC_S8] = quantize, [LAC_F32] = keep,    [LAC_BF16] = halve,
+        [LAC_F16] = halve,   [LAC_S4] = quantize,
+    };
+    return make[l->network->dtype](l, m, d);
 }
 
 static enum lac_status plan_and_pack(struct loader *l, const struct lac_matrix *m,

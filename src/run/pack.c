@@ -44,8 +44,8 @@ static enum lac_status pack_linear(void *context, const char *at, enum lac_role 
         return LAC_OK;
     enum lac_status status = describe_linear(p, at, linear);
     const struct lac_weight *w = &linear->weight;
-    const void *const data[LAC_N_PARTS] = {w->row_begin, w->index,  w->masks, w->blocks,
-                                           w->scale,     w->offset, w->bias};
+    const void *const data[LAC_N_PARTS] = {w->row_begin, w->index, w->masks,  w->blocks,
+                                           w->group,     w->scale, w->offset, w->bias};
     for (int i = 0; i < LAC_N_PARTS && !status; i++) {
         enum lac_packed_part part = (enum lac_packed_part)i;
         size_t size;

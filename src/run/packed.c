@@ -25,7 +25,7 @@ const char *const lac_packed_table_scales[LAC_N_TABLES] = {
 };
 
 const char *const lac_packed_parts[LAC_N_PARTS] = {
-    "row_begin", "index", "masks", "blocks", "scale", "offset", "bias",
+    "row_begin", "index", "masks", "blocks", "group", "scale", "offset", "bias",
 };
 
 const char *const lac_packed_texts[LAC_N_TOKENIZER_TEXTS] = {
@@ -60,7 +60,9 @@ bool lac_packed_has_part(const struct lac_weight *w, enum lac_packed_part part)
         return w->pattern != LAC_PATTERN_DENSE && w->pattern != LAC_PATTERN_BITMAP;
     if (part == LAC_PART_MASKS)
         return w->pattern == LAC_PATTERN_BITMAP;
-    return (part != LAC_PART_SCALE && part != LAC_PART_OFFSET) || w->dtype == LAC_S8;
+    if (part == LAC_PART_GROUP)
+        return w->dtype == LAC_S4;
+    return (part != LAC_PART_SCALE && part != LAC_PART_OFFSET) || lac_dtype_is_quantized(w->dtype);
 }
 
 bool lac_packed_part_size(const struct lac_weight *w, enum lac_packed_part part, size_t *size_bytes)
@@ -71,6 +73,7 @@ bool lac_packed_part_size(const struct lac_weight *w, enum lac_packed_part part,
         [LAC_PART_INDEX] = {w->n_blocks, sizeof *w->index},
         [LAC_PART_MASKS] = {lac_masks_bytes(w), 1},
         [LAC_PART_BLOCKS] = {w->n_blocks, lac_block_bytes(w->pattern, w->dtype)},
+        [LAC_PART_GROUP] = {lac_weight_groups(w), lac_pattern_rows(w->pattern)},
         [LAC_PART_SCALE] = {n_padded, sizeof *w->scale},
         [LAC_PART_OFFSET] = {n_padded, sizeof *w->offset},
         [LAC_PART_BIAS] = {n_padded, sizeof *w->bias},

@@ -3,13 +3,13 @@
  *
  *   __metadata__   lacuna.version     LAC_PACKED_VERSION; another is refused
  *                  lacuna.byte_order  "little"
- *                  lacuna.dtype       "int8" or "fp32"
+ *                  lacuna.dtype       "int8", "fp32", "bf16", "fp16" or "int4"
  *                  lacuna.config      config.json, as struct lac_checkpoint has it
  *                  lacuna.tokenizer   enum lac_tokenizer_kind, in decimal; absent without one
  *                  lacuna.linears     {"layers.0.query": {"name", "pattern", "zeros",
  *                                      "nonzero": [a count for each pattern]}, ...}
- *   tensors        AT.row_begin, AT.index, AT.masks, AT.blocks, AT.scale, AT.offset, AT.bias
- *                                     the arrays of struct lac_weight, as U8
+ *   tensors        AT.row_begin, AT.index, AT.masks, AT.blocks, AT.group, AT.scale, AT.offset,
+ *                  AT.bias            the arrays of struct lac_weight that it has, as U8
  *                  AT.gamma, AT.beta  norms, F32
  *                  word_embeddings, position_embeddings, type_embeddings and NAME.scale
  *                                     as the checkpoint stored them
@@ -45,6 +45,7 @@ enum lac_packed_part {
     LAC_PART_INDEX,
     LAC_PART_MASKS,
     LAC_PART_BLOCKS,
+    LAC_PART_GROUP,
     LAC_PART_SCALE,
     LAC_PART_OFFSET,
     LAC_PART_BIAS,

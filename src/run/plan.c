@@ -11,8 +11,9 @@
  * accumulators), in units of a dword of the dense kernel.  Fitted on an Emerald Rapids core to
  * 768 x 768 weights in caches that keep 10 to 60 %; AMX to whole models, as it outruns the L3 that
  * their weights come from: BERT-base, of which 20 % are kept in 4x4, takes 31 ms dense, 24 in the
- * 59 % of lines that hold something, 15 in 4x4 without AMX.  Those of NEON follow from the number of
- * instructions in its loops on a core that starts four of them and two multiplications a cycle.
+ * 59 % of lines that hold something, 15 in 4x4 without AMX.  Those of NEON follow from the number
+ * of instructions in its loops on a core that starts four of them and two multiplications a cycle;
+ * those of its bf16 and fp16 are taken to be those of fp32.
  *
  * few_below: token-lane kernels work on LAC_LANES tokens even for one, output-lane kernels take
  * their time for each.  Below this many tokens the latter win. */
@@ -52,6 +53,16 @@ static const struct cost costs[] = {
      {1.0, 2.2, 1.12, 1.05, 1.05, 1.05, 1.2},
      {64, 8, 16, 32, 64, 128, 64},
      {13, 0, 0, 0, 9, 0, 0}},
+    {LAC_CPU_AVX512,
+     LAC_BF16,
+     {1.0, 2.5, 1.2, 1.02, 1.05, 1.03, 20},
+     {40, 10, 16, 17, 40, 80, 16},
+     {0, 0, 0, 0, 0, 0, 0}},
+    {LAC_CPU_AVX512,
+     LAC_F16,
+     {1.0, 2.3, 1.15, 1.0, 1.03, 1.03, 20},
+     {40, 10, 16, 17, 40, 80, 16},
+     {0, 0, 0, 0, 0, 0, 0}},
     {LAC_CPU_AVX2,
      LAC_S8,
      {1.0, 1.3, 1.05, 1.02, 1.02, 1.02, 1.2},
@@ -62,6 +73,16 @@ static const struct cost costs[] = {
      {1.0, 1.7, 1.05, 1.02, 1.02, 1.02, 1.5},
      {64, 8, 16, 32, 64, 128, 64},
      {9, 0, 0, 0, 5, 0, 0}},
+    {LAC_CPU_AVX2,
+     LAC_BF16,
+     {1.0, 1.7, 1.02, 1.05, 1.05, 1.05, 20},
+     {30, 8, 8, 15, 30, 60, 16},
+     {0, 0, 0, 0, 0, 0, 0}},
+    {LAC_CPU_AVX2,
+     LAC_F16,
+     {1.0, 1.7, 1.02, 1.05, 1.05, 1.05, 20},
+     {30, 8, 8, 15, 30, 60, 16},
+     {0, 0, 0, 0, 0, 0, 0}},
     {LAC_CPU_NEON,
      LAC_S8,
      {1.0, 1.5, 1.1, 1.03, 1.03, 1.03, 1.5},
@@ -72,6 +93,16 @@ static const struct cost costs[] = {
      {1.0, 1.6, 1.1, 1.03, 1.03, 1.03, 1.5},
      {64, 8, 16, 32, 64, 128, 64},
      {9, 0, 0, 0, 5, 0, 0}},
+    {LAC_CPU_NEON,
+     LAC_BF16,
+     {1.0, 1.6, 1.1, 1.03, 1.03, 1.03, 20},
+     {64, 8, 16, 32, 64, 128, 64},
+     {0, 0, 0, 0, 0, 0, 0}},
+    {LAC_CPU_NEON,
+     LAC_F16,
+     {1.0, 1.6, 1.1, 1.03, 1.03, 1.03, 20},
+     {64, 8, 16, 32, 64, 128, 64},
+     {0, 0, 0, 0, 0, 0, 0}},
     {0,
      LAC_S8,
      {1.0, 1.1, 1.05, 1.0, 1.0, 1.0, 20},
@@ -79,6 +110,21 @@ static const struct cost costs[] = {
      {16, 16, 16, 16, 16, 16, 16}},
     {0,
      LAC_F32,
+     {1.0, 1.1, 1.05, 1.0, 1.0, 1.0, 20},
+     {16, 1, 4, 8, 16, 32, 16},
+     {16, 16, 16, 16, 16, 16, 16}},
+    {0,
+     LAC_BF16,
+     {1.0, 1.1, 1.05, 1.0, 1.0, 1.0, 20},
+     {16, 1, 4, 8, 16, 32, 16},
+     {16, 16, 16, 16, 16, 16, 16}},
+    {0,
+     LAC_F16,
+     {1.0, 1.1, 1.05, 1.0, 1.0, 1.0, 20},
+     {16, 1, 4, 8, 16, 32, 16},
+     {16, 16, 16, 16, 16, 16, 16}},
+    {0,
+     LAC_S4,
      {1.0, 1.1, 1.05, 1.0, 1.0, 1.0, 20},
      {16, 1, 4, 8, 16, 32, 16},
      {16, 16, 16, 16, 16, 16, 16}},
@@ -242,8 +288,8 @@ enum lac_status lac_plan_kernels(struct lac_network *network, struct lac_linear 
     linear->few_below = find_cost(w->dtype, features)->few_below[w->pattern];
     if (network->plan_table)
         measured_kernels(network, linear);
-    bool has_own_order =
-        w->dtype == LAC_F32 && (lac_pattern_rows(w->pattern) < LAC_LANES || linear->many != usual);
+    bool has_own_order = !lac_dtype_is_quantized(w->dtype) &&
+                         (lac_pattern_rows(w->pattern) < LAC_LANES || linear->many != usual);
     if (!linear->few || has_own_order || !linear->few_below)
         linear->few = linear->many;
     return make_extra(linear, &network->arena, error);

@@ -27,13 +27,13 @@ static size_t n_stored(const struct lac_network *network)
 /* Multiplications in int8 that take as long as one in the network's linear layers. */
 static size_t int8_gain(const struct lac_network *network)
 {
-    return network->dtype == LAC_S8 ? 1 : 4;
+    return lac_dtype_is_quantized(network->dtype) ? 1 : 4;
 }
 
 /* The same for multiplications of attention, softmax included: measured. */
 static size_t attention_gain(const struct lac_network *network)
 {
-    return network->dtype == LAC_S8 ? 2 : 4;
+    return lac_dtype_is_quantized(network->dtype) ? 2 : 4;
 }
 
 /* Keys for which a query's attention takes as long as the token's linear layers: those multiply

@@ -138,6 +138,7 @@ static enum lac_status unpack_weight(struct unpacker *u, const char *at, enum la
     w->index = data[LAC_PART_INDEX];
     w->masks = data[LAC_PART_MASKS];
     w->blocks = data[LAC_PART_BLOCKS];
+    w->group = data[LAC_PART_GROUP];
     w->scale = data[LAC_PART_SCALE];
     w->offset = data[LAC_PART_OFFSET];
     w->bias = data[LAC_PART_BIAS];
@@ -262,11 +263,10 @@ static enum lac_status read_dtype(struct unpacker *u, const struct lac_network_o
     enum lac_status status = find_metadata(u, "lacuna.dtype", &name);
     if (status)
         return status;
-    if (!strcmp(name, lac_dtype_name(LAC_S8)))
-        u->network->dtype = LAC_S8;
-    else if (!strcmp(name, lac_dtype_name(LAC_F32)))
-        u->network->dtype = LAC_F32;
-    else
+    for (int dtype = 1; dtype < LAC_N_DTYPES; dtype++)
+        if (!strcmp(name, lac_dtype_name((enum lac_dtype)dtype)))
+            u->network->dtype = (enum lac_dtype)dtype;
+    if (!u->network->dtype)
         return lac_fail(u->error, LAC_E_FORMAT, "%s: unknown dtype %s", u->path, name);
     if (options->dtype && options->dtype != u->network->dtype)
         return lac_fail(u->error, LAC_E_UNSUPPORTED, "%s: packed in %s; %s was asked for", u->path,
