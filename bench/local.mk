@@ -149,10 +149,10 @@ bench-record-limits: lacuna-bench
 # Many tokens: what a layer reaches with its epilogue, writing fp32 and writing the next int8; with
 # tiles; on two cores.
 bench-record-tokens: bench-record-limits
-	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 128,512 $(BENCH_SPARSITIES) \
+	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 384 $(BENCH_SPARSITIES) \
 		--pattern 32x4,16x4,8x4,4x4,1x4 --orientation token $(BENCH_VNNI) --seconds 0.03 \
 		--save $(BENCH_RESULTS)/spmm --plot $(BENCH_RESULTS)/spmm.svg
-	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 128,512 $(BENCH_SPARSITIES) \
+	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 384 $(BENCH_SPARSITIES) \
 		--pattern 16x4,8x4,4x4,1x4 --orientation token $(BENCH_VNNI) --seconds 0.03 \
 		--output u8 --save $(BENCH_RESULTS)/spmm-u8
 	./lacuna-bench spmm --dtype int8 --shape bert-base --tokens 384 --sparsity 0.8,0.9 \
