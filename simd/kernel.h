@@ -130,7 +130,6 @@ struct lac_attention_args {
     size_t n_segments; /* at least one key in all */
     float *y; /* [head_dim][y_ld] */
     size_t y_ld;
-    float *abs_max; /* [n_lanes], raised for lanes in the mask, or NULL */
 };
 
 /* Quantised keys and values of LAC_LANES consecutive tokens of one head; 64-byte aligned.  Behind

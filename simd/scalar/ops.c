@@ -134,12 +134,8 @@ static void attend(const struct lac_attention_args *a, size_t lane)
     if (keys.n)
         add_block(a, a->q + lane, &keys, &r);
     float share = 1.0f / r.sum;
-    for (size_t d = 0; d < a->head_dim; d++) {
-        float y = r.o[d] * share;
-        a->y[d * a->y_ld + lane] = y;
-        if (a->abs_max)
-            a->abs_max[lane] = fmaxf(a->abs_max[lane], fabsf(y));
-    }
+    for (size_t d = 0; d < a->head_dim; d++)
+        a->y[d * a->y_ld + lane] = r.o[d] * share;
 }
 
 static void attention(const struct lac_attention_args *a)

@@ -234,15 +234,10 @@ ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane,
     for (int i = 0; i < n_vecs; i++) {
         size_t at = lane + (size_t)i * VEC_LANES;
         uint64_t lanes = a->lane_mask >> at;
-        vec share = vec_div(vec_set1(1.0f), state->sum[i]), most = vec_set1(0);
+        vec share = vec_div(vec_set1(1.0f), state->sum[i]);
         const float *o = state->o + i * VEC_LANES;
-        for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES) {
-            vec y = vec_mul(vec_load(o), share);
-            vec_store_lanes(a->y + d * a->y_ld + at, lanes, y);
-            most = vec_max_abs(most, y);
-        }
-        if (a->abs_max)
-            vec_store_lanes(a->abs_max + at, lanes, vec_max(vec_load(a->abs_max + at), most));
+        for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES)
+            vec_store_lanes(a->y + d * a->y_ld + at, lanes, vec_mul(vec_load(o), share));
     }
 }
 
