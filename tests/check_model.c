@@ -102,6 +102,7 @@ int main(void)
 {
     Suite *suite = suite_create("model");
     add_tensor_tests(suite);
+    add_bitmask_tests(suite);
     add_writer_tests(suite);
     add_config_tests(suite);
     add_checkpoint_tests(suite);

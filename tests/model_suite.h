@@ -28,6 +28,7 @@ struct failing_host {
 void failing_host_init(struct failing_host *host, size_t fails_at);
 
 void add_tensor_tests(Suite *suite);
+void add_bitmask_tests(Suite *suite);
 void add_writer_tests(Suite *suite);
 void add_config_tests(Suite *suite);
 void add_checkpoint_tests(Suite *suite);

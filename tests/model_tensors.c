@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "src/model/expand.h"
 #include "src/model/tensor.h"
 #include "tests/model_suite.h"
 
@@ -475,78 +474,6 @@ START_TEST(directories_without_weights_are_named)
 }
 END_TEST
 
-static enum lac_status expand(struct lac_tensors *tensors, const char *p,
-                              const struct lac_tensor **dense, struct lac_expansions *expansions,
-                              struct lac_error *error)
-{
-    return lac_expand_bitmask(expansions, tensors, p, p, dense, error);
-}
-
-START_TEST(bitmasks_expand)
-{
-    struct lac_error error;
-    struct lac_tensors *tensors;
-    struct lac_expansions expansions = {.arena = {.host = &lac_default_host}};
-    ck_assert_int_eq(lac_tensors_open_file(&lac_default_host,
-                                           source_path("tests/data/model/bitmask.safetensors"),
-                                           &tensors, &error),
-                     LAC_OK);
-    for (char name[] = "a"; name[0] <= 'd'; name[0]++) {
-        char truth_name[16];
-        snprintf(truth_name, sizeof truth_name, "%s.dense", name);
-        const struct lac_tensor *truth = lac_tensors_find(tensors, truth_name), *dense, *again;
-        ck_assert(lac_is_compressed(tensors, name));
-        ck_assert_int_eq(expand(tensors, name, &dense, &expansions, &error), LAC_OK);
-        ck_assert_int_eq(expand(tensors, name, &again, &expansions, &error), LAC_OK);
-        ck_assert_ptr_eq(dense, again);
-        ck_assert_int_eq(dense->storage, truth->storage);
-        ck_assert_uint_eq(dense->rank, 2);
-        ck_assert_uint_eq(dense->shape[0], truth->shape[0]);
-        ck_assert_uint_eq(dense->shape[1], truth->shape[1]);
-        ck_assert_uint_eq(dense->size_bytes, truth->size_bytes);
-        ck_assert_mem_eq(dense->data, truth->data, truth->size_bytes);
-    }
-    ck_assert(!lac_is_compressed(tensors, "e"));
-    lac_arena_clear(&expansions.arena);
-    lac_tensors_close(tensors);
-}
-END_TEST
-
-/* Any bit of the parts of a bitmask, changed: wrong offsets, counts, bits after the end.  Columns
- * may change within their byte: the shape is compared with the configuration's later. */
-START_TEST(broken_bitmasks_are_refused)
-{
-    size_t size;
-    char *whole = read_whole(source_path("tests/data/model/bitmask.safetensors"), &size);
-    static const struct {
-        const char *part;
-        enum { FAILS, PASSES, EITHER } what;
-    } parts[] = {{"a.bitmask", FAILS},
-                 {"a.shape", EITHER},
-                 {"a.row_offsets", FAILS},
-                 {"a.compressed", PASSES}};
-    for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++) {
-        struct lac_tensors *tensors;
-        struct lac_error error;
-        ck_assert_int_eq(open_bytes(whole, size, &tensors, &error), LAC_OK);
-        const struct lac_tensor *part = lac_tensors_find(tensors, parts[p].part);
-        for (size_t bit = 0; bit < 8 * part->size_bytes; bit++) {
-            char *byte = whole + ((const char *)part->data - whole) + bit / 8;
-            struct lac_expansions expansions = {.arena = {.host = &lac_default_host}};
-            const struct lac_tensor *dense = NULL;
-            *byte ^= (char)(1 << bit % 8);
-            enum lac_status status = expand(tensors, "a", &dense, &expansions, &error);
-            *byte ^= (char)(1 << bit % 8);
-            ck_assert_msg(parts[p].what == EITHER || (parts[p].what == FAILS) == (status != LAC_OK),
-                          "%s bit %zu", parts[p].part, bit);
-            lac_arena_clear(&expansions.arena);
-        }
-        lac_tensors_close(tensors);
-    }
-    free(whole);
-}
-END_TEST
-
 void add_tensor_tests(Suite *suite)
 {
     add_test(suite, "golden", golden_values_convert_exactly);
@@ -561,6 +488,4 @@ void add_tensor_tests(Suite *suite)
     add_test(suite, "shards", shards_make_one_set);
     add_test(suite, "indices", bad_indices_are_named);
     add_test(suite, "no weights", directories_without_weights_are_named);
-    add_test(suite, "bitmask", bitmasks_expand);
-    add_test(suite, "broken bitmask", broken_bitmasks_are_refused);
 }

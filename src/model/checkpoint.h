@@ -66,7 +66,7 @@ struct lac_checkpoint {
                                 file needs nothing else; an architecture that had to be guessed
                                 from the tensors is in it too */
     const char *path;        /* of the directory, for messages */
-    struct lac_expansions *expansions; /* dense tensors made from sparse-bitmask */
+    struct lac_expansions *expansions; /* dense tensors made from compressed ones */
 };
 
 /* Opens a Hugging Face directory.  Reads the configuration, maps the tensors and sees that the

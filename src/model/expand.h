@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* compressed-tensors' sparse-bitmask (nonzeros and a bit for each element) and pack-quantized
- * (integers of 4 or 8 bits, packed into I32, with scales). */
+/* compressed-tensors' sparse-bitmask and sparse-24-bitmask (what is kept and a bit for each element)
+ * and pack-quantized (integers of 4 or 8 bits, packed into I32, with scales). */
 #ifndef LACUNA_MODEL_EXPAND_H
 #define LACUNA_MODEL_EXPAND_H
 
@@ -21,9 +21,9 @@ struct lac_expansions {
     struct lac_expansion *first;
 };
 
-/* The dense tensor of P.shape, P.compressed, P.bitmask and P.row_offsets under the name name; lives
- * until the arena is cleared.  Counts, bits and offsets must agree.  On failure *tensor is
- * untouched. */
+/* The dense tensor of P.shape, P.compressed, P.bitmask and P.row_offsets under the name name, or of
+ * the two or three that sparse-24-bitmask has; lives until the arena is cleared.  Counts, bits and
+ * offsets must agree.  On failure *tensor is untouched. */
 enum lac_status lac_expand_bitmask(struct lac_expansions *expansions,
                                    const struct lac_tensors *tensors, const char *p,
                                    const char *name, const struct lac_tensor **tensor,

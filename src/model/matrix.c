@@ -19,8 +19,8 @@ static const struct lac_tensor *find_suffixed(const struct lac_checkpoint *check
     return lac_tensors_find(checkpoint->tensors, name);
 }
 
-/* Old checkpoints call a layer norm's weight and bias gamma and beta; sparse-bitmask names its
- * parts after the module (newer) or after its weight (older). */
+/* Old checkpoints call a layer norm's weight and bias gamma and beta; sparse-bitmask and
+ * sparse-24-bitmask name their parts after the module (newer) or after its weight (older). */
 static bool has_weight(const struct lac_checkpoint *checkpoint, const char *module)
 {
     char weight[FULL_NAME_SIZE];

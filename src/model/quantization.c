@@ -56,8 +56,9 @@ static enum lac_status check_weights(const json_t *weights, struct lac_error *er
     return status;
 }
 
-static const char *const formats[] = {"dense", "int-quantized", "pack-quantized", "sparse-bitmask",
-                                      NULL};
+static const char *const formats[] = {
+    "dense", "int-quantized", "pack-quantized", "sparse-bitmask", "sparse-24-bitmask", NULL,
+};
 
 static enum lac_status check_group(const json_t *group, struct lac_error *error)
 {

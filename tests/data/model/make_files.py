@@ -4,7 +4,8 @@
 
 every_dtype.safetensors   one tensor of each storage, odd offsets included
 every_dtype.expected      for each tensor a line: name, n, n x bits of the fp32 value in hex
-bitmask.safetensors       sparse-bitmask matrices with the dense ones beside them
+bitmask.safetensors       sparse-bitmask and sparse-24-bitmask matrices with the dense ones beside
+                          them
 """
 import json
 import math
@@ -119,7 +120,32 @@ def bitmask():
         tensors[name + ".shape"] = ("I64", [2], pack("q", [rows, cols]))
         tensors[name + ".row_offsets"] = ("I64", [rows], pack("q", offsets))
         tensors[name + ".dense"] = (dtype, [rows, cols], pack(code, dense))
+    two_of_four(tensors)
     write_safetensors("bitmask.safetensors", tensors)
+
+
+def two_of_four(tensors):
+    """Two of every four columns are kept, zeros among them; only some say their shape."""
+    pairs = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    for name, rows, cols, dtype, code, has_shape in [
+            ("p", 5, 12, "F32", "f", True), ("q", 3, 8, "I8", "b", False),
+            ("r", 2, 20, "BF16", "H", True), ("s", 1, 4, "F16", "H", False)]:
+        dense, values, bits = [], [], b""
+        for r in range(rows):
+            row, packed = [0] * cols, bytearray((cols + 7) // 8)
+            for four in range(0, cols, 4):
+                for i in pairs[(r * 7 + four * 3 + 1) % 6]:
+                    column = four + i
+                    row[column] = (7 * r + 3 * column) % 5
+                    values.append(row[column])
+                    packed[column // 8] |= 1 << column % 8
+            bits += bytes(packed)
+            dense += row
+        tensors[name + ".compressed"] = (dtype, [rows, cols // 2], pack(code, values))
+        tensors[name + ".bitmask"] = ("U8", [rows, (cols + 7) // 8], bits)
+        if has_shape:
+            tensors[name + ".shape"] = ("I64", [2], pack("q", [rows, cols]))
+        tensors[name + ".dense"] = (dtype, [rows, cols], pack(code, dense))
 
 
 if __name__ == "__main__":
