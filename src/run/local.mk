@@ -5,7 +5,9 @@ libcore_la_SOURCES += \
 	src/run/forward.c \
 	src/run/forward.h \
 	src/run/head.c \
+	src/run/layer.c \
 	src/run/load.c \
+	src/run/member.c \
 	src/run/member.h \
 	src/run/network.c \
 	src/run/network.h \
@@ -22,4 +24,6 @@ libcore_la_SOURCES += \
 	src/run/region.h \
 	src/run/schedule.c \
 	src/run/schedule.h \
+	src/run/steps.c \
+	src/run/steps.h \
 	src/run/unpack.c
