@@ -13,12 +13,14 @@ libcore_la_SOURCES += \
 	simd/template/attention.h \
 	simd/template/attention_s8.h \
 	simd/template/bitmap.h \
+	simd/template/int_sums.h \
 	simd/template/kernels.h \
 	simd/template/kv_pages.h \
 	simd/template/linear_finish.h \
 	simd/template/linear_output.h \
 	simd/template/linear_output_f32.h \
 	simd/template/linear_output_finish.h \
+	simd/template/linear_output_s8.h \
 	simd/template/linear_token.h \
 	simd/template/linear_token_bitmap.h \
 	simd/template/linear_token_f32.h \
@@ -28,6 +30,7 @@ libcore_la_SOURCES += \
 	simd/template/norm.h \
 	simd/template/panel.h \
 	simd/template/quantize.h \
+	simd/template/scale_s8.h \
 	simd/template/softmax.h \
 	simd/scalar/attention_s8.c \
 	simd/scalar/linear.c \
@@ -45,6 +48,7 @@ endif
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
 libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/attention_s8.c \
+	simd/x86/avx2/dot_s8.h \
 	simd/x86/avx2/lanes.h \
 	simd/x86/avx2/linear_output_f32.c \
 	simd/x86/avx2/linear_output_s8.c \
@@ -65,6 +69,7 @@ isa_libraries += libsimd_avx_vnni.la
 endif
 libsimd_avx_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX_VNNI_CFLAGS)
 libsimd_avx_vnni_la_SOURCES = \
+	simd/x86/avx_vnni/dot_s8.h \
 	simd/x86/avx_vnni/linear_output_s8.c \
 	simd/x86/avx_vnni/linear_token_s8.c \
 	simd/x86/avx_vnni/table.c
@@ -75,6 +80,7 @@ isa_libraries += libsimd_avx512.la
 endif
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
+	simd/x86/avx512/dot_s8.h \
 	simd/x86/avx512/lanes.h \
 	simd/x86/avx512/linear_output_f32.c \
 	simd/x86/avx512/linear_output_s8.c \
@@ -97,6 +103,7 @@ endif
 libsimd_avx512_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VNNI_CFLAGS)
 libsimd_avx512_vnni_la_SOURCES = \
 	simd/x86/avx512_vnni/attention_s8.c \
+	simd/x86/avx512_vnni/dot_s8.h \
 	simd/x86/avx512_vnni/linear_output_s8.c \
 	simd/x86/avx512_vnni/linear_token_s8.c \
 	simd/x86/avx512_vnni/table.c
@@ -130,7 +137,7 @@ libsimd_neon_la_CFLAGS = $(AM_CFLAGS) $(NEON_CFLAGS)
 libsimd_neon_la_SOURCES = \
 	simd/arm/neon/attention_s8.c \
 	simd/arm/neon/attention_s8.h \
-	simd/arm/neon/finish_s8.h \
+	simd/arm/neon/dot_s8.h \
 	simd/arm/neon/lanes.h \
 	simd/arm/neon/linear_output_f32.c \
 	simd/arm/neon/linear_output_s8.c \
@@ -140,7 +147,6 @@ libsimd_neon_la_SOURCES = \
 	simd/arm/neon/linear_token_s8.c \
 	simd/arm/neon/math.h \
 	simd/arm/neon/ops.c \
-	simd/arm/neon/pairs.h \
 	simd/arm/neon/spread.h \
 	simd/arm/neon/table.c \
 	simd/arm/neon/tile.h \
@@ -155,6 +161,7 @@ libsimd_neon_dotprod_la_CFLAGS = $(AM_CFLAGS) $(NEON_DOTPROD_CFLAGS)
 libsimd_neon_dotprod_la_SOURCES = \
 	simd/arm/neon_dotprod/attention_s8.c \
 	simd/arm/neon_dotprod/dot.h \
+	simd/arm/neon_dotprod/dot_s8.h \
 	simd/arm/neon_dotprod/linear_output_s8.c \
 	simd/arm/neon_dotprod/linear_token_s8.c \
 	simd/arm/neon_dotprod/table.c

@@ -78,12 +78,7 @@ static inline vec acc_finish(const struct lac_weight *w, size_t out, vec sum, ve
 #include "simd/template/bitmap.h"
 #include "simd/template/linear_token_bitmap.h"
 
-LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_DENSE, LAC_F32, linear_token_dense_f32, token_dense)
+LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, 1, f32, LAC_F32)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_F32, linear_token_bitmap_f32,
               token_bitmap)
-LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_32, LAC_F32, linear_token_32x1_f32, token_32)
-LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_16, LAC_F32, linear_token_16x1_f32, token_16)
-LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_8, LAC_F32, linear_token_8x1_f32, token_8)
-LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4, LAC_F32, linear_token_4x1_f32, token_4)
-LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_1, LAC_F32, linear_token_1x1_f32, token_1)
 #endif

@@ -1,39 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From integer sums to scaled floats, for token-lane int8 linear layers of any vector width.
+/* Token-lane int8 linear layers, for any vector width.
  *
- * Before inclusion: lanes.h of the instruction set. */
+ * Before inclusion: lanes.h and spread.h of the instruction set, its dot_s8.h, which has
+ *   ACC, acc_zero(), acc_add(a, b), acc_sums(acc)   as in int_sums.h
+ *   X_IS_SIGNED           as in scale_s8.h
+ *   struct x_reg, x_of(veci)     a vector of activation dwords, u8 = s8 + 128
+ *   struct w_reg, w_load(p, n)   weight dwords, as linear_token.h says
+ *   dot_weight(acc, x, w, i)     acc + x times weight i of w
+ *   TILE_VECS, TILE_ROWS, VECS   as linear_token.h says
+ *   TOKEN_SETS(rows, vecs)       its SETS
+ * and
+ *   ISA, ISA_NEEDS        the end of the kernels' names, and the features they need
+ *   expand(mask, values)  where there is something better for bitmaps than expand_bytes() */
 #include "simd/kernel.h"
+#include "simd/template/kernels.h"
+#include "simd/template/scale_s8.h"
 
-#define ACC veci
+#define SETS(rows, vecs) TOKEN_SETS(rows, vecs)
 
-static inline veci acc_zero(void)
+static inline struct x_reg x_load(const uint8_t *x)
 {
-    return veci_set1(0);
+    return x_of(veci_load(x));
 }
 
-static inline veci acc_add(veci a, veci b)
+static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, const size_t i)
 {
-    return veci_add(a, b);
+    return dot_weight(acc, x, w, i);
 }
 
-static inline veci acc_begin(const struct lac_weight *w, size_t out)
-{
-    return veci_set1(w->start[out]);
-}
+#include "simd/template/linear_token.h"
 
-static inline vec load_x_scale(const struct lac_linear_args *a, size_t lane)
-{
-    return vec_load(a->x_scale + lane);
-}
+#define ELEMENT_BYTES 1
+#ifndef expand
+#define expand(mask, values) expand_bytes(mask, values)
+#endif
 
-/* Why this may be nothing: sparse/sums.h. */
-static inline vec acc_to_float(const struct lac_weight *w, veci acc)
-{
-    return w->has_float_sums ? vec_from_bits(acc) : vec_from_int(acc);
-}
+#include "simd/template/bitmap.h"
+#include "simd/template/linear_token_bitmap.h"
 
-static inline vec acc_finish(const struct lac_weight *w, size_t out, vec sum, vec x_scale)
-{
-    vec scaled = vec_fma(sum, vec_set1(w->scale[out]), vec_set1(w->shift[out]));
-    return vec_fma(scaled, x_scale, vec_set1(w->bias[out]));
-}
+#ifndef ONLY_BITMAP
+LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, 4, s8, LAC_S8)
+#endif
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_S8, linear_token_bitmap_s8, token_bitmap)

@@ -5,44 +5,24 @@
 
 LAC_OPS_DECLARE(neon)
 LAC_ATTENTION_S8_OPS_DECLARE(neon)
-extern const struct lac_kernel lac_linear_token_dense_s8_neon;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 4, s8, )
 extern const struct lac_kernel lac_linear_token_bitmap_s8_neon;
-extern const struct lac_kernel lac_linear_token_32x4_s8_neon;
-extern const struct lac_kernel lac_linear_token_16x4_s8_neon;
-extern const struct lac_kernel lac_linear_token_8x4_s8_neon;
-extern const struct lac_kernel lac_linear_token_4x4_s8_neon;
-extern const struct lac_kernel lac_linear_token_1x4_s8_neon;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, output, 4, s8, )
 extern const struct lac_kernel lac_linear_output_bitmap_s8_neon;
-extern const struct lac_kernel lac_linear_token_dense_f32_neon;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 1, f32, )
 extern const struct lac_kernel lac_linear_token_bitmap_f32_neon;
-extern const struct lac_kernel lac_linear_token_32x1_f32_neon;
-extern const struct lac_kernel lac_linear_token_16x1_f32_neon;
-extern const struct lac_kernel lac_linear_token_8x1_f32_neon;
-extern const struct lac_kernel lac_linear_token_4x1_f32_neon;
-extern const struct lac_kernel lac_linear_token_1x1_f32_neon;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, output, 1, f32, )
 extern const struct lac_kernel lac_linear_output_bitmap_f32_neon;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 2, bf16, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 2, f16, )
 
 const struct lac_kernel *const lac_table_neon[] = {
-    &lac_linear_token_dense_s8_neon,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 4, s8, )
     &lac_linear_token_bitmap_s8_neon,
-    &lac_linear_token_32x4_s8_neon,
-    &lac_linear_token_16x4_s8_neon,
-    &lac_linear_token_8x4_s8_neon,
-    &lac_linear_token_4x4_s8_neon,
-    &lac_linear_token_1x4_s8_neon,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, output, 4, s8, )
     &lac_linear_output_bitmap_s8_neon,
-    &lac_linear_token_dense_f32_neon,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 1, f32, )
     &lac_linear_token_bitmap_f32_neon,
-    &lac_linear_token_32x1_f32_neon,
-    &lac_linear_token_16x1_f32_neon,
-    &lac_linear_token_8x1_f32_neon,
-    &lac_linear_token_4x1_f32_neon,
-    &lac_linear_token_1x1_f32_neon,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, output, 1, f32, )
     &lac_linear_output_bitmap_f32_neon,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 2, bf16, )

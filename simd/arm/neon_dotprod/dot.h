@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sdot by element: 4 lanes' dwords by one of four weights.
+/* sdot, the dot product of dwords lane by lane.
  *
  * The activations, u8 = s8 + 128, become s8 again when they are loaded, one instruction for as many
  * products as a tile has rows; the sums then need no offset. */
@@ -16,20 +16,6 @@ static inline int8x16_t dot_x(veci u8)
 static inline veci dot_lanes(veci acc, int8x16_t x, int8x16_t w)
 {
     return vdotq_s32(acc, x, w);
-}
-
-static inline veci dot_weight(veci acc, int8x16_t x, int8x16_t weights, const size_t i)
-{
-    switch (i) {
-    case 0:
-        return vdotq_laneq_s32(acc, x, weights, 0);
-    case 1:
-        return vdotq_laneq_s32(acc, x, weights, 1);
-    case 2:
-        return vdotq_laneq_s32(acc, x, weights, 2);
-    default:
-        return vdotq_laneq_s32(acc, x, weights, 3);
-    }
 }
 
 #endif

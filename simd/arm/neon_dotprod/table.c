@@ -4,24 +4,14 @@
 #include "simd/tables.h"
 
 LAC_ATTENTION_S8_OPS_DECLARE(neon_dotprod)
-extern const struct lac_kernel lac_linear_token_dense_s8_neon_dotprod;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon_dotprod, token, 4, s8, )
 extern const struct lac_kernel lac_linear_token_bitmap_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_token_32x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_token_16x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_token_8x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_token_4x4_s8_neon_dotprod;
-extern const struct lac_kernel lac_linear_token_1x4_s8_neon_dotprod;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon_dotprod, output, 4, s8, )
 extern const struct lac_kernel lac_linear_output_bitmap_s8_neon_dotprod;
 
 const struct lac_kernel *const lac_table_neon_dotprod[] = {
-    &lac_linear_token_dense_s8_neon_dotprod,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon_dotprod, token, 4, s8, )
     &lac_linear_token_bitmap_s8_neon_dotprod,
-    &lac_linear_token_32x4_s8_neon_dotprod,
-    &lac_linear_token_16x4_s8_neon_dotprod,
-    &lac_linear_token_8x4_s8_neon_dotprod,
-    &lac_linear_token_4x4_s8_neon_dotprod,
-    &lac_linear_token_1x4_s8_neon_dotprod,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon_dotprod, output, 4, s8, )
     &lac_linear_output_bitmap_s8_neon_dotprod,
     LAC_ATTENTION_S8_OPS_LIST(neon_dotprod)

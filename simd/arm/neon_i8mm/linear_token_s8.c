@@ -17,10 +17,12 @@
 #include <string.h>
 
 #include "simd/kernel.h"
+#include "simd/template/int_sums.h"
 
-#define TILE_VECS 4
+#define TILE_VECS   4
+#define X_IS_SIGNED 0
 
-#include "simd/template/linear_token_s8.h"
+#include "simd/template/scale_s8.h"
 
 #include "simd/template/linear_finish.h"
 

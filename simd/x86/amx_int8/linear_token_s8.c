@@ -21,10 +21,13 @@
 #include <string.h>
 
 #include "simd/kernel.h"
-#include "simd/template/linear_token_s8.h"
+#include "simd/template/int_sums.h"
 #include "simd/x86/amx_int8/tile.h"
 
-#define TILE_VECS 3
+#define TILE_VECS   3
+#define X_IS_SIGNED 0
+
+#include "simd/template/scale_s8.h"
 
 #include "simd/template/linear_finish.h"
 

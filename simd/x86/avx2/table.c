@@ -5,20 +5,10 @@
 
 LAC_OPS_DECLARE(avx2)
 LAC_ATTENTION_S8_OPS_DECLARE(avx2)
-extern const struct lac_kernel lac_linear_token_dense_s8_avx2;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 4, s8, )
 extern const struct lac_kernel lac_linear_token_bitmap_s8_avx2;
-extern const struct lac_kernel lac_linear_token_32x4_s8_avx2;
-extern const struct lac_kernel lac_linear_token_16x4_s8_avx2;
-extern const struct lac_kernel lac_linear_token_8x4_s8_avx2;
-extern const struct lac_kernel lac_linear_token_4x4_s8_avx2;
-extern const struct lac_kernel lac_linear_token_1x4_s8_avx2;
-extern const struct lac_kernel lac_linear_token_dense_f32_avx2;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 1, f32, )
 extern const struct lac_kernel lac_linear_token_bitmap_f32_avx2;
-extern const struct lac_kernel lac_linear_token_32x1_f32_avx2;
-extern const struct lac_kernel lac_linear_token_16x1_f32_avx2;
-extern const struct lac_kernel lac_linear_token_8x1_f32_avx2;
-extern const struct lac_kernel lac_linear_token_4x1_f32_avx2;
-extern const struct lac_kernel lac_linear_token_1x1_f32_avx2;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, output, 4, s8, )
 extern const struct lac_kernel lac_linear_output_bitmap_s8_avx2;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, output, 1, f32, )
@@ -27,20 +17,10 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 2, bf16, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 2, f16, )
 
 const struct lac_kernel *const lac_table_avx2[] = {
-    &lac_linear_token_dense_s8_avx2,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 4, s8, )
     &lac_linear_token_bitmap_s8_avx2,
-    &lac_linear_token_32x4_s8_avx2,
-    &lac_linear_token_16x4_s8_avx2,
-    &lac_linear_token_8x4_s8_avx2,
-    &lac_linear_token_4x4_s8_avx2,
-    &lac_linear_token_1x4_s8_avx2,
-    &lac_linear_token_dense_f32_avx2,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 1, f32, )
     &lac_linear_token_bitmap_f32_avx2,
-    &lac_linear_token_32x1_f32_avx2,
-    &lac_linear_token_16x1_f32_avx2,
-    &lac_linear_token_8x1_f32_avx2,
-    &lac_linear_token_4x1_f32_avx2,
-    &lac_linear_token_1x1_f32_avx2,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, output, 4, s8, )
     &lac_linear_output_bitmap_s8_avx2,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, output, 1, f32, )

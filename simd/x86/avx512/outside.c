@@ -4,9 +4,12 @@
 
 #include "simd/x86/avx512/lanes.h"
 
-#include "simd/template/linear_token_s8.h"
+#include "simd/template/int_sums.h"
 
-#define TILE_VECS 3
+#define TILE_VECS   3
+#define X_IS_SIGNED 0
+
+#include "simd/template/scale_s8.h"
 
 #include "simd/template/linear_finish.h"
 

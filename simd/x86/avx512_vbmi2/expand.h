@@ -9,8 +9,10 @@
 #define ISA_NEEDS   (LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI | LAC_CPU_AVX512_VBMI2)
 #define ONLY_BITMAP 1
 
+#define expand(mask, values) expand_by_one(mask, values)
+
 /* Loaded whole and not by the instruction itself: that reads byte by byte. */
-static inline veci expand(uint64_t mask, const uint8_t *values)
+static inline veci expand_by_one(uint64_t mask, const uint8_t *values)
 {
     return _mm512_maskz_expand_epi8(mask, veci_load(values));
 }

@@ -2,24 +2,14 @@
 /* The kernels of this folder. */
 #include "simd/tables.h"
 
-extern const struct lac_kernel lac_linear_token_dense_s8_avx_vnni;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, token, 4, s8, )
 extern const struct lac_kernel lac_linear_token_bitmap_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_token_32x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_token_16x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_token_8x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_token_4x4_s8_avx_vnni;
-extern const struct lac_kernel lac_linear_token_1x4_s8_avx_vnni;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, output, 4, s8, )
 extern const struct lac_kernel lac_linear_output_bitmap_s8_avx_vnni;
 
 const struct lac_kernel *const lac_table_avx_vnni[] = {
-    &lac_linear_token_dense_s8_avx_vnni,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, token, 4, s8, )
     &lac_linear_token_bitmap_s8_avx_vnni,
-    &lac_linear_token_32x4_s8_avx_vnni,
-    &lac_linear_token_16x4_s8_avx_vnni,
-    &lac_linear_token_8x4_s8_avx_vnni,
-    &lac_linear_token_4x4_s8_avx_vnni,
-    &lac_linear_token_1x4_s8_avx_vnni,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, output, 4, s8, )
     &lac_linear_output_bitmap_s8_avx_vnni,
     NULL,
