@@ -581,7 +581,7 @@ START_TEST(sentence_transformers_files_are_merged)
         ck_assert_uint_eq(again.normalize, cases[i].normalize);
         ck_assert_uint_eq(again.text_tokens, 0);
         ck_assert_uint_eq(again.hidden_size, HIDDEN);
-        ck_assert(again.layer_norm_eps == checkpoint->config.layer_norm_eps);
+        ck_assert(again.norm_eps == checkpoint->config.norm_eps);
         lac_arena_clear(&arena);
         lac_checkpoint_close(checkpoint);
     }

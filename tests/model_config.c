@@ -56,7 +56,7 @@ START_TEST(bert_is_read)
     ck_assert_uint_eq(config.n_token_types, 3);
     ck_assert_int_eq(config.pad_token_id, 7);
     ck_assert_int_eq(config.hidden_act, LAC_HIDDEN_GELU_TANH);
-    ck_assert(config.layer_norm_eps == 1e-5f);
+    ck_assert(config.norm_eps == 1e-5f);
     ck_assert_int_eq(config.problem, LAC_PROBLEM_MULTI_LABEL);
     ck_assert_uint_eq(config.n_labels, 3);
     ck_assert_str_eq(config.labels[0], "a");
@@ -81,7 +81,7 @@ START_TEST(families_have_their_defaults)
     ck_assert_uint_eq(config.tasks, LAC_TASK_EMBED | LAC_TASK_TAG);
     ck_assert_uint_eq(config.n_labels, 2);
     ck_assert_str_eq(config.labels[1], "LABEL_1");
-    ck_assert(config.layer_norm_eps == 1e-12f);
+    ck_assert(config.norm_eps == 1e-12f);
     ck_assert_int_eq(config.hidden_act, LAC_HIDDEN_GELU);
 
     accept("{" DISTIL ",\"activation\":\"relu\",\"architectures\":[\"DistilBertForMaskedLM\"],"
@@ -135,7 +135,7 @@ START_TEST(bad_configs_are_named)
         {"[]", LAC_E_FORMAT, "expected an object, found array"},
         {"{}", LAC_E_FORMAT, "model_type is missing"},
         {"{\"model_type\":1}", LAC_E_FORMAT, "model_type: expected a string"},
-        {"{\"model_type\":\"gpt2\"}", LAC_E_UNSUPPORTED, "model_type \"gpt2\" cannot be run"},
+        {"{\"model_type\":\"t5\"}", LAC_E_UNSUPPORTED, "model_type \"t5\" cannot be run (bert, "},
         {"{\"model_type\":\"bert\"}", LAC_E_FORMAT, "vocab_size is missing"},
         {"{" BERT "," BERT "}", LAC_E_FORMAT, "duplicate"},
         {"{" BERT ",\"architectures\":\"BertModel\"}", LAC_E_FORMAT, "architectures: expected"},

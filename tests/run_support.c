@@ -109,6 +109,8 @@ size_t read_numbers(struct lac_session *session, enum lac_task task, size_t sequ
         }
         return n_masks * 50;
     }
+    case LAC_TASK_GENERATE:
+        ck_abort_msg("no encoder generates");
     }
     ck_assert_int_eq(status, LAC_OK);
     memcpy(numbers, x, m * n * sizeof *x);

@@ -35,6 +35,7 @@ enum lac_task {
     LAC_TASK_ANSWER = 4,   /* spans of the second text that answer the first */
     LAC_TASK_FILL = 8,     /* words for masked tokens */
     LAC_TASK_EMBED = 16,   /* one vector a sequence; every encoder can */
+    LAC_TASK_GENERATE = 32, /* text that goes on; every decoder can, and nothing else */
 };
 
 /* Weight layouts, named by outputs x one dword of inputs (8 int4, 4 int8, 2 bf16 or fp16, 1 fp32). */

@@ -55,6 +55,7 @@ void lac_session_finish(struct lac_session *s, const struct lac_entry *entry)
             softmax(s, row, s->width, row);
             break;
         case LAC_TASK_EMBED:
+        case LAC_TASK_GENERATE: /* not an encoder's */
             break;
         }
     }

@@ -61,24 +61,27 @@ static enum lac_status read_config(struct lac_checkpoint *checkpoint, const json
     return lac_config_parse(path, text, size, &checkpoint->arena, &checkpoint->config, error);
 }
 
-/* With the family's prefix in a model with a head, without in a bare encoder. */
+/* With the family's prefix in a model with a head, without in a bare one. */
 static enum lac_status find_prefix(struct lac_checkpoint *checkpoint, struct lac_error *error)
 {
-    const char *prefix = lac_family_prefix(checkpoint->config.family);
-    const char *const prefixes[] = {prefix, ""};
-    for (size_t i = 0; i < 2; i++) {
-        checkpoint->config.prefix = prefixes[i];
+    struct lac_config *config = &checkpoint->config;
+    const char *const *prefixes = lac_family_prefixes(config->family);
+    char name[LAC_NAME_SIZE];
+    for (size_t i = 0; i < LAC_N_PREFIXES && prefixes[i]; i++) {
+        config->prefix = prefixes[i];
         if (lac_checkpoint_has(checkpoint, LAC_ROLE_WORD_EMBEDDING, 0))
             return LAC_OK;
     }
-    return lac_fail(error, LAC_E_FORMAT,
-                    "%s: no tensor embeddings.word_embeddings.weight, with or without \"%s\"",
-                    checkpoint->path, prefix);
+    lac_role_name(config, LAC_ROLE_WORD_EMBEDDING, 0, 0, name); /* the last prefix is empty */
+    return lac_fail(error, LAC_E_FORMAT, "%s: no tensor %s.weight, with or without \"%s\"",
+                    checkpoint->path, name, prefixes[0]);
 }
 
 /* What the tensors of a head are called tells which it is. */
 static unsigned guess_task(const struct lac_checkpoint *checkpoint)
 {
+    if (lac_family_is_decoder(checkpoint->config.family))
+        return LAC_TASK_GENERATE;
     if (lac_checkpoint_has(checkpoint, LAC_ROLE_CLASSIFIER, 0)) {
         bool is_sequence = lac_checkpoint_has(checkpoint,
                                               checkpoint->config.family == LAC_FAMILY_BERT
@@ -115,7 +118,7 @@ static enum lac_status check_heads(const struct lac_checkpoint *checkpoint, stru
     static const struct {
         unsigned task;
         enum lac_role role;
-        bool families[LAC_FAMILY_DISTILBERT + 1];
+        bool families[LAC_N_FAMILIES]; /* of encoders; decoders need theirs all */
     } needed[] = {
         {LAC_TASK_CLASSIFY, LAC_ROLE_POOLER, {true, false, false}},
         {LAC_TASK_CLASSIFY, LAC_ROLE_CLASSIFIER_DENSE, {false, true, true}},
@@ -125,11 +128,14 @@ static enum lac_status check_heads(const struct lac_checkpoint *checkpoint, stru
         {LAC_TASK_FILL, LAC_ROLE_FILL_DENSE, {true, true, true}},
         {LAC_TASK_FILL, LAC_ROLE_FILL_NORM, {true, true, true}},
         {LAC_TASK_FILL, LAC_ROLE_FILL_DECODER, {true, true, true}},
+        {LAC_TASK_GENERATE, LAC_ROLE_LM_HEAD, {false}},
     };
     const struct lac_config *config = &checkpoint->config;
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         char name[LAC_NAME_SIZE] = "";
-        if (!(config->tasks & needed[i].task) || !needed[i].families[config->family] ||
+        bool is_needed =
+            lac_family_is_decoder(config->family) || needed[i].families[config->family];
+        if (!(config->tasks & needed[i].task) || !is_needed ||
             lac_checkpoint_has(checkpoint, needed[i].role, 0))
             continue;
         lac_role_name(config, needed[i].role, 0, 0, name);

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.json of the BERT family. */
+/* config.json: which model it is, and what all families share. */
 #include "src/model/config.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
-#include <lacuna/session.h>
+#include <lacuna/model.h>
 
 #include "src/base/json.h"
-
-enum { N_FAMILIES = LAC_FAMILY_DISTILBERT + 1, MAX_LABELS = 65536 };
+#include "src/model/config_parts.h"
 
 /* Types that differ in nothing but their name share a family. */
-static const struct {
+static const struct model_type {
     const char *model_type;
     enum lac_family family;
     const char *class_prefix; /* of architecture names */
@@ -23,6 +21,11 @@ static const struct {
     {"xlm-roberta", LAC_FAMILY_ROBERTA, "XLMRoberta"},
     {"camembert", LAC_FAMILY_ROBERTA, "Camembert"},
     {"distilbert", LAC_FAMILY_DISTILBERT, "DistilBert"},
+    {"llama", LAC_FAMILY_LLAMA, "Llama"},
+    {"mistral", LAC_FAMILY_MISTRAL, "Mistral"},
+    {"qwen2", LAC_FAMILY_QWEN2, "Qwen2"},
+    {"gpt2", LAC_FAMILY_GPT2, "GPT2"},
+    {"opt", LAC_FAMILY_OPT, "OPT"},
 };
 
 enum { N_TYPES = sizeof types / sizeof types[0] };
@@ -31,7 +34,7 @@ enum { N_TYPES = sizeof types / sizeof types[0] };
 static const struct {
     const char *suffix;
     unsigned task;
-    const char *names[N_FAMILIES];
+    const char *names[LAC_N_FAMILIES];
 } heads[] = {
     {"Model", LAC_TASK_EMBED, {"BertModel", "RobertaModel", "DistilBertModel"}},
     {"ForSequenceClassification",
@@ -49,6 +52,16 @@ static const struct {
      LAC_TASK_FILL,
      {"BertForMaskedLM", "RobertaForMaskedLM", "DistilBertForMaskedLM"}},
     {"ForPreTraining", LAC_TASK_FILL, {NULL}},
+    {"ForCausalLM",
+     LAC_TASK_GENERATE,
+     {[LAC_FAMILY_LLAMA] = "LlamaForCausalLM",
+      [LAC_FAMILY_MISTRAL] = "MistralForCausalLM",
+      [LAC_FAMILY_QWEN2] = "Qwen2ForCausalLM",
+      [LAC_FAMILY_GPT2] = "GPT2LMHeadModel",
+      [LAC_FAMILY_OPT] = "OPTForCausalLM"}},
+    {"LMHeadModel", LAC_TASK_GENERATE, {NULL}},
+    /* A decoder saved without its head can still have it: the word embedding. */
+    {"Model", LAC_TASK_GENERATE, {NULL}},
 };
 
 enum { N_HEADS = sizeof heads / sizeof heads[0] };
@@ -63,53 +76,87 @@ static const struct {
     {"gelu_fast", LAC_HIDDEN_GELU_TANH}, /* the same formula, multiplied out */
     {"gelu_pytorch_tanh", LAC_HIDDEN_GELU_TANH},
     {"relu", LAC_HIDDEN_RELU},
-};
-
-static const struct {
-    const char *name;
-    enum lac_problem problem;
-} problems[] = {
-    {"single_label_classification", LAC_PROBLEM_SINGLE_LABEL},
-    {"multi_label_classification", LAC_PROBLEM_MULTI_LABEL},
-    {"regression", LAC_PROBLEM_REGRESSION},
-};
-
-static const char *const poolings[] = {
-    [LAC_CONFIG_POOL_MEAN] = "mean",
-    [LAC_CONFIG_POOL_CLS] = "cls",
-    [LAC_CONFIG_POOL_POOLER] = "pooler",
-};
-
-/* One row a size: DistilBERT spells most of them its own way. */
-static const struct {
-    const char *key, *distilbert_key;
-    size_t offset, lowest, highest;
-} sizes[] = {
-    {"vocab_size", "vocab_size", offsetof(struct lac_config, vocab_size), 1, 1 << 24},
-    {"hidden_size", "dim", offsetof(struct lac_config, hidden_size), 1, 65536},
-    {"num_hidden_layers", "n_layers", offsetof(struct lac_config, n_layers), 1, 1024},
-    {"num_attention_heads", "n_heads", offsetof(struct lac_config, n_heads), 1, 4096},
-    {"intermediate_size", "hidden_dim", offsetof(struct lac_config, intermediate_size), 1, 1 << 20},
-    {"max_position_embeddings", "max_position_embeddings",
-     offsetof(struct lac_config, max_positions), 1, 1 << 20},
+    {"silu", LAC_HIDDEN_SILU},
+    {"swish", LAC_HIDDEN_SILU},
 };
 
 const char *lac_architecture_name(enum lac_family family, unsigned task)
 {
     for (size_t i = 0; i < N_HEADS; i++)
-        if (heads[i].task == task)
+        if (heads[i].task == task && heads[i].names[family])
             return heads[i].names[family];
     return heads[0].names[family];
 }
 
-static const char *keep(struct lac_arena *arena, const char *text)
+float lac_config_attention_scale(const struct lac_config *config, size_t layer)
+{
+    double scale = config->unscaled_attention ? 1 : 1 / sqrt((double)config->head_dim);
+    return (float)(config->attention_by_inverse_layer ? scale / (double)(layer + 1) : scale);
+}
+
+const char *lac_config_keep(struct lac_arena *arena, const char *text)
 {
     return lac_arena_strndup(arena, text, strlen(text));
 }
 
-static enum lac_status no_memory(struct lac_error *error)
+enum lac_status lac_config_no_memory(struct lac_error *error)
 {
     return lac_fail(error, LAC_E_MEMORY, "no memory for the configuration");
+}
+
+enum lac_status lac_config_divide_heads(struct lac_config *config, struct lac_error *error)
+{
+    if (config->hidden_size % config->n_heads)
+        return lac_fail(error, LAC_E_FORMAT, "%zu attention heads do not divide hidden size %zu",
+                        config->n_heads, config->hidden_size);
+    config->head_dim = config->hidden_size / config->n_heads;
+    return LAC_OK;
+}
+
+enum lac_status lac_config_read_act(const json_t *root, const char *key, const char *fallback,
+                                    struct lac_config *config, struct lac_error *error)
+{
+    const char *act = NULL;
+    bool is_decoder = lac_family_is_decoder(config->family);
+    enum lac_status status = lac_json_string(root, key, fallback, &act, error);
+    if (status)
+        return status;
+    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
+        if (!strcmp(act, activations[i].name) &&
+            (is_decoder || activations[i].act != LAC_HIDDEN_SILU)) {
+            config->hidden_act = activations[i].act;
+            return LAC_OK;
+        }
+    return lac_fail(error, LAC_E_UNSUPPORTED,
+                    "%s \"%.100s\" cannot be run (gelu, gelu_new, gelu_fast, gelu_pytorch_tanh%s "
+                    "and relu can)",
+                    key, act, is_decoder ? ", silu" : "");
+}
+
+enum lac_status lac_config_read_eps(const json_t *root, const char *key, double fallback,
+                                    struct lac_config *config, struct lac_error *error)
+{
+    double eps = fallback;
+    enum lac_status status = root ? lac_json_real(root, key, fallback, &eps, error) : LAC_OK;
+    if (status)
+        return status;
+    if (!(eps >= 1e-30 && eps <= 1))
+        return lac_fail(error, LAC_E_FORMAT, "%s: %g is not between 1e-30 and 1", key, eps);
+    config->norm_eps = (float)eps;
+    return LAC_OK;
+}
+
+/* The task of an architecture of this type; 0 when it is none that we know. */
+static unsigned task_of(const struct model_type *type, const char *architecture)
+{
+    size_t n = strlen(type->class_prefix);
+    if (strncmp(architecture, type->class_prefix, n))
+        return 0;
+    for (size_t h = 0; h < N_HEADS; h++)
+        if (!strcmp(architecture + n, heads[h].suffix) &&
+            (heads[h].task == LAC_TASK_GENERATE) == lac_family_is_decoder(type->family))
+            return heads[h].task;
+    return 0;
 }
 
 /* Finds the head's name after one of the family's prefixes. */
@@ -117,287 +164,88 @@ static enum lac_status read_head(const char *architecture, struct lac_config *co
                                  struct lac_error *error)
 {
     for (size_t t = 0; t < N_TYPES; t++) {
-        size_t n = strlen(types[t].class_prefix);
-        if (types[t].family != config->family || strncmp(architecture, types[t].class_prefix, n))
-            continue;
-        for (size_t h = 0; h < N_HEADS; h++)
-            if (!strcmp(architecture + n, heads[h].suffix)) {
-                config->tasks |= heads[h].task;
-                return LAC_OK;
-            }
+        unsigned task = types[t].family == config->family ? task_of(&types[t], architecture) : 0;
+        config->tasks |= task;
+        if (task)
+            return LAC_OK;
     }
     return lac_fail(error, LAC_E_UNSUPPORTED,
                     "architecture \"%.100s\" cannot be run with model_type \"%s\"", architecture,
                     config->model_type);
 }
 
-static enum lac_status read_architecture(const json_t *root, struct lac_arena *arena,
-                                         struct lac_config *config, struct lac_error *error)
+/* "" when there is none. */
+static enum lac_status first_architecture(const json_t *root, const char **architecture,
+                                          struct lac_error *error)
 {
     const json_t *list = json_object_get(root, "architectures");
-    config->architecture = "";
-    config->tasks = LAC_TASK_EMBED;
+    *architecture = "";
     if (!list || json_is_null(list))
         return LAC_OK;
-    const char *first = json_string_value(json_array_get(list, 0));
-    if (!first)
+    *architecture = json_string_value(json_array_get(list, 0));
+    if (!*architecture)
         return lac_fail(error, LAC_E_FORMAT, "architectures: expected an array of strings");
-    config->architecture = keep(arena, first);
-    return config->architecture ? read_head(first, config, error) : no_memory(error);
+    return LAC_OK;
 }
 
-static enum lac_status read_type(const json_t *root, struct lac_config *config,
-                                 struct lac_error *error)
+static enum lac_status unknown_type(const char *type, struct lac_error *error)
+{
+    char known[200];
+    size_t used = 0;
+    for (size_t i = 0; i < N_TYPES; i++) {
+        const char *const parts[] = {i == 0            ? ""
+                                     : i + 1 < N_TYPES ? ", "
+                                                       : " and ",
+                                     types[i].model_type};
+        for (size_t k = 0; k < 2; k++)
+            for (const char *c = parts[k]; *c && used + 1 < sizeof known; c++)
+                known[used++] = *c;
+    }
+    known[used] = '\0';
+    return lac_fail(error, LAC_E_UNSUPPORTED, "model_type \"%.100s\" cannot be run (%s can)", type,
+                    known);
+}
+
+/* Very old files name no type, but an architecture of it. */
+static enum lac_status read_type(const json_t *root, const char *architecture,
+                                 struct lac_config *config, struct lac_error *error)
 {
     const char *type = NULL;
     enum lac_status status = lac_json_string(root, "model_type", NULL, &type, error);
     if (status)
         return status;
-    if (!type)
-        return lac_fail(error, LAC_E_FORMAT, "model_type is missing");
     for (size_t i = 0; i < N_TYPES; i++)
-        if (!strcmp(type, types[i].model_type)) {
+        if (type ? !strcmp(type, types[i].model_type) : task_of(&types[i], architecture) != 0) {
             config->family = types[i].family;
             config->model_type = types[i].model_type;
             return LAC_OK;
         }
-    return lac_fail(error, LAC_E_UNSUPPORTED,
-                    "model_type \"%.100s\" cannot be run (bert, roberta, xlm-roberta, camembert "
-                    "and distilbert can)",
-                    type);
-}
-
-/* Switches that change the computation into one that we do not have. */
-static enum lac_status check_switches(const json_t *root, struct lac_error *error)
-{
-    static const char *const off[] = {"is_decoder", "add_cross_attention", "is_encoder_decoder"};
-    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++) {
-        bool on = false;
-        enum lac_status status = lac_json_bool(root, off[i], false, &on, error);
-        if (status)
-            return status;
-        if (on)
-            return lac_fail(error, LAC_E_UNSUPPORTED, "%s: only plain encoders can be run", off[i]);
-    }
-    if (json_object_size(json_object_get(root, "pruned_heads")))
-        return lac_fail(error, LAC_E_UNSUPPORTED,
-                        "pruned_heads: layers with fewer heads cannot "
-                        "be run");
-    const char *positions = NULL;
-    enum lac_status status =
-        lac_json_string(root, "position_embedding_type", "absolute", &positions, error);
-    if (!status && strcmp(positions, "absolute"))
-        status =
-            lac_fail(error, LAC_E_UNSUPPORTED,
-                     "position_embedding_type \"%.100s\" cannot be run (absolute can)", positions);
-    return status;
-}
-
-static enum lac_status read_sizes(const json_t *root, struct lac_config *config,
-                                  struct lac_error *error)
-{
-    enum lac_status status;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        const char *key =
-            config->family == LAC_FAMILY_DISTILBERT ? sizes[i].distilbert_key : sizes[i].key;
-        size_t value = 0;
-        status = lac_json_size(root, key, 0, sizes[i].lowest, sizes[i].highest, &value, error);
-        if (status)
-            return status;
-        if (!value)
-            return lac_fail(error, LAC_E_FORMAT, "%s is missing", key);
-        memcpy((char *)config + sizes[i].offset, &value, sizeof value);
-    }
-    if (config->hidden_size % config->n_heads)
-        return lac_fail(error, LAC_E_FORMAT, "%zu attention heads do not divide hidden size %zu",
-                        config->n_heads, config->hidden_size);
-    if (config->family == LAC_FAMILY_DISTILBERT)
-        return LAC_OK;
-    return lac_json_size(root, "type_vocab_size", 2, 1, 256, &config->n_token_types, error);
-}
-
-/* RoBERTa's positions begin after the padding token's id. */
-static enum lac_status read_positions(const json_t *root, struct lac_config *config,
-                                      struct lac_error *error)
-{
-    bool is_roberta = config->family == LAC_FAMILY_ROBERTA;
-    size_t pad = 0;
-    enum lac_status status =
-        lac_json_size(root, "pad_token_id", is_roberta, 0, config->vocab_size - 1, &pad, error);
-    if (status)
-        return status;
-    config->pad_token_id = (int32_t)pad;
-    config->position_offset = is_roberta ? pad + 1 : 0;
-    if (config->position_offset >= config->max_positions)
-        return lac_fail(error, LAC_E_FORMAT,
-                        "max_position_embeddings %zu leaves none from position %zu on",
-                        config->max_positions, config->position_offset);
-    config->max_tokens = config->max_positions - config->position_offset;
-    return LAC_OK;
-}
-
-static enum lac_status read_arithmetic(const json_t *root, struct lac_config *config,
-                                       struct lac_error *error)
-{
-    const char *key = config->family == LAC_FAMILY_DISTILBERT ? "activation" : "hidden_act";
-    const char *act = NULL;
-    double eps = 0;
-    enum lac_status status = lac_json_string(root, key, "gelu", &act, error);
-    /* DistilBERT's is fixed, and the others' default is the same. */
-    if (!status)
-        status = lac_json_real(root, "layer_norm_eps", 1e-12, &eps, error);
-    if (status)
-        return status;
-    if (config->family == LAC_FAMILY_DISTILBERT)
-        eps = 1e-12;
-    if (!(eps >= 1e-30 && eps <= 1))
-        return lac_fail(error, LAC_E_FORMAT, "layer_norm_eps: %g is not between 1e-30 and 1", eps);
-    config->layer_norm_eps = (float)eps;
-    for (size_t i = 0; i < sizeof activations / sizeof activations[0]; i++)
-        if (!strcmp(act, activations[i].name)) {
-            config->hidden_act = activations[i].act;
-            return LAC_OK;
-        }
-    return lac_fail(error, LAC_E_UNSUPPORTED,
-                    "%s \"%.100s\" cannot be run (gelu, gelu_new, gelu_fast, gelu_pytorch_tanh "
-                    "and relu can)",
-                    key, act);
-}
-
-/* id2label's keys are "0" to "n-1", in any order; since no key comes twice, n keys below n are
- * all of them. */
-static enum lac_status read_label(const char *key, const json_t *value, struct lac_arena *arena,
-                                  struct lac_config *config, struct lac_error *error)
-{
-    char canonical[24];
-    size_t id = 0;
-    for (const char *c = key; *c >= '0' && *c <= '9' && id < MAX_LABELS; c++)
-        id = 10 * id + (size_t)(*c - '0');
-    snprintf(canonical, sizeof canonical, "%zu", id);
-    if (strcmp(key, canonical) || id >= config->n_labels)
-        return lac_fail(error, LAC_E_FORMAT, "id2label: key \"%.40s\" is not between 0 and %zu",
-                        key, config->n_labels - 1);
-    if (!json_is_string(value) && !json_is_integer(value))
-        return lac_fail(error, LAC_E_FORMAT, "id2label: %s: expected a string, found %s", key,
-                        lac_json_kind(value));
-    if (json_is_integer(value))
-        snprintf(canonical, sizeof canonical, "%lld", (long long)json_integer_value(value));
-    config->labels[id] = keep(arena, json_is_string(value) ? json_string_value(value) : canonical);
-    return config->labels[id] ? LAC_OK : no_memory(error);
-}
-
-static enum lac_status number_labels(struct lac_arena *arena, struct lac_config *config,
-                                     struct lac_error *error)
-{
-    for (size_t i = 0; i < config->n_labels; i++) {
-        char text[32];
-        snprintf(text, sizeof text, "LABEL_%zu", i);
-        config->labels[i] = keep(arena, text);
-        if (!config->labels[i])
-            return no_memory(error);
-    }
-    return LAC_OK;
-}
-
-/* num_labels and id2label must agree; without either there are two labels. */
-static enum lac_status read_labels(const json_t *root, struct lac_arena *arena,
-                                   struct lac_config *config, struct lac_error *error)
-{
-    json_t *names = json_object_get(root, "id2label");
-    size_t n_names = json_object_size(names);
-    if (names && !json_is_null(names) && !json_is_object(names))
-        return lac_fail(error, LAC_E_FORMAT, "id2label: expected an object, found %s",
-                        lac_json_kind(names));
-    enum lac_status status = lac_json_size(root, "num_labels", n_names ? n_names : 2, 1, MAX_LABELS,
-                                           &config->n_labels, error);
-    if (status)
-        return status;
-    if (n_names && n_names != config->n_labels)
-        return lac_fail(error, LAC_E_FORMAT, "num_labels is %zu, but id2label names %zu",
-                        config->n_labels, n_names);
-    if (config->n_labels > MAX_LABELS)
-        return lac_fail(error, LAC_E_LIMIT, "id2label: %zu labels, more than %d", config->n_labels,
-                        MAX_LABELS);
-    config->labels = lac_arena_alloc(arena, config->n_labels, sizeof *config->labels);
-    if (!config->labels)
-        return no_memory(error);
-    if (!n_names)
-        return number_labels(arena, config, error);
-    const char *key;
-    json_t *value;
-    json_object_foreach(names, key, value)
-    {
-        status = read_label(key, value, arena, config, error);
-        if (status)
-            return status;
-    }
-    return LAC_OK;
-}
-
-/* A single output without a problem type is a score. */
-static enum lac_status read_problem(const json_t *root, struct lac_config *config,
-                                    struct lac_error *error)
-{
-    const char *name = NULL;
-    enum lac_status status = lac_json_string(root, "problem_type", NULL, &name, error);
-    if (status)
-        return status;
-    config->problem = config->n_labels == 1 ? LAC_PROBLEM_REGRESSION : LAC_PROBLEM_SINGLE_LABEL;
-    if (!name)
-        return LAC_OK;
-    for (size_t i = 0; i < sizeof problems / sizeof problems[0]; i++)
-        if (!strcmp(name, problems[i].name)) {
-            config->problem = problems[i].problem;
-            return LAC_OK;
-        }
-    return lac_fail(error, LAC_E_UNSUPPORTED, "problem_type \"%.100s\" is not known", name);
-}
-
-static enum lac_status read_pooling(const json_t *root, struct lac_config *config,
-                                    struct lac_error *error)
-{
-    const char *name = NULL;
-    bool normalize = false;
-    enum lac_status status = lac_json_string(root, "lacuna_pooling", "mean", &name, error);
-    if (!status)
-        status = lac_json_bool(root, "lacuna_normalize", false, &normalize, error);
-    if (!status)
-        status = lac_json_size(root, "lacuna_text_tokens", 0, 1, LAC_MAX_TEXT_TOKENS,
-                               &config->text_tokens, error);
-    if (status)
-        return status;
-    config->normalize = normalize;
-    for (size_t i = 0; i < sizeof poolings / sizeof poolings[0]; i++)
-        if (!strcmp(name, poolings[i])) {
-            config->pooling = (enum lac_config_pooling)i;
-            return LAC_OK;
-        }
-    return lac_fail(error, LAC_E_UNSUPPORTED, "lacuna_pooling \"%.100s\" is not known", name);
+    return type ? unknown_type(type, error)
+                : lac_fail(error, LAC_E_FORMAT, "model_type is missing");
 }
 
 static enum lac_status read_config(const json_t *root, struct lac_arena *arena,
                                    struct lac_config *config, struct lac_error *error)
 {
+    const char *architecture = "";
     if (!json_is_object(root))
         return lac_fail(error, LAC_E_FORMAT, "expected an object, found %s", lac_json_kind(root));
-    enum lac_status status = read_type(root, config, error);
+    enum lac_status status = first_architecture(root, &architecture, error);
     if (!status)
-        status = read_architecture(root, arena, config, error);
-    if (!status)
-        status = check_switches(root, error);
-    if (!status)
-        status = read_sizes(root, config, error);
-    if (!status)
-        status = read_positions(root, config, error);
-    if (!status)
-        status = read_arithmetic(root, config, error);
-    if (!status && config->tasks & (LAC_TASK_CLASSIFY | LAC_TASK_TAG))
-        status = read_labels(root, arena, config, error);
-    if (!status)
-        status = read_problem(root, config, error);
-    if (!status)
-        status = read_pooling(root, config, error);
-    return status;
+        status = read_type(root, architecture, config, error);
+    if (status)
+        return status;
+    bool is_decoder = lac_family_is_decoder(config->family);
+    config->tasks = is_decoder ? LAC_TASK_GENERATE : LAC_TASK_EMBED;
+    if (architecture[0])
+        status = read_head(architecture, config, error);
+    config->architecture = lac_config_keep(arena, architecture);
+    if (!status && !config->architecture)
+        status = lac_config_no_memory(error);
+    if (status)
+        return status;
+    return is_decoder ? lac_config_read_decoder(root, arena, config, error)
+                      : lac_config_read_encoder(root, arena, config, error);
 }
 
 enum lac_status lac_config_parse(const char *name, const void *json, size_t size,
@@ -405,7 +253,7 @@ enum lac_status lac_config_parse(const char *name, const void *json, size_t size
                                  struct lac_error *error)
 {
     json_t *root = NULL;
-    struct lac_config read = {.prefix = ""};
+    struct lac_config read = {.prefix = "", .bos_token_id = -1};
     enum lac_status status = lac_json_parse(name, json, size, &root, error);
     if (status)
         return status;

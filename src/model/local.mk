@@ -4,6 +4,10 @@ libcore_la_SOURCES += \
 	src/model/checkpoint.h \
 	src/model/config.c \
 	src/model/config.h \
+	src/model/config_decoder.c \
+	src/model/config_encoder.c \
+	src/model/config_parts.h \
+	src/model/config_rope.c \
 	src/model/expand.c \
 	src/model/expand.h \
 	src/model/expand_packed.c \
@@ -12,6 +16,7 @@ libcore_la_SOURCES += \
 	src/model/json_scan.c \
 	src/model/json_scan.h \
 	src/model/matrix.c \
+	src/model/matrix_rows.c \
 	src/model/names.c \
 	src/model/names.h \
 	src/model/pooling.c \

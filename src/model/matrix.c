@@ -46,14 +46,17 @@ static const struct lac_tensor *find_bias(const struct lac_checkpoint *checkpoin
                                           enum lac_role role, const char *module)
 {
     const struct lac_tensor *bias = find_suffixed(checkpoint, module, ".bias");
-    const char *elsewhere = lac_role_bias(checkpoint->config.family, role);
+    const char *elsewhere = lac_role_bias(&checkpoint->config, role);
     return bias || !elsewhere ? bias : lac_tensors_find(checkpoint->tensors, elsewhere);
 }
 
-/* A decoder without a weight of its own is the word embedding; its bias shows that there is one. */
+/* Of a masked language model, a decoder without a weight of its own is the word embedding; its bias
+ * shows that there is one.  Of the others the configuration says it. */
 static bool is_tied(const struct lac_checkpoint *checkpoint, enum lac_role role)
 {
     char module[LAC_NAME_SIZE];
+    if (role == LAC_ROLE_LM_HEAD && lac_family_is_decoder(checkpoint->config.family))
+        return checkpoint->config.has_tied_head;
     return role == LAC_ROLE_FILL_DECODER && !find_module(checkpoint, role, 0, module) &&
            lac_role_name(&checkpoint->config, role, 0, 0, module) &&
            find_bias(checkpoint, role, module);
@@ -180,7 +183,7 @@ static enum lac_status read_scale(const struct lac_checkpoint *checkpoint, const
     const struct lac_tensor *weight = matrix->weight;
     if (is_real(weight))
         return LAC_OK;
-    if (weight->storage != LAC_STORE_I8)
+    if (weight->storage != LAC_STORE_I8 || matrix->order != LAC_ORDER_ROWS || matrix->first_row)
         return wrong_storage(weight, error);
     matrix->scale = find_suffixed(checkpoint, module, ".weight_scale");
     if (!matrix->scale)
@@ -193,47 +196,119 @@ static enum lac_status read_scale(const struct lac_checkpoint *checkpoint, const
     return status;
 }
 
-static enum lac_status read_bias(const struct lac_checkpoint *checkpoint, enum lac_role role,
-                                 const char *module, struct lac_matrix *matrix,
-                                 struct lac_error *error)
+/* What linear layers of encoders have without exception is a matter of the configuration here. */
+static bool needs_bias(const struct lac_config *config, enum lac_role role)
 {
-    if (lac_role_is_table(role))
-        return LAC_OK;
-    matrix->bias = find_bias(checkpoint, role, module);
-    if (!matrix->bias)
-        return lac_fail(error, LAC_E_FORMAT, "%s: tensor %s.bias is missing", checkpoint->path,
-                        module);
-    return check_vector(matrix->bias, matrix->n_out, error);
+    switch (role) {
+    case LAC_ROLE_QUERY:
+    case LAC_ROLE_KEY:
+    case LAC_ROLE_VALUE:
+        return config->has_qkv_bias;
+    case LAC_ROLE_ATTENTION_OUTPUT:
+        return config->has_mix_bias;
+    case LAC_ROLE_FFN_GATE:
+    case LAC_ROLE_FFN_UP:
+    case LAC_ROLE_FFN_DOWN:
+        return config->has_ffn_bias;
+    case LAC_ROLE_PROJECT_IN:
+    case LAC_ROLE_PROJECT_OUT:
+    case LAC_ROLE_LM_HEAD:
+        return false;
+    default:
+        return !lac_role_is_table(role);
+    }
 }
 
-enum dimension { HIDDEN, VOCAB, POSITIONS, TYPES, INTERMEDIATE, LABELS, ENDS };
+/* A bias that the configuration does not know of would be left out in silence. */
+static enum lac_status read_bias(const struct lac_checkpoint *checkpoint, enum lac_role role,
+                                 const char *module, size_t n, struct lac_matrix *matrix,
+                                 struct lac_error *error)
+{
+    const struct lac_tensor *bias = find_bias(checkpoint, role, module);
+    if (!needs_bias(&checkpoint->config, role)) {
+        if (bias && lac_family_is_decoder(checkpoint->config.family))
+            return lac_fail(error, LAC_E_FORMAT,
+                            "%s: tensor %s is there, but the configuration has no such bias",
+                            bias->file, bias->name);
+        return LAC_OK;
+    }
+    matrix->bias = bias;
+    if (!bias)
+        return lac_fail(error, LAC_E_FORMAT, "%s: tensor %s.bias is missing", checkpoint->path,
+                        module);
+    return check_vector(bias, n, error);
+}
+
+enum dimension {
+    HIDDEN, /* what roles without an entry have */
+    VOCAB,
+    POSITIONS,
+    TYPES,
+    QUERIES,
+    KEYS,
+    INTERMEDIATE,
+    EMBEDDING,
+    LABELS,
+    ENDS,
+};
 
 static void expected_shape(const struct lac_config *config, enum lac_role role, size_t shape[2])
 {
     static const struct {
         enum dimension out, in;
     } dimensions[LAC_N_ROLES] = {
-        /* the others are [hidden, hidden] */
-        [LAC_ROLE_WORD_EMBEDDING] = {VOCAB, HIDDEN},
+        [LAC_ROLE_WORD_EMBEDDING] = {VOCAB, EMBEDDING},
         [LAC_ROLE_POSITION_EMBEDDING] = {POSITIONS, HIDDEN},
         [LAC_ROLE_TYPE_EMBEDDING] = {TYPES, HIDDEN},
+        [LAC_ROLE_QUERY] = {QUERIES, HIDDEN},
+        [LAC_ROLE_KEY] = {KEYS, HIDDEN},
+        [LAC_ROLE_VALUE] = {KEYS, HIDDEN},
+        [LAC_ROLE_ATTENTION_OUTPUT] = {HIDDEN, QUERIES},
+        [LAC_ROLE_FFN_GATE] = {INTERMEDIATE, HIDDEN},
         [LAC_ROLE_FFN_UP] = {INTERMEDIATE, HIDDEN},
         [LAC_ROLE_FFN_DOWN] = {HIDDEN, INTERMEDIATE},
         [LAC_ROLE_CLASSIFIER] = {LABELS, HIDDEN},
         [LAC_ROLE_ANSWER] = {ENDS, HIDDEN},
         [LAC_ROLE_FILL_DECODER] = {VOCAB, HIDDEN},
+        [LAC_ROLE_PROJECT_IN] = {HIDDEN, EMBEDDING},
+        [LAC_ROLE_PROJECT_OUT] = {EMBEDDING, HIDDEN},
+        [LAC_ROLE_LM_HEAD] = {VOCAB, EMBEDDING},
     };
     const size_t sizes[] = {
         [HIDDEN] = config->hidden_size,
         [VOCAB] = config->vocab_size,
         [POSITIONS] = config->max_positions,
         [TYPES] = config->n_token_types,
+        [QUERIES] = config->n_heads * config->head_dim,
+        [KEYS] = config->n_kv_heads * config->head_dim,
         [INTERMEDIATE] = config->intermediate_size,
+        [EMBEDDING] = config->embedding_size,
         [LABELS] = config->n_labels,
         [ENDS] = 2, /* scores of a span's start and end */
     };
     shape[0] = sizes[dimensions[role].out];
     shape[1] = sizes[dimensions[role].in];
+}
+
+/* Sets how the matrix lies in a tensor, and the shape that this tensor must have. */
+static void place(const struct lac_config *config, enum lac_role role, struct lac_matrix *matrix,
+                  size_t shape[2])
+{
+    int third = lac_role_third(config, role);
+    expected_shape(config, role, shape);
+    matrix->n_out = shape[0];
+    matrix->n_in = shape[1];
+    matrix->order = lac_role_order(config, role);
+    matrix->head_dim = matrix->order == LAC_ORDER_PAIRS ? config->head_dim : 0;
+    if (third >= 0) {
+        matrix->first_row = (size_t)third * matrix->n_out;
+        shape[0] *= 3;
+    }
+    if (matrix->order == LAC_ORDER_COLUMNS) {
+        size_t n = shape[0];
+        shape[0] = shape[1];
+        shape[1] = n;
+    }
 }
 
 enum lac_status lac_checkpoint_matrix(const struct lac_checkpoint *checkpoint, enum lac_role role,
@@ -255,15 +330,14 @@ enum lac_status lac_checkpoint_matrix(const struct lac_checkpoint *checkpoint, e
     enum lac_status status = get_weight(checkpoint, weight_module, &found.weight, error);
     if (status)
         return status;
-    expected_shape(&checkpoint->config, role, shape);
+    place(&checkpoint->config, role, &found, shape);
     found.name = found.weight->name;
-    found.n_out = shape[0];
-    found.n_in = shape[1];
     status = check_shape(found.weight, 2, shape, error);
     if (!status)
         status = read_scale(checkpoint, weight_module, &found, error);
     if (!status)
-        status = read_bias(checkpoint, role, module, &found, error);
+        status = read_bias(checkpoint, role, module,
+                           found.order == LAC_ORDER_COLUMNS ? shape[1] : shape[0], &found, error);
     if (!status)
         *matrix = found;
     return status;
@@ -275,6 +349,7 @@ enum lac_status lac_checkpoint_norm(const struct lac_checkpoint *checkpoint, enu
 {
     char module[LAC_NAME_SIZE];
     struct lac_norm_tensors found = {0};
+    bool has_beta = checkpoint->config.norm_kind == LAC_NORM_LAYER;
     if (!lac_role_is_norm(role) || !lac_checkpoint_has(checkpoint, role, layer))
         return missing(checkpoint, role, layer, error);
     find_module(checkpoint, role, layer, module);
@@ -284,35 +359,16 @@ enum lac_status lac_checkpoint_norm(const struct lac_checkpoint *checkpoint, enu
     found.beta = find_suffixed(checkpoint, module, ".bias");
     if (!found.beta)
         found.beta = find_suffixed(checkpoint, module, ".beta");
-    if (!found.beta)
+    if (has_beta && !found.beta)
         return lac_fail(error, LAC_E_FORMAT, "%s: tensor %s.bias is missing", checkpoint->path,
                         module);
+    if (!has_beta && found.beta)
+        return lac_fail(error, LAC_E_FORMAT, "%s: tensor %s: RMS norms have no bias",
+                        found.beta->file, found.beta->name);
     status = check_vector(found.gamma, checkpoint->config.hidden_size, error);
-    if (!status)
+    if (!status && has_beta)
         status = check_vector(found.beta, checkpoint->config.hidden_size, error);
     if (!status)
         *norm = found;
     return status;
-}
-
-bool lac_matrix_is_int8(const struct lac_matrix *matrix)
-{
-    return matrix->scale != NULL;
-}
-
-float lac_matrix_row_scale(const struct lac_matrix *matrix, size_t row)
-{
-    float scale;
-    lac_tensor_to_f32(matrix->scale, count(matrix->scale) == 1 ? 0 : row, 1, &scale);
-    return scale;
-}
-
-void lac_matrix_row(const struct lac_matrix *matrix, size_t row, float *out)
-{
-    lac_tensor_to_f32(matrix->weight, row * matrix->n_in, matrix->n_in, out);
-    if (!lac_matrix_is_int8(matrix))
-        return;
-    float scale = lac_matrix_row_scale(matrix, row);
-    for (size_t i = 0; i < matrix->n_in; i++)
-        out[i] *= scale;
 }

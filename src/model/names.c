@@ -9,62 +9,155 @@
 struct role_names {
     const char *names[LAC_N_ALTERNATIVES];
     const char *bias; /* where the bias may lie instead of beside the weight */
+    enum lac_matrix_order order;
+    enum third { WHOLE, FIRST, SECOND, THIRD } third; /* of a fused tensor */
 };
 
 struct family_names {
-    const char *prefix;
+    const char *prefixes[LAC_N_PREFIXES];
     struct role_names roles[LAC_N_ROLES];
 };
 
 /* RoBERTa's encoder is BERT's. */
 #define BERT_ENCODER                                                                               \
-    [LAC_ROLE_WORD_EMBEDDING] = {{"@embeddings.word_embeddings"}, NULL},                           \
-    [LAC_ROLE_POSITION_EMBEDDING] = {{"@embeddings.position_embeddings"}, NULL},                   \
-    [LAC_ROLE_TYPE_EMBEDDING] = {{"@embeddings.token_type_embeddings"}, NULL},                     \
-    [LAC_ROLE_EMBEDDING_NORM] = {{"@embeddings.LayerNorm"}, NULL},                                 \
-    [LAC_ROLE_QUERY] = {{"@encoder.layer.#.attention.self.query"}, NULL},                          \
-    [LAC_ROLE_KEY] = {{"@encoder.layer.#.attention.self.key"}, NULL},                              \
-    [LAC_ROLE_VALUE] = {{"@encoder.layer.#.attention.self.value"}, NULL},                          \
-    [LAC_ROLE_ATTENTION_OUTPUT] = {{"@encoder.layer.#.attention.output.dense"}, NULL},             \
-    [LAC_ROLE_ATTENTION_NORM] = {{"@encoder.layer.#.attention.output.LayerNorm"}, NULL},           \
-    [LAC_ROLE_FFN_UP] = {{"@encoder.layer.#.intermediate.dense"}, NULL},                           \
-    [LAC_ROLE_FFN_DOWN] = {{"@encoder.layer.#.output.dense"}, NULL},                               \
-    [LAC_ROLE_FFN_NORM] = {{"@encoder.layer.#.output.LayerNorm"}, NULL},                           \
-    [LAC_ROLE_POOLER] = {{"@pooler.dense"}, NULL}, [LAC_ROLE_ANSWER] = {{"qa_outputs"}, NULL}
+    [LAC_ROLE_WORD_EMBEDDING] = {.names = {"@embeddings.word_embeddings"}},                        \
+    [LAC_ROLE_POSITION_EMBEDDING] = {.names = {"@embeddings.position_embeddings"}},                \
+    [LAC_ROLE_TYPE_EMBEDDING] = {.names = {"@embeddings.token_type_embeddings"}},                  \
+    [LAC_ROLE_EMBEDDING_NORM] = {.names = {"@embeddings.LayerNorm"}},                              \
+    [LAC_ROLE_QUERY] = {.names = {"@encoder.layer.#.attention.self.query"}},                       \
+    [LAC_ROLE_KEY] = {.names = {"@encoder.layer.#.attention.self.key"}},                           \
+    [LAC_ROLE_VALUE] = {.names = {"@encoder.layer.#.attention.self.value"}},                       \
+    [LAC_ROLE_ATTENTION_OUTPUT] = {.names = {"@encoder.layer.#.attention.output.dense"}},          \
+    [LAC_ROLE_ATTENTION_NORM] = {.names = {"@encoder.layer.#.attention.output.LayerNorm"}},        \
+    [LAC_ROLE_FFN_UP] = {.names = {"@encoder.layer.#.intermediate.dense"}},                        \
+    [LAC_ROLE_FFN_DOWN] = {.names = {"@encoder.layer.#.output.dense"}},                            \
+    [LAC_ROLE_FFN_NORM] = {.names = {"@encoder.layer.#.output.LayerNorm"}},                        \
+    [LAC_ROLE_POOLER] = {.names = {"@pooler.dense"}},                                              \
+    [LAC_ROLE_ANSWER] = {.names = {"qa_outputs"}}
 
-static const struct family_names families[] = {
-    [LAC_FAMILY_BERT] = {"bert.",
-                         {BERT_ENCODER, [LAC_ROLE_CLASSIFIER] = {{"classifier"}, NULL},
-                          [LAC_ROLE_FILL_DENSE] = {{"cls.predictions.transform.dense"}, NULL},
-                          [LAC_ROLE_FILL_NORM] = {{"cls.predictions.transform.LayerNorm"}, NULL},
-                          [LAC_ROLE_FILL_DECODER] = {{"cls.predictions.decoder"},
-                                                     "cls.predictions.bias"}}},
+/* LLaMA's names are Mistral's and Qwen2's. */
+#define LLAMA_DECODER                                                                              \
+    [LAC_ROLE_WORD_EMBEDDING] = {.names = {"@embed_tokens"}},                                      \
+    [LAC_ROLE_QUERY] = {.names = {"@layers.#.self_attn.q_proj"}},                                  \
+    [LAC_ROLE_KEY] = {.names = {"@layers.#.self_attn.k_proj"}},                                    \
+    [LAC_ROLE_VALUE] = {.names = {"@layers.#.self_attn.v_proj"}},                                  \
+    [LAC_ROLE_ATTENTION_OUTPUT] = {.names = {"@layers.#.self_attn.o_proj"}},                       \
+    [LAC_ROLE_ATTENTION_NORM] = {.names = {"@layers.#.input_layernorm"}},                          \
+    [LAC_ROLE_FFN_GATE] = {.names = {"@layers.#.mlp.gate_proj"}},                                  \
+    [LAC_ROLE_FFN_UP] = {.names = {"@layers.#.mlp.up_proj"}},                                      \
+    [LAC_ROLE_FFN_DOWN] = {.names = {"@layers.#.mlp.down_proj"}},                                  \
+    [LAC_ROLE_FFN_NORM] = {.names = {"@layers.#.post_attention_layernorm"}},                       \
+    [LAC_ROLE_FINAL_NORM] = {.names = {"@norm"}}, [LAC_ROLE_LM_HEAD] = {.names = {"lm_head"}}
+
+/* The same for all architectures in GGUF, but for queries, keys and values. */
+#define GGUF_DECODER                                                                               \
+    [LAC_ROLE_WORD_EMBEDDING] = {.names = {"token_embd"}},                                         \
+    [LAC_ROLE_ATTENTION_OUTPUT] = {.names = {"blk.#.attn_output"}},                                \
+    [LAC_ROLE_ATTENTION_NORM] = {.names = {"blk.#.attn_norm"}},                                    \
+    [LAC_ROLE_FFN_UP] = {.names = {"blk.#.ffn_up"}},                                               \
+    [LAC_ROLE_FFN_DOWN] = {.names = {"blk.#.ffn_down"}},                                           \
+    [LAC_ROLE_FFN_NORM] = {.names = {"blk.#.ffn_norm"}},                                           \
+    [LAC_ROLE_FINAL_NORM] = {.names = {"output_norm"}}, [LAC_ROLE_LM_HEAD] = {.names = {"output"}}
+
+static const struct family_names families[LAC_N_FAMILIES] = {
+    [LAC_FAMILY_BERT] = {{"bert.", ""},
+                         {BERT_ENCODER, [LAC_ROLE_CLASSIFIER] = {.names = {"classifier"}},
+                          [LAC_ROLE_FILL_DENSE] = {.names = {"cls.predictions.transform.dense"}},
+                          [LAC_ROLE_FILL_NORM] = {.names = {"cls.predictions.transform.LayerNorm"}},
+                          [LAC_ROLE_FILL_DECODER] = {.names = {"cls.predictions.decoder"},
+                                                     .bias = "cls.predictions.bias"}}},
     [LAC_FAMILY_ROBERTA] =
-        {"roberta.",
-         {BERT_ENCODER, [LAC_ROLE_CLASSIFIER_DENSE] = {{"classifier.dense"}, NULL},
-          [LAC_ROLE_CLASSIFIER] = {{"classifier.out_proj", "classifier"}, NULL},
-          [LAC_ROLE_FILL_DENSE] = {{"lm_head.dense"}, NULL},
-          [LAC_ROLE_FILL_NORM] = {{"lm_head.layer_norm"}, NULL},
-          [LAC_ROLE_FILL_DECODER] = {{"lm_head.decoder"}, "lm_head.bias"}}},
+        {{"roberta.", ""},
+         {BERT_ENCODER, [LAC_ROLE_CLASSIFIER_DENSE] = {.names = {"classifier.dense"}},
+          [LAC_ROLE_CLASSIFIER] = {.names = {"classifier.out_proj", "classifier"}},
+          [LAC_ROLE_FILL_DENSE] = {.names = {"lm_head.dense"}},
+          [LAC_ROLE_FILL_NORM] = {.names = {"lm_head.layer_norm"}},
+          [LAC_ROLE_FILL_DECODER] = {.names = {"lm_head.decoder"}, .bias = "lm_head.bias"}}},
     [LAC_FAMILY_DISTILBERT] =
-        {"distilbert.",
-         {[LAC_ROLE_WORD_EMBEDDING] = {{"@embeddings.word_embeddings"}, NULL},
-          [LAC_ROLE_POSITION_EMBEDDING] = {{"@embeddings.position_embeddings"}, NULL},
-          [LAC_ROLE_EMBEDDING_NORM] = {{"@embeddings.LayerNorm"}, NULL},
-          [LAC_ROLE_QUERY] = {{"@transformer.layer.#.attention.q_lin"}, NULL},
-          [LAC_ROLE_KEY] = {{"@transformer.layer.#.attention.k_lin"}, NULL},
-          [LAC_ROLE_VALUE] = {{"@transformer.layer.#.attention.v_lin"}, NULL},
-          [LAC_ROLE_ATTENTION_OUTPUT] = {{"@transformer.layer.#.attention.out_lin"}, NULL},
-          [LAC_ROLE_ATTENTION_NORM] = {{"@transformer.layer.#.sa_layer_norm"}, NULL},
-          [LAC_ROLE_FFN_UP] = {{"@transformer.layer.#.ffn.lin1"}, NULL},
-          [LAC_ROLE_FFN_DOWN] = {{"@transformer.layer.#.ffn.lin2"}, NULL},
-          [LAC_ROLE_FFN_NORM] = {{"@transformer.layer.#.output_layer_norm"}, NULL},
-          [LAC_ROLE_CLASSIFIER_DENSE] = {{"pre_classifier"}, NULL},
-          [LAC_ROLE_CLASSIFIER] = {{"classifier"}, NULL},
-          [LAC_ROLE_ANSWER] = {{"qa_outputs"}, NULL},
-          [LAC_ROLE_FILL_DENSE] = {{"vocab_transform"}, NULL},
-          [LAC_ROLE_FILL_NORM] = {{"vocab_layer_norm"}, NULL},
-          [LAC_ROLE_FILL_DECODER] = {{"vocab_projector"}, NULL}}},
+        {{"distilbert.", ""},
+         {[LAC_ROLE_WORD_EMBEDDING] = {.names = {"@embeddings.word_embeddings"}},
+          [LAC_ROLE_POSITION_EMBEDDING] = {.names = {"@embeddings.position_embeddings"}},
+          [LAC_ROLE_EMBEDDING_NORM] = {.names = {"@embeddings.LayerNorm"}},
+          [LAC_ROLE_QUERY] = {.names = {"@transformer.layer.#.attention.q_lin"}},
+          [LAC_ROLE_KEY] = {.names = {"@transformer.layer.#.attention.k_lin"}},
+          [LAC_ROLE_VALUE] = {.names = {"@transformer.layer.#.attention.v_lin"}},
+          [LAC_ROLE_ATTENTION_OUTPUT] = {.names = {"@transformer.layer.#.attention.out_lin"}},
+          [LAC_ROLE_ATTENTION_NORM] = {.names = {"@transformer.layer.#.sa_layer_norm"}},
+          [LAC_ROLE_FFN_UP] = {.names = {"@transformer.layer.#.ffn.lin1"}},
+          [LAC_ROLE_FFN_DOWN] = {.names = {"@transformer.layer.#.ffn.lin2"}},
+          [LAC_ROLE_FFN_NORM] = {.names = {"@transformer.layer.#.output_layer_norm"}},
+          [LAC_ROLE_CLASSIFIER_DENSE] = {.names = {"pre_classifier"}},
+          [LAC_ROLE_CLASSIFIER] = {.names = {"classifier"}},
+          [LAC_ROLE_ANSWER] = {.names = {"qa_outputs"}},
+          [LAC_ROLE_FILL_DENSE] = {.names = {"vocab_transform"}},
+          [LAC_ROLE_FILL_NORM] = {.names = {"vocab_layer_norm"}},
+          [LAC_ROLE_FILL_DECODER] = {.names = {"vocab_projector"}}}},
+    [LAC_FAMILY_LLAMA] = {{"model.", ""}, {LLAMA_DECODER}},
+    [LAC_FAMILY_MISTRAL] = {{"model.", ""}, {LLAMA_DECODER}},
+    [LAC_FAMILY_QWEN2] = {{"model.", ""}, {LLAMA_DECODER}},
+    [LAC_FAMILY_GPT2] =
+        {{"transformer.", ""},
+         {[LAC_ROLE_WORD_EMBEDDING] = {.names = {"@wte"}},
+          [LAC_ROLE_POSITION_EMBEDDING] = {.names = {"@wpe"}},
+          [LAC_ROLE_QUERY] =
+              {.names = {"@h.#.attn.c_attn"}, .order = LAC_ORDER_COLUMNS, .third = FIRST},
+          [LAC_ROLE_KEY] = {.names = {"@h.#.attn.c_attn"},
+                            .order = LAC_ORDER_COLUMNS,
+                            .third = SECOND},
+          [LAC_ROLE_VALUE] =
+              {.names = {"@h.#.attn.c_attn"}, .order = LAC_ORDER_COLUMNS, .third = THIRD},
+          [LAC_ROLE_ATTENTION_OUTPUT] = {.names = {"@h.#.attn.c_proj"}, .order = LAC_ORDER_COLUMNS},
+          [LAC_ROLE_ATTENTION_NORM] = {.names = {"@h.#.ln_1"}},
+          [LAC_ROLE_FFN_UP] = {.names = {"@h.#.mlp.c_fc"}, .order = LAC_ORDER_COLUMNS},
+          [LAC_ROLE_FFN_DOWN] = {.names = {"@h.#.mlp.c_proj"}, .order = LAC_ORDER_COLUMNS},
+          [LAC_ROLE_FFN_NORM] = {.names = {"@h.#.ln_2"}},
+          [LAC_ROLE_FINAL_NORM] = {.names = {"@ln_f"}},
+          [LAC_ROLE_LM_HEAD] = {.names = {"lm_head"}}}},
+    [LAC_FAMILY_OPT] = {{"model.decoder.", "decoder.", ""},
+                        {[LAC_ROLE_WORD_EMBEDDING] = {.names = {"@embed_tokens"}},
+                         [LAC_ROLE_POSITION_EMBEDDING] = {.names = {"@embed_positions"}},
+                         [LAC_ROLE_QUERY] = {.names = {"@layers.#.self_attn.q_proj"}},
+                         [LAC_ROLE_KEY] = {.names = {"@layers.#.self_attn.k_proj"}},
+                         [LAC_ROLE_VALUE] = {.names = {"@layers.#.self_attn.v_proj"}},
+                         [LAC_ROLE_ATTENTION_OUTPUT] = {.names = {"@layers.#.self_attn.out_proj"}},
+                         [LAC_ROLE_ATTENTION_NORM] = {.names = {"@layers.#.self_attn_layer_norm"}},
+                         [LAC_ROLE_FFN_UP] = {.names = {"@layers.#.fc1"}},
+                         [LAC_ROLE_FFN_DOWN] = {.names = {"@layers.#.fc2"}},
+                         [LAC_ROLE_FFN_NORM] = {.names = {"@layers.#.final_layer_norm"}},
+                         [LAC_ROLE_PROJECT_IN] = {.names = {"@project_in"}},
+                         [LAC_ROLE_FINAL_NORM] = {.names = {"@final_layer_norm"}},
+                         [LAC_ROLE_PROJECT_OUT] = {.names = {"@project_out"}},
+                         [LAC_ROLE_LM_HEAD] = {.names = {"lm_head"}}}},
+};
+
+/* Converters put the queries and keys of LLaMA into the order of their rotation. */
+#define GGUF_LLAMA                                                                                 \
+    {                                                                                              \
+        {""},                                                                                      \
+        {                                                                                          \
+            GGUF_DECODER,                                                                          \
+                [LAC_ROLE_QUERY] = {.names = {"blk.#.attn_q"}, .order = LAC_ORDER_PAIRS},          \
+                [LAC_ROLE_KEY] = {.names = {"blk.#.attn_k"}, .order = LAC_ORDER_PAIRS},            \
+                [LAC_ROLE_FFN_GATE] = {                                                            \
+                    .names = {"blk.#.ffn_gate"}                                                    \
+                }                                                                                  \
+        }                                                                                          \
+    }
+
+static const struct family_names gguf_families[LAC_N_FAMILIES] = {
+    [LAC_FAMILY_LLAMA] = GGUF_LLAMA,
+    [LAC_FAMILY_MISTRAL] = GGUF_LLAMA,
+    [LAC_FAMILY_QWEN2] = {{""},
+                          {GGUF_DECODER, [LAC_ROLE_QUERY] = {.names = {"blk.#.attn_q"}},
+                           [LAC_ROLE_KEY] = {.names = {"blk.#.attn_k"}},
+                           [LAC_ROLE_VALUE] = {.names = {"blk.#.attn_v"}},
+                           [LAC_ROLE_FFN_GATE] = {.names = {"blk.#.ffn_gate"}}}},
+    [LAC_FAMILY_GPT2] =
+        {{""},
+         {GGUF_DECODER, [LAC_ROLE_POSITION_EMBEDDING] = {.names = {"position_embd"}},
+          [LAC_ROLE_QUERY] = {.names = {"blk.#.attn_qkv"}, .third = FIRST},
+          [LAC_ROLE_KEY] = {.names = {"blk.#.attn_qkv"}, .third = SECOND},
+          [LAC_ROLE_VALUE] = {.names = {"blk.#.attn_qkv"}, .third = THIRD}}},
 };
 
 enum role_kind { LINEAR, TABLE, NORM };
@@ -82,6 +175,7 @@ static const struct {
     [LAC_ROLE_VALUE] = {"value", LINEAR},
     [LAC_ROLE_ATTENTION_OUTPUT] = {"attention output", LINEAR},
     [LAC_ROLE_ATTENTION_NORM] = {"attention norm", NORM},
+    [LAC_ROLE_FFN_GATE] = {"ffn gate", LINEAR},
     [LAC_ROLE_FFN_UP] = {"ffn up", LINEAR},
     [LAC_ROLE_FFN_DOWN] = {"ffn down", LINEAR},
     [LAC_ROLE_FFN_NORM] = {"ffn norm", NORM},
@@ -92,6 +186,10 @@ static const struct {
     [LAC_ROLE_FILL_DENSE] = {"fill dense", LINEAR},
     [LAC_ROLE_FILL_NORM] = {"fill norm", NORM},
     [LAC_ROLE_FILL_DECODER] = {"fill decoder", LINEAR},
+    [LAC_ROLE_PROJECT_IN] = {"project in", LINEAR},
+    [LAC_ROLE_FINAL_NORM] = {"final norm", NORM},
+    [LAC_ROLE_PROJECT_OUT] = {"project out", LINEAR},
+    [LAC_ROLE_LM_HEAD] = {"lm head", LINEAR},
 };
 
 /* LAC_NAME_SIZE holds every template with a prefix and 20 digits; what does not fit is cut. */
@@ -109,26 +207,42 @@ static void expand(const char *template, const char *prefix, size_t layer, char 
     name[used] = '\0';
 }
 
+static const struct role_names *names_of(const struct lac_config *config, enum lac_role role)
+{
+    const struct family_names *names = config->naming == LAC_NAMES_GGUF ? gguf_families : families;
+    return &names[config->family].roles[role];
+}
+
 bool lac_role_name(const struct lac_config *config, enum lac_role role, size_t layer,
                    size_t alternative, char name[LAC_NAME_SIZE])
 {
     if (alternative >= LAC_N_ALTERNATIVES)
         return false;
-    const char *template = families[config->family].roles[role].names[alternative];
+    const char *template = names_of(config, role)->names[alternative];
     if (!template)
         return false;
     expand(template, config->prefix, layer, name);
     return true;
 }
 
-const char *lac_role_bias(enum lac_family family, enum lac_role role)
+const char *lac_role_bias(const struct lac_config *config, enum lac_role role)
 {
-    return families[family].roles[role].bias;
+    return names_of(config, role)->bias;
 }
 
-const char *lac_family_prefix(enum lac_family family)
+enum lac_matrix_order lac_role_order(const struct lac_config *config, enum lac_role role)
 {
-    return families[family].prefix;
+    return names_of(config, role)->order;
+}
+
+int lac_role_third(const struct lac_config *config, enum lac_role role)
+{
+    return (int)names_of(config, role)->third - FIRST;
+}
+
+const char *const *lac_family_prefixes(enum lac_family family)
+{
+    return families[family].prefixes;
 }
 
 bool lac_role_is_norm(enum lac_role role)

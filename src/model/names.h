@@ -16,12 +16,18 @@ bool lac_role_name(const struct lac_config *config, enum lac_role role, size_t l
                    size_t alternative, char name[LAC_NAME_SIZE]);
 
 /* Where a role's bias lies when it is not MODULE.bias; NULL when it lies nowhere else. */
-const char *lac_role_bias(enum lac_family family, enum lac_role role);
+const char *lac_role_bias(const struct lac_config *config, enum lac_role role);
 
-/* "bert.", "roberta.", "distilbert.". */
-const char *lac_family_prefix(enum lac_family family);
+/* How the role's matrix lies in its tensor, and which third of it (0, 1, 2) when queries, keys and
+ * values are one tensor; -1 when it is the whole. */
+enum lac_matrix_order lac_role_order(const struct lac_config *config, enum lac_role role);
+int lac_role_third(const struct lac_config *config, enum lac_role role);
 
-/* Is it a layer norm; has it no bias (an embedding table); is there one for each layer? */
+/* What may stand before the names of a family's tensors, longest first; "" is always the last. */
+enum { LAC_N_PREFIXES = 3 };
+const char *const *lac_family_prefixes(enum lac_family family);
+
+/* Is it a norm; has it no bias (an embedding table); is there one for each layer? */
 bool lac_role_is_norm(enum lac_role role);
 bool lac_role_is_table(enum lac_role role);
 bool lac_role_is_of_layer(enum lac_role role);

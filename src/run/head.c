@@ -202,5 +202,7 @@ void lac_run_head(const struct lac_member *m)
         else
             for_own_tiles(m, embed_first);
         break;
+    case LAC_TASK_GENERATE: /* no encoder's */
+        break;
     }
 }

@@ -34,8 +34,7 @@ static float *read_f32(struct loader *l, const struct lac_matrix *m)
         return NULL;
     float *w = lac_alloc(l->network->host, n, sizeof *w);
     if (w)
-        for (size_t row = 0; row < m->n_out; row++)
-            lac_matrix_row(m, row, w + row * m->n_in);
+        lac_matrix_rows(m, 0, m->n_out, w);
     return w;
 }
 
@@ -93,7 +92,7 @@ static enum lac_status read_dense(struct loader *l, const struct lac_matrix *m, 
         d->bias = lac_alloc(l->network->host, m->n_out, sizeof *d->bias);
         if (!d->bias)
             return no_memory(l, m);
-        lac_tensor_to_f32(m->bias, 0, m->n_out, d->bias);
+        lac_matrix_bias(m, d->bias);
     }
     static enum lac_status (*const make[LAC_N_DTYPES])(struct loader *, const struct lac_matrix *,
                                                        struct dense *) = {

@@ -56,7 +56,7 @@ void lac_run_norm(const struct lac_member *m, const struct lac_norm *norm, struc
         .n_lanes = n_lanes,
         .gamma = norm->gamma,
         .beta = norm->beta,
-        .eps = m->network->config.layer_norm_eps,
+        .eps = m->network->config.norm_eps,
         .y = y + lane,
         .y_u8 = is_quantized ? lac_tile_u8(m->region->x8, tile.index, hidden) + lane * 4 : NULL,
         .y_scale = is_quantized ? m->region->x_scale + tile.index * LAC_TILE + lane : NULL,

@@ -126,6 +126,9 @@ void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_
 enum lac_status lac_network_prepare(struct lac_network *network, struct lac_error *error)
 {
     const struct lac_config *c = &network->config;
+    if (lac_family_is_decoder(c->family))
+        return lac_fail(error, LAC_E_UNSUPPORTED, "model_type \"%s\" cannot be run: decoders are "
+                        "only read", c->model_type);
     if (!c->n_layers)
         return lac_fail(error, LAC_E_UNSUPPORTED, "a model without layers");
     size_t head_dim = c->hidden_size / c->n_heads;

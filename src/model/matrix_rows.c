@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The elements of matrices, whichever way they lie in their tensors. */
+#include "src/model/checkpoint.h"
+#include "src/model/storage.h"
+
+bool lac_matrix_is_int8(const struct lac_matrix *matrix)
+{
+    return matrix->scale != NULL;
+}
+
+float lac_matrix_row_scale(const struct lac_matrix *matrix, size_t row)
+{
+    float scale;
+    size_t n = 0;
+    (void)lac_shape_elements(matrix->scale->rank, matrix->scale->shape, &n);
+    lac_tensor_to_f32(matrix->scale, n == 1 ? 0 : row, 1, &scale);
+    return scale;
+}
+
+/* Where a row, or an element of the bias, lies in the tensor. */
+static size_t stored_row(const struct lac_matrix *matrix, size_t row)
+{
+    if (matrix->order == LAC_ORDER_PAIRS) {
+        size_t half = matrix->head_dim / 2, in_head = row % matrix->head_dim;
+        row += 2 * (in_head % half) + in_head / half - in_head;
+    }
+    return matrix->first_row + row;
+}
+
+/* Squares of this many rows and columns stay in L1 while they are transposed: 2 x 16 KiB. */
+enum { SQUARE = 64 };
+
+static void read_columns(const struct lac_matrix *matrix, size_t first, size_t n, float *out)
+{
+    size_t n_columns = matrix->weight->shape[1], n_in = matrix->n_in;
+    for (size_t row = 0; row < n; row += SQUARE) {
+        size_t n_rows = n - row < SQUARE ? n - row : SQUARE;
+        for (size_t column = 0; column < n_in; column++) {
+            float piece[SQUARE];
+            lac_tensor_to_f32(matrix->weight, column * n_columns + matrix->first_row + first + row,
+                              n_rows, piece);
+            for (size_t i = 0; i < n_rows; i++)
+                out[(row + i) * n_in + column] = piece[i];
+        }
+    }
+}
+
+static void scale_row(const struct lac_matrix *matrix, size_t row, float *out)
+{
+    float scale = lac_matrix_row_scale(matrix, row);
+    for (size_t i = 0; i < matrix->n_in; i++)
+        out[i] *= scale;
+}
+
+void lac_matrix_rows(const struct lac_matrix *matrix, size_t first, size_t n, float *out)
+{
+    size_t n_in = matrix->n_in;
+    if (matrix->order == LAC_ORDER_COLUMNS) {
+        read_columns(matrix, first, n, out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        lac_tensor_to_f32(matrix->weight, stored_row(matrix, first + i) * n_in, n_in,
+                          out + i * n_in);
+        if (lac_matrix_is_int8(matrix))
+            scale_row(matrix, first + i, out + i * n_in);
+    }
+}
+
+void lac_matrix_row(const struct lac_matrix *matrix, size_t row, float *out)
+{
+    lac_matrix_rows(matrix, row, 1, out);
+}
+
+void lac_matrix_bias(const struct lac_matrix *matrix, float *out)
+{
+    for (size_t i = 0; i < matrix->n_out; i++)
+        lac_tensor_to_f32(matrix->bias, stored_row(matrix, i), 1, out + i);
+}
