@@ -207,13 +207,13 @@ static void run_lanes(const struct lac_kernel *kernel, const struct head *h, con
         if (t < n)
             r->y[t * h->head_dim + i / LD] = y[i];
         else
-            ck_assert_msg(y[i] == -77, "%s: lane %zu written", kernel->name, i % LD);
+            check_each(y[i] == -77, "%s: lane %zu written", kernel->name, i % LD);
     }
     for (size_t t = 0; t < n_lanes; t++)
         if (t - lane < n)
             r->abs_max[t - lane] = abs_max[t];
         else
-            ck_assert_msg(abs_max[t] == 1e-3f, "%s: abs_max of lane %zu", kernel->name, t);
+            check_each(abs_max[t] == 1e-3f, "%s: abs_max of lane %zu", kernel->name, t);
     guarded_free(q, size);
     guarded_free(y, size);
     guarded_free(abs_max, max_size);
@@ -341,9 +341,9 @@ static void assert_attention(const struct lac_kernel *kernel, const struct head 
             double bound = (2 * share + 2 * ((double)h->n_keys + 4) * u) * scale / sum;
             bound += (1 + 2 * share) * (errors.value + errors.outcome / sum);
             double y = r->y[t * h->head_dim + d];
-            ck_assert_msg(fabs(y - exact / sum) <= bound + 1e-37,
-                          "%s: query %zu row %zu: %.9g for %.9g, bound %g", kernel->name, t, d, y,
-                          exact / sum, bound);
+            check_each(fabs(y - exact / sum) <= bound + 1e-37,
+                       "%s: query %zu row %zu: %.9g for %.9g, bound %g", kernel->name, t, d, y,
+                       exact / sum, bound);
             most = fmax(most, fabs(y));
         }
         ck_assert_msg(kernel->op == LAC_OP_ATTENTION || r->abs_max[t] == (float)most,

@@ -130,9 +130,9 @@ static void assert_quantized(const float *x, size_t n_features, size_t tile,
         for (size_t f = 0; f < lac_round_up(n_features, 4); f++) {
             int byte = q->bytes[(f / 4 * ld + t) * 4 + f % 4] - 128;
             double exact = f < n_features && most > 0 ? x[f * ld + t] * 127 / most : 0;
-            ck_assert_int_ge(byte, -127);
-            ck_assert_msg(fabs(byte - exact) <= 0.5 + 127 * 2 * FLT_EPSILON,
-                          "token %zu feature %zu: %d for %f", t, f, byte, exact);
+            check_each(byte >= -127, "%d", byte);
+            check_each(fabs(byte - exact) <= 0.5 + 127 * 2 * FLT_EPSILON,
+                       "token %zu feature %zu: %d for %f", t, f, byte, exact);
         }
     }
 }
@@ -241,9 +241,9 @@ static void assert_normed(const struct lac_norm_args *a, const float *x)
             double bound = fabs(g) * (d * factor + fabs(z) * factor_error) +
                            4 * u * (fabs(z * g) + fabs(a->beta[f])) +
                            u * fabs(g * factor * x[f * a->ld + t]);
-            ck_assert_msg(fabs(a->y[f * a->ld + t] - exact) <= bound,
-                          "token %zu feature %zu of %zu: %.9g for %.9g, bound %g", t, f,
-                          a->n_features, a->y[f * a->ld + t], exact, bound);
+            check_each(fabs(a->y[f * a->ld + t] - exact) <= bound,
+                       "token %zu feature %zu of %zu: %.9g for %.9g, bound %g", t, f, a->n_features,
+                       a->y[f * a->ld + t], exact, bound);
         }
     }
 }
@@ -332,8 +332,8 @@ static void assert_softmax(const float *x, size_t n, const float *y)
         double exact = exp(x[i] - max) / sum;
         /* exp 2^-23, the sum n / 16 + 4 roundings, x - max one of up to |x - max|, and 3 more */
         double bound = exact * (FLT_EPSILON * ((double)n / 32 + 8 + fabs(x[i] - max))) + 0x1p-148;
-        ck_assert_msg(exact == 0 ? y[i] == 0 : fabs(y[i] - exact) <= bound,
-                      "element %zu of %zu: %.9g for %.9g", i, n, y[i], exact);
+        check_each(exact == 0 ? y[i] == 0 : fabs(y[i] - exact) <= bound,
+                   "element %zu of %zu: %.9g for %.9g", i, n, y[i], exact);
     }
 }
 
@@ -397,8 +397,8 @@ static void check_panels(const struct lac_kernel *to, const struct lac_kernel *f
     for (size_t i = 0; to && i < n_features * ld; i++) {
         size_t lane = i % ld - first;
         float expected = i % ld < first ? -7 : lane < n_rows ? rows[lane][i / ld] : 0;
-        ck_assert_msg(panel[i] == expected, "%s: feature %zu lane %zu of %zu: %g for %g", to->name,
-                      i / ld, i % ld, ld, panel[i], expected);
+        check_each(panel[i] == expected, "%s: feature %zu lane %zu of %zu: %g for %g", to->name,
+                   i / ld, i % ld, ld, panel[i], expected);
     }
     for (size_t i = 0; i < n_features * ld; i++)
         panel[i] = (float)i;
@@ -407,8 +407,8 @@ static void check_panels(const struct lac_kernel *to, const struct lac_kernel *f
             &(struct lac_from_panel_args){panel + first, n_rows, n_features, ld, back});
     for (size_t r = 0; from && r < n_rows; r++)
         for (size_t f = 0; f < n_features; f++)
-            ck_assert_msg(back[r][f] == (float)(f * ld + first + r), "%s: row %zu feature %zu",
-                          from->name, r, f);
+            check_each(back[r][f] == (float)(f * ld + first + r), "%s: row %zu feature %zu",
+                       from->name, r, f);
     for (size_t r = 0; r < n_rows; r++) {
         release(guard, rows[r], row_size);
         release(guard, back[r], row_size);

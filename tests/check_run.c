@@ -53,7 +53,7 @@ static void compare(struct distance *d, const struct tiny *tiny, bool quantized,
         n_rows = keep_masks(text, width, expected);
     for (size_t i = 0; i < n_rows * width; i++) {
         double distance = fabs((double)numbers[i] - expected[i]);
-        ck_assert(!isnan(distance));
+        check_each(!isnan(distance), "%zu tokens, number %zu is none", text->n, i);
         if (distance > d->most)
             d->n_tokens = text->n;
         d->most = fmax(d->most, distance);

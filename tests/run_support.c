@@ -141,7 +141,6 @@ void check_same(const float *a, const float *b, const char *what)
 {
     for (size_t i = 0; i < N_LENGTHS; i++)
         for (size_t k = i * MOST_NUMBERS; k < (i + 1) * MOST_NUMBERS; k++)
-            ck_assert_msg(!memcmp(&a[k], &b[k], sizeof *a),
-                          "%s: %zu tokens, number %zu: %.9g, %.9g", what, lengths[i],
-                          k - i * MOST_NUMBERS, (double)a[k], (double)b[k]);
+            check_each(!memcmp(&a[k], &b[k], sizeof *a), "%s: %zu tokens, number %zu: %.9g, %.9g",
+                       what, lengths[i], k - i * MOST_NUMBERS, (double)a[k], (double)b[k]);
 }
