@@ -104,3 +104,10 @@ def hide_words(batch, rate, vocabulary):
     swapped = chosen & (chance > 0.9 * rate)
     ids = torch.where(swapped, torch.randint(len(wordpiece.SPECIAL), vocabulary, ids.shape), ids)
     return batch._replace(ids=ids), chosen.flatten().nonzero().squeeze(1)
+
+
+def swap_words(batch, rate):
+    """The batch with some tokens replaced by others of its tokens; the first ones stay."""
+    elsewhere = batch.ids.flatten()[torch.randint(batch.ids.numel(), batch.ids.shape)]
+    swapped = (torch.rand(batch.ids.shape) < rate) & (batch.position > 0) & (elsewhere > 0)
+    return batch._replace(ids=torch.where(swapped, elsewhere, batch.ids))

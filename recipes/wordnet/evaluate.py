@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import export
+import classifying
+import int8
 import model
+import pruning
 import safetensors
 import train_sparse
-import training
 import wordnet
 import wordpiece
 
@@ -20,25 +21,10 @@ def load(path):
     """A trained state in fp32, or the int8 weights of an exported folder times their scales."""
     classifier = model.Classifier().eval()
     if path.is_dir():
-        classifier.load_state_dict(export.dequantized(safetensors.read(path / "model.safetensors")))
+        classifier.load_state_dict(int8.dequantized(safetensors.read(path / "model.safetensors")))
     else:
         classifier.load_state_dict(torch.load(path))
     return classifier
-
-
-def zero_share(matrix):
-    """Of the 4 x 4 blocks."""
-    return (train_sparse.block_sums(matrix.abs()) == 0).float().mean().item()
-
-
-def print_sparsity(classifier):
-    named = classifier.named_parameters()
-    weights = {name: p.detach() for name, p in named if train_sparse.is_pruned(name, p)}
-    for name, weight in weights.items():
-        print(f"{100 * zero_share(weight):6.2f} % zero blocks  {name}")
-    total = sum(weight.numel() for weight in weights.values())
-    zeros = sum(zero_share(weight) * weight.numel() for weight in weights.values())
-    print(f"{100 * zeros / total:6.2f} % zero blocks  of all these weights")
 
 
 def write_ids(path, sequences):
@@ -60,12 +46,12 @@ def main():
     tokenizer = wordpiece.WordPiece.load(arguments.vocabulary)
     sequences = [tokenizer.encode(synset.definition, model.SHAPE.positions) for synset in held_out]
     classifier = load(arguments.model)
-    logits = training.logits_of(classifier, sequences)
+    logits = classifying.logits_of(classifier, sequences)
     right = logits.argmax(1) == torch.tensor([synset.label for synset in held_out])
     per_cent = 100 * right.float().mean()
     print(f"{per_cent:.2f} % of {len(held_out)} held-out definitions: {arguments.model}")
     if arguments.sparsity:
-        print_sparsity(classifier)
+        pruning.print_sparsity(classifier, train_sparse.is_pruned)
     if arguments.logits:
         np.save(arguments.logits, logits.numpy())
     if arguments.ids:

@@ -2,69 +2,16 @@
 """Writes a trained classifier as a Hugging Face folder, its matrices as int8 with row scales."""
 
 import argparse
-import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import torch
 
+import int8
 import model
 import safetensors
 import wordnet
 import wordpiece
-
-# Symmetric: -128 is never used, so that |q| <= 127.
-LARGEST = 127
-
-
-def quantized(matrix):
-    """(int8[rows, columns], scale[rows, 1])"""
-    largest = np.abs(matrix).max(axis=1, keepdims=True)
-    scale = np.where(largest > 0, largest / LARGEST, 1.0).astype(np.float32)
-    return np.clip(np.rint(matrix / scale), -LARGEST, LARGEST).astype(np.int8), scale
-
-
-def tensors_of(state):
-    tensors = {}
-    for name, value in state.items():
-        array = value.numpy().astype(np.float32)
-        if array.ndim == 2:
-            tensors[name], tensors[name + "_scale"] = quantized(array)
-        else:
-            tensors[name] = array
-    return tensors
-
-
-def dequantized(tensors):
-    """What tensors_of stored, as a state of the classifier in fp32."""
-    state = {}
-    for name, array in tensors.items():
-        if not name.endswith("_scale"):
-            scale = tensors.get(name + "_scale", np.float32(1))
-            state[name] = torch.from_numpy(array.astype(np.float32) * scale)
-    return state
-
-
-def quantization_config():
-    """As compressed-tensors writes it. Embedding tables are quantised like linear weights, row by
-    row; activations are not, so no input scheme is given."""
-    weights = {
-        "num_bits": 8, "type": "int", "symmetric": True, "strategy": "channel", "dynamic": False,
-        "group_size": None, "block_structure": None, "actorder": None, "observer": "minmax",
-        "observer_kwargs": {},
-    }
-    group = {"targets": ["Linear", "Embedding"], "weights": weights, "input_activations": None,
-             "output_activations": None}
-    return {
-        "quant_method": "compressed-tensors",
-        "format": "int-quantized",
-        "quantization_status": "compressed",
-        "config_groups": {"group_0": group},
-        "ignore": [],
-        "kv_cache_scheme": None,
-        "global_compression_ratio": None,
-    }
 
 
 def config(shape=model.SHAPE):
@@ -91,7 +38,7 @@ def config(shape=model.SHAPE):
         "torch_dtype": "float32",
         "id2label": {str(index): name for index, name in enumerate(wordnet.LEX_NAMES)},
         "label2id": {name: index for index, name in enumerate(wordnet.LEX_NAMES)},
-        "quantization_config": quantization_config(),
+        "quantization_config": int8.quantization_config(),
     }
 
 
@@ -110,10 +57,6 @@ def tokenizer_config(shape=model.SHAPE):
     }
 
 
-def write_json(path, value):
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("state", type=Path, help="trained state, such as build/wordnet/dense.pt")
@@ -122,10 +65,10 @@ def main():
                         help="folder of vocab.txt and tokenizer.json")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    tensors = tensors_of(torch.load(arguments.state))
+    tensors = int8.tensors_of(torch.load(arguments.state))
     safetensors.write(arguments.folder / "model.safetensors", tensors, {"format": "pt"})
-    write_json(arguments.folder / "config.json", config())
-    write_json(arguments.folder / "tokenizer_config.json", tokenizer_config())
+    int8.write_json(arguments.folder / "config.json", config())
+    int8.write_json(arguments.folder / "tokenizer_config.json", tokenizer_config())
     for name in ("tokenizer.json", "vocab.txt"):
         shutil.copyfile(arguments.tokenizer / name, arguments.folder / name)
 

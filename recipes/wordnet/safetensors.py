@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-DTYPES = {"F32": np.dtype("<f4"), "I8": np.dtype("i1")}
+DTYPES = {"F32": np.dtype("<f4"), "I8": np.dtype("i1"), "U8": np.dtype("u1"),
+          "I64": np.dtype("<i8")}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 # The data begins, and each tensor lies, where an aligned load of its elements can read it.
 ALIGNMENT = 8

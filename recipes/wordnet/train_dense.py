@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import batches
+import classifying
 import model
 import training
 
@@ -39,7 +40,7 @@ class DenseTraining:
         self.classifier = model.Classifier(dropout=DROPOUT)
         self.guess = model.MaskedWords(self.classifier.bert.embeddings)
         modules = nn.ModuleDict({"classifier": self.classifier, "guess": self.guess})
-        self.trainer = training.Trainer("dense", modules, self.losses, arguments, DECAY)
+        self.trainer = training.Trainer("dense", modules, self.losses, arguments, training.adamw(modules, DECAY))
         self.hiding_steps = (1 - WHOLE_SHARE) * arguments.steps
 
     def losses(self, taken, batch):
@@ -68,13 +69,13 @@ class DenseTraining:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    training.add_arguments(parser, steps=7000, rate=7e-4)
+    classifying.add_arguments(parser, steps=7000, rate=7e-4)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(1)
-    data = training.read_data(arguments)
+    data = classifying.read_data(arguments)
     dense = DenseTraining(data, arguments)
-    dense.trainer.run(data, dense.classifier)
+    classifying.run(dense.trainer, dense.classifier, data, arguments)
     torch.save(dense.classifier.state_dict(), arguments.out / "dense.pt")
 
 
