@@ -141,6 +141,12 @@ enum lac_status lac_weight_quantize(const float *w, size_t n_out, size_t n_in, i
 enum lac_status lac_weight_halve(const float *w, size_t n_out, size_t n_in, enum lac_dtype dtype,
                                  uint16_t *elements, struct lac_error *error);
 
+/* Counts of a layout, which follow from its shape; all else of the weight is zero.  LAC_E_LIMIT,
+ * LAC_E_FORMAT (no outputs or inputs) or LAC_E_UNSUPPORTED (lac_pattern_holds). */
+enum lac_status lac_weight_shape(size_t n_out, size_t n_in, enum lac_dtype dtype,
+                                 enum lac_pattern pattern, struct lac_weight *weight,
+                                 struct lac_error *error);
+
 /* Packs row-major elements into a layout in the arena; for int4 they are rounded on the way.
  * scale [n_out] for int8 and int4, else NULL: it is kept in LAC_SCALE_BITS bits (sparse/sums.h);
  * bias [n_out] or NULL.  Errors: LAC_E_LIMIT (more than LAC_MAX_DWORDS dwords or 2^32 - 1 blocks),

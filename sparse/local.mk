@@ -2,9 +2,12 @@
 libcore_la_SOURCES += \
 	sparse/bitmap.c \
 	sparse/bitmap.h \
+	sparse/check.c \
 	sparse/int4.c \
 	sparse/int4.h \
 	sparse/layout.c \
 	sparse/layout.h \
+	sparse/pattern.c \
+	sparse/quantize.c \
 	sparse/sums.c \
 	sparse/sums.h

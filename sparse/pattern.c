@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What patterns and number formats are: names, shapes of blocks, bytes. */
+#include <string.h>
+
+#include "sparse/bitmap.h"
+#include "sparse/layout.h"
+#include "src/base/checked.h"
+
+enum { N_WIDTHS = 4 };
+
+static const struct {
+    size_t rows;
+    const char *names[N_WIDTHS]; /* for dwords of 1, 2, 4 and 8 inputs */
+} patterns[LAC_N_PATTERNS] = {
+    [LAC_PATTERN_DENSE] = {16, {"dense", "dense", "dense", "dense"}},
+    [LAC_PATTERN_1] = {1, {"1x1", "1x2", "1x4", "1x8"}},
+    [LAC_PATTERN_4] = {4, {"4x1", "4x2", "4x4", "4x8"}},
+    [LAC_PATTERN_8] = {8, {"8x1", "8x2", "8x4", "8x8"}},
+    [LAC_PATTERN_16] = {16, {"16x1", "16x2", "16x4", "16x8"}},
+    [LAC_PATTERN_32] = {32, {"32x1", "32x2", "32x4", "32x8"}},
+    [LAC_PATTERN_BITMAP] = {16, {"bitmap", "bitmap", "bitmap", "bitmap"}},
+};
+
+static const struct {
+    const char *name;
+    size_t log_inputs, element_bytes, rows;
+    bool is_quantized;
+} dtypes[LAC_N_DTYPES] = {
+    [LAC_S8] = {"int8", 2, 1, 1, true},    [LAC_F32] = {"fp32", 0, 4, 1, false},
+    [LAC_BF16] = {"bf16", 1, 2, 2, false}, [LAC_F16] = {"fp16", 1, 2, 2, false},
+    [LAC_S4] = {"int4", 3, 1, 2, true},
+};
+
+/* Bytes of a dword, whatever it holds. */
+enum { DWORD = 4 };
+
+size_t lac_pattern_rows(enum lac_pattern pattern)
+{
+    return patterns[pattern].rows;
+}
+
+size_t lac_pattern_unit(enum lac_pattern pattern)
+{
+    return lac_max_size(patterns[pattern].rows, LAC_OUT_UNIT);
+}
+
+size_t lac_pattern_blocks(enum lac_pattern pattern, enum lac_dtype dtype, size_t n_out, size_t n_in)
+{
+    if (pattern == LAC_PATTERN_BITMAP)
+        return n_out * n_in;
+    return lac_ceil_div(n_out, patterns[pattern].rows) *
+           lac_ceil_div(n_in, lac_dword_inputs(dtype));
+}
+
+bool lac_pattern_holds(enum lac_pattern pattern, enum lac_dtype dtype)
+{
+    return pattern != LAC_PATTERN_BITMAP || dtype != LAC_S4;
+}
+
+const char *lac_pattern_name(enum lac_pattern pattern, enum lac_dtype dtype)
+{
+    return patterns[pattern].names[dtypes[dtype].log_inputs];
+}
+
+const char *lac_dtype_name(enum lac_dtype dtype)
+{
+    return dtypes[dtype].name;
+}
+
+size_t lac_dword_inputs(enum lac_dtype dtype)
+{
+    return (size_t)1 << dtypes[dtype].log_inputs;
+}
+
+bool lac_dtype_is_quantized(enum lac_dtype dtype)
+{
+    return dtypes[dtype].is_quantized;
+}
+
+size_t lac_dword_rows(enum lac_dtype dtype)
+{
+    return dtypes[dtype].rows;
+}
+
+size_t lac_element_bytes(enum lac_dtype dtype)
+{
+    return dtypes[dtype].element_bytes;
+}
+
+size_t lac_weight_groups(const struct lac_weight *weight)
+{
+    return weight->n_blocks / LAC_INT4_BLOCKS + weight->n_block_rows;
+}
+
+size_t lac_block_bytes(enum lac_pattern pattern, enum lac_dtype dtype)
+{
+    return pattern == LAC_PATTERN_BITMAP ? dtypes[dtype].element_bytes
+                                         : patterns[pattern].rows * DWORD;
+}
+
+size_t lac_blocks_tail_bytes(enum lac_pattern pattern)
+{
+    return pattern == LAC_PATTERN_BITMAP ? LAC_BITMAP_TAIL : 0;
+}
+
+size_t lac_masks_bytes(const struct lac_weight *w)
+{
+    return w->pattern == LAC_PATTERN_BITMAP
+               ? w->n_block_rows * w->n_dwords * lac_bitmap_mask_bytes(w->dtype)
+               : 0;
+}
+
+size_t lac_weight_bytes(const struct lac_weight *w)
+{
+    size_t block = lac_block_bytes(w->pattern, w->dtype) + (w->index ? sizeof *w->index : 0);
+    size_t groups = w->group ? lac_weight_groups(w) * patterns[w->pattern].rows : 0;
+    return w->n_blocks * block + lac_blocks_tail_bytes(w->pattern) + lac_masks_bytes(w) + groups +
+           (w->n_block_rows + 1) * sizeof *w->row_begin;
+}
+
+bool lac_element_is_zero(const void *elements, size_t i, enum lac_dtype dtype)
+{
+    switch (dtypes[dtype].element_bytes) {
+    case 1:
+        return ((const int8_t *)elements)[i] == 0;
+    case 2:
+        return !(((const uint16_t *)elements)[i] & 0x7fff);
+    default:
+        return ((const float *)elements)[i] == 0;
+    }
+}
