@@ -55,6 +55,8 @@ enum lac_activation {
  *   int8:  v = ((acc + offset[o]) * scale[o]) * x_scale[t] + bias[o]      the sum as a float, a
  *          product that is rounded, a fused multiply-add
  *   int4:  the same, W being g * s4 (sparse/int4.h)
+ *   both, for an output that has outliers (sparse/outliers.h): v = fma(s, x_scale[t], v), s the sum
+ *          of outlier * (x - 128) in their order, from 0 by fused multiply-adds
  *   fp32:  v = acc + bias[o]        acc summed in an order that is the same for every token
  *   bf16, fp16:  the same: only weights have 16 bits, products and sums 32
  *   v = activation(v);  v += residual[o][t];

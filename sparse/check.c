@@ -121,5 +121,8 @@ enum lac_status lac_weight_check(const struct lac_weight *w, struct lac_error *e
         if (!isfinite(w->bias[i]))
             return lac_fail(error, LAC_E_FORMAT, "bias of output %zu is not finite", i);
     }
-    return LAC_OK;
+    if (w->outliers.n && !lac_dtype_is_quantized(w->dtype))
+        return lac_fail(error, LAC_E_FORMAT, "%zu outliers beside %s", w->outliers.n,
+                        lac_dtype_name(w->dtype));
+    return lac_outliers_check(&w->outliers, w->n_out, w->n_in, error);
 }

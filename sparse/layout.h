@@ -39,6 +39,7 @@
 #include <lacuna/model.h>
 
 #include "sparse/int4.h"
+#include "sparse/outliers.h"
 #include "src/base/arena.h"
 #include "src/base/error.h"
 
@@ -65,10 +66,11 @@ struct lac_weight {
     const void *blocks;
     const uint8_t *group; /* int4; else NULL */
     /* Per output, padded to lac_pattern_unit with zeros. */
-    const float *scale;    /* int8, int4: W = scale * int8; else NULL */
-    const int32_t *offset; /* int8, int4: -128 * sum of the row's int8: what u8 activations
-                              (s8 + 128) add too much; accumulators start from it.  Else NULL */
-    const float *bias;     /* never NULL: zeros where the layer has none */
+    const float *scale;           /* int8, int4: W = scale * int8; else NULL */
+    const int32_t *offset;        /* int8, int4: -128 * sum of the row's int8: what u8 activations
+                                     (s8 + 128) add too much; accumulators start from it.  Else NULL */
+    const float *bias;            /* never NULL: zeros where the layer has none */
+    struct lac_outliers outliers; /* int8, int4: what is not in blocks.  Set by the caller */
     /* Derived from these by lac_weight_derive (sparse/sums.h), as long as they are. */
     bool has_float_sums;  /* accumulators that begin at start can be read as floats */
     const int32_t *start; /* offset, plus LAC_SUM_BITS if they can */
@@ -112,7 +114,7 @@ static inline size_t lac_weight_first_group(const struct lac_weight *weight, siz
 {
     return weight->row_begin[block_row] / LAC_INT4_BLOCKS + block_row;
 }
-/* Bytes of blocks, group, index, masks and row_begin. */
+/* Bytes of blocks, group, index, masks, row_begin and outliers. */
 size_t lac_weight_bytes(const struct lac_weight *weight);
 /* Bytes of a block (bitmap: of an element), and of what follows the last. */
 size_t lac_block_bytes(enum lac_pattern pattern, enum lac_dtype dtype);
@@ -157,7 +159,7 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
                                 struct lac_weight *weight, struct lac_error *error);
 
 /* The inverse, for tests and tools: row-major elements [n_out, n_in]; of int4 what it stands for.
- */
+ * Outliers are zeros. */
 void lac_weight_unpack(const struct lac_weight *weight, void *elements);
 
 /* Believes nothing of a weight whose parts came from a file: counts, order and range of indices,

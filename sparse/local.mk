@@ -7,6 +7,8 @@ libcore_la_SOURCES += \
 	sparse/int4.h \
 	sparse/layout.c \
 	sparse/layout.h \
+	sparse/outliers.c \
+	sparse/outliers.h \
 	sparse/pattern.c \
 	sparse/quantize.c \
 	sparse/sums.c \

@@ -115,7 +115,8 @@ size_t lac_weight_bytes(const struct lac_weight *w)
     size_t block = lac_block_bytes(w->pattern, w->dtype) + (w->index ? sizeof *w->index : 0);
     size_t groups = w->group ? lac_weight_groups(w) * patterns[w->pattern].rows : 0;
     return w->n_blocks * block + lac_blocks_tail_bytes(w->pattern) + lac_masks_bytes(w) + groups +
-           (w->n_block_rows + 1) * sizeof *w->row_begin;
+           (w->n_block_rows + 1) * sizeof *w->row_begin +
+           lac_outliers_bytes(&w->outliers, w->n_out);
 }
 
 bool lac_element_is_zero(const void *elements, size_t i, enum lac_dtype dtype)

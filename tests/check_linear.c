@@ -283,17 +283,24 @@ static double element_value(const struct product *p, const void *elements, size_
     }
 }
 
+static double input_value(const struct product *p, size_t i, size_t t)
+{
+    return ((uint8_t *)p->x)[(i / 4 * p->ld + t) * 4 + i % 4] - 128;
+}
+
 /* v by the formula in simd/kernel.h, in double; elements as they are kept. */
 static double expected_value(const struct product *p, const void *elements, size_t o, size_t t)
 {
     double acc = 0;
     bool is_quantized = lac_dtype_is_quantized(p->dtype);
+    const struct lac_outliers *out = &p->weight.outliers;
     for (size_t i = 0; i < p->n_in; i++)
         acc += element_value(p, elements, o * p->n_in + i) *
-               (is_quantized ? ((uint8_t *)p->x)[(i / 4 * p->ld + t) * 4 + i % 4] - 128
-                             : (double)((float *)p->x)[i * p->ld + t]);
+               (is_quantized ? input_value(p, i, t) : (double)((float *)p->x)[i * p->ld + t]);
     if (is_quantized)
         acc *= (double)p->weight.scale[o] * (double)p->x_scale[t];
+    for (uint32_t k = out->n ? out->begin[o] : 0; out->n && k < out->begin[o + 1]; k++)
+        acc += (double)out->values[k] * input_value(p, out->index[k], t) * (double)p->x_scale[t];
     return acc + (double)p->weight.bias[o];
 }
 
@@ -335,6 +342,7 @@ int main(void)
     Suite *suite = suite_create("linear");
     add_layout_tests(suite);
     add_rounding_tests(suite);
+    add_outlier_tests(suite);
     add_test(suite, "definition", scalar_is_the_definition);
     add_test(suite, "refusals", kernels_may_refuse);
     add_test(suite, "kernels", kernels_agree_with_scalar);

@@ -76,6 +76,8 @@ void make_product(struct product *p, uint64_t *state, enum content content)
     ck_assert_int_eq(lac_weight_pack(p->elements, is_quantized ? scale : NULL, bias, p->n_out,
                                      p->n_in, p->dtype, p->pattern, &p->arena, &p->weight, &error),
                      LAC_OK);
+    if (is_quantized && content == RANDOM && random_u64(state) & 1)
+        random_outliers(&p->weight.outliers, p->n_out, p->n_in, &p->arena, state);
     ck_assert_int_eq(lac_weight_check(&p->weight, &error), LAC_OK);
     guarded_free(scale, p->n_out * sizeof *scale);
     guarded_free(bias, p->n_out * sizeof *bias);

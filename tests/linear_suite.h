@@ -33,8 +33,13 @@ extern const size_t outs[N_OUTS], ins[N_INS];
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
+/* Up to four outliers in most outputs, at random places. */
+void random_outliers(struct lac_outliers *outliers, size_t n_out, size_t n_in,
+                     struct lac_arena *arena, uint64_t *state);
+
 /* The tests of each file. */
 void add_layout_tests(Suite *suite);
+void add_outlier_tests(Suite *suite);
 void add_rounding_tests(Suite *suite);
 
 #endif

@@ -19,7 +19,7 @@ tests_check_base_LDADD = $(test_libraries)
 check_PROGRAMS += tests/check_linear
 TESTS += tests/check_linear
 tests_check_linear_SOURCES = tests/check_linear.c tests/linear_layouts.c \
-	tests/linear_product.c tests/linear_rounding.c tests/linear_suite.h
+	tests/linear_outliers.c tests/linear_product.c tests/linear_rounding.c tests/linear_suite.h
 tests_check_linear_CPPFLAGS = $(test_cppflags)
 tests_check_linear_LDADD = $(test_libraries)
 

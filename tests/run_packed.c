@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packed models: the same results, and what becomes of damaged files. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,50 @@ START_TEST(packed_models_are_the_same)
 }
 END_TEST
 
+START_TEST(outliers_are_packed_too)
+{
+    struct lac_engine *engine = run_engine(2, NULL);
+    struct tiny tiny = {.head = TINY_CLASSIFY};
+    tiny_make(&tiny, test_seed() + 405);
+    const char *directory = tiny_write(&tiny);
+    for (int dtype = 1; dtype < LAC_N_DTYPES; dtype++) {
+        bool has_them = dtype == LAC_S8 || dtype == LAC_S4;
+        struct lac_model *model =
+            run_model_with(engine, directory, (enum lac_dtype)dtype, -1, 0.02);
+        struct lac_model *plain = run_model(engine, directory, (enum lac_dtype)dtype, -1);
+        struct lac_model *packed = run_model(engine, pack(model), 0, -1);
+        size_t n = 0;
+        for (size_t i = 0; i < lac_model_weights(model); i++) {
+            struct lac_weight_info a, b, c;
+            ck_assert_int_eq(lac_model_weight_info(model, i, &a), LAC_OK);
+            ck_assert_int_eq(lac_model_weight_info(packed, i, &b), LAC_OK);
+            ck_assert_int_eq(lac_model_weight_info(plain, i, &c), LAC_OK);
+            ck_assert_uint_eq(a.n_outliers, b.n_outliers);
+            ck_assert_uint_eq(a.bytes_stored, b.bytes_stored);
+            ck_assert_double_eq(a.zeros, c.zeros);
+            ck_assert_uint_eq(c.n_outliers, 0);
+            n += a.n_outliers;
+        }
+        ck_assert_int_eq(n > 0, has_them);
+        struct text *texts = make_texts(&tiny, 5);
+        float *a = run_texts(model, LAC_TASK_CLASSIFY, LAC_POOL_DEFAULT, 0, texts, NULL);
+        float *b = run_texts(packed, LAC_TASK_CLASSIFY, LAC_POOL_DEFAULT, 0, texts, NULL);
+        float *c = run_texts(plain, LAC_TASK_CLASSIFY, LAC_POOL_DEFAULT, 0, texts, NULL);
+        check_same(a, b, "packed");
+        ck_assert_int_eq(memcmp(a, c, sizeof *a * N_LENGTHS * MOST_NUMBERS) != 0, has_them);
+        free(a);
+        free(b);
+        free(c);
+        free(texts);
+        lac_model_free(packed);
+        lac_model_free(plain);
+        lac_model_free(model);
+    }
+    tiny_free(&tiny);
+    lac_engine_free(engine);
+}
+END_TEST
+
 /* A packed model's file with one change. */
 struct damage {
     const char *tensor; /* whose bytes are overwritten */
@@ -114,11 +159,16 @@ START_TEST(damaged_packed_models_are_refused)
         {"layers.1.ffn_down.scale", 4, 0x7fc00000, "layers.1.ffn_down"},
         {"layers.1.value.bias", 0, 0x7f800000, "layers.1.value"},
         {"classifier.row_begin", 0, 7, "classifier"},
+        {"layers.0.ffn_up.outlier_begin", 0, 1, "layers.0.ffn_up"},
+        {"layers.0.ffn_up.outlier_begin", 4, 0xffffffff, "layers.0.ffn_up"},
+        {"layers.0.ffn_up.outlier_index", 0, 1u << 20, "layers.0.ffn_up"},
+        {"layers.0.ffn_up.outliers", 0, 0x7fc00000, "layers.0.ffn_up"},
     };
     struct lac_engine *engine = run_engine(1, NULL);
     struct tiny tiny = {.head = TINY_TAG};
     tiny_make(&tiny, test_seed() + 410);
-    struct lac_model *model = run_model(engine, tiny_write(&tiny), LAC_S8, LAC_PATTERN_4);
+    struct lac_model *model =
+        run_model_with(engine, tiny_write(&tiny), LAC_S8, LAC_PATTERN_4, 0.02);
     const char *path = pack(model);
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++)
         check_damage(engine, path, &damages[i]);
@@ -228,6 +278,7 @@ END_TEST
 void add_packed_tests(Suite *suite)
 {
     add_test(suite, "packed", packed_models_are_the_same);
+    add_test(suite, "packed outliers", outliers_are_packed_too);
     add_test(suite, "damaged", damaged_packed_models_are_refused);
     add_test(suite, "scrambled", scrambled_packed_models_do_not_crash);
     add_test(suite, "packed kept", packed_models_keep_what_they_were_packed_with);

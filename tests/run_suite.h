@@ -13,6 +13,9 @@ struct lac_engine *run_engine(size_t n_threads, const char *isa);
 /* dtype 0: the model's; pattern -1: the plan's. */
 struct lac_model *run_model(struct lac_engine *engine, const char *path, enum lac_dtype dtype,
                             int pattern);
+/* The same with a share of outliers. */
+struct lac_model *run_model_with(struct lac_engine *engine, const char *path, enum lac_dtype dtype,
+                                 int pattern, double outliers);
 struct lac_session *run_session(struct lac_model *model, enum lac_task task, size_t batch_tokens,
                                 enum lac_pooling pooling);
 

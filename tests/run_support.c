@@ -21,6 +21,12 @@ struct lac_engine *run_engine(size_t n_threads, const char *isa)
 struct lac_model *run_model(struct lac_engine *engine, const char *path, enum lac_dtype dtype,
                             int pattern)
 {
+    return run_model_with(engine, path, dtype, pattern, 0);
+}
+
+struct lac_model *run_model_with(struct lac_engine *engine, const char *path, enum lac_dtype dtype,
+                                 int pattern, double outliers)
+{
     struct lac_model_options *options;
     struct lac_model *model = NULL;
     ck_assert_int_eq(lac_model_options_new(&options), LAC_OK);
@@ -28,6 +34,7 @@ struct lac_model *run_model(struct lac_engine *engine, const char *path, enum la
         lac_model_options_set_dtype(options, dtype);
     if (pattern >= 0)
         lac_model_options_set_pattern(options, (enum lac_pattern)pattern);
+    lac_model_options_set_outliers(options, outliers);
     char message[512];
     enum lac_status status = lac_model_open(engine, path, options, &model);
     ck_assert_msg(!status, "%s", lac_engine_message(engine, message, sizeof message));

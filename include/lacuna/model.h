@@ -61,6 +61,13 @@ LAC_API void lac_model_options_set_dtype(struct lac_model_options *options, enum
 LAC_API void lac_model_options_set_pattern(struct lac_model_options *options,
                                            enum lac_pattern pattern);
 
+/* Keeps at most this share (0 to 0.1; 0 unless set) of each int8 or int4 weight's nonzeros in fp32:
+ * those that are largest beside the others of their output.  The rest is quantised in smaller
+ * steps.  0.005 is a good beginning; each outlier takes about as much time as 20 other weights.
+ * Weights that are int8 in the checkpoint have none when they stay int8; a packed file keeps those
+ * it was packed with. */
+LAC_API void lac_model_options_set_outliers(struct lac_model_options *options, double share);
+
 /* Opens a Hugging Face directory (config.json, tokenizer files, model.safetensors or shards) or a
  * packed file.  options may be NULL.  The message of a failure is the engine's.
  * Borrows the engine until lac_model_free. */
@@ -107,6 +114,7 @@ struct lac_weight_info {
     const char *kernel_few;                 /* the kernel for one token */
     double predicted_cost[LAC_N_PATTERNS];  /* predicted time of each layout, 1 = dense */
     size_t bytes_dense, bytes_stored;
+    size_t n_outliers; /* elements kept in fp32 beside the layout */
 };
 
 LAC_API size_t lac_model_weights(const struct lac_model *model);

@@ -98,6 +98,28 @@ static bool next(struct walk *walk, size_t *d, uint8_t dword[4])
     return true;
 }
 
+/* v with the outliers of output o. */
+static float add_outliers(const struct lac_linear_args *a, size_t o, size_t t, float v)
+{
+    const struct lac_outliers *out = &a->w->outliers;
+    float sum = 0;
+    if (!out->n || out->begin[o] == out->begin[o + 1])
+        return v;
+    for (uint32_t k = out->begin[o]; k < out->begin[o + 1]; k++) {
+        size_t i = out->index[k];
+        int x = ((const uint8_t *)a->x)[(i / 4 * a->ld + t) * 4 + i % 4] - 128;
+        sum = fmaf(out->values[k], (float)x, sum);
+    }
+    return fmaf(sum, a->x_scale[t], v);
+}
+
+/* From the sum, offset included, to what is activated. */
+static float scale_sum(const struct lac_linear_args *a, size_t o, size_t t, int32_t sum)
+{
+    const struct lac_weight *w = a->w;
+    return add_outliers(a, o, t, fmaf((float)sum * w->scale[o], a->x_scale[t], w->bias[o]));
+}
+
 static float sum_s8(const struct lac_linear_args *a, size_t o, size_t t)
 {
     const struct lac_weight *w = a->w;
@@ -110,7 +132,7 @@ static float sum_s8(const struct lac_linear_args *a, size_t o, size_t t)
         for (int i = 0; i < 4; i++)
             acc += (uint32_t)(x[i] * (int8_t)dword[i]);
     }
-    return fmaf((float)(int32_t)acc * w->scale[o], a->x_scale[t], w->bias[o]);
+    return scale_sum(a, o, t, (int32_t)acc);
 }
 
 static float sum_f32(const struct lac_linear_args *a, size_t o, size_t t)
@@ -160,7 +182,7 @@ static float sum_s4(const struct lac_linear_args *a, size_t o, size_t t)
             acc += (uint32_t)(((const uint8_t *)a->x)[(i / 4 * a->ld + t) * 4 + i % 4] *
                               weights[i - first]);
     }
-    return fmaf((float)(int32_t)acc * w->scale[o], a->x_scale[t], w->bias[o]);
+    return scale_sum(a, o, t, (int32_t)acc);
 }
 
 static void linear(const struct lac_linear_args *a, size_t n_lanes)

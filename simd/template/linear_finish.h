@@ -3,6 +3,8 @@
  *
  * Needs what simd/template/linear_token.h lists: the vector vocabulary, TILE_VECS, ACC,
  * load_x_scale, acc_to_float and acc_finish. */
+#include <stdbool.h>
+
 #include "simd/kernel.h"
 #include "simd/template/activate.h"
 #include "src/base/checked.h"
@@ -81,6 +83,33 @@ static __attribute__((noinline)) void finish_last(const struct lac_linear_args *
     finish_rows(a, out, lane, values, a->w->n_out - out, vecs);
 }
 
+/* Outliers of 4 outputs, which are far between: they are multiplied one by one. */
+static __attribute__((noinline)) void add_outliers(const struct lac_linear_args *a, size_t out,
+                                                   size_t lane, vec *values, const vec *x_scale,
+                                                   size_t vecs)
+{
+    const struct lac_outliers *o = &a->w->outliers;
+    for (size_t r = 0; r < 4; r++) {
+        const uint32_t begin = o->begin[out + r], end = o->begin[out + r + 1];
+        for (size_t v = 0; v < vecs && begin < end; v++) {
+            const uint8_t *x = (const uint8_t *)a->x + (lane + v * VEC_LANES) * 4;
+            vec sum = vec_set1(0);
+            for (uint32_t k = begin; k < end; k++) {
+                veci dwords = veci_load(x + o->index[k] / 4 * a->ld * 4);
+                vec inputs = vec_from_byte(dwords, o->index[k] % 4);
+                sum = vec_fma(vec_set1(o->values[k]), inputs, sum);
+            }
+            vec *value = &values[r * vecs + v];
+            *value = vec_fma(sum, x_scale[v], *value);
+        }
+    }
+}
+
+ALWAYS_INLINE bool has_outliers(const struct lac_weight *w, size_t out)
+{
+    return w->outliers.n && out < w->n_out && w->outliers.begin[out] < w->outliers.begin[out + 4];
+}
+
 /* From sums to results: 4 outputs by `vecs` vectors of tokens.  Row by row, so that scale and bias
  * are needed in registers for one row at a time. */
 ALWAYS_INLINE void finish(const struct lac_linear_args *a, size_t out, size_t lane, const ACC *acc,
@@ -98,6 +127,19 @@ ALWAYS_INLINE void finish(const struct lac_linear_args *a, size_t out, size_t la
         UNROLL
     for (size_t v = 0; v < vecs; v++)
         values[r * vecs + v] = acc_finish(a->w, out + r, values[r * vecs + v], x_scale[v]);
+    if (has_outliers(a->w, out)) {
+        vec with[4 * TILE_VECS], scales[TILE_VECS];
+        UNROLL
+        for (size_t i = 0; i < 4 * vecs; i++)
+            with[i] = values[i];
+        UNROLL
+        for (size_t v = 0; v < vecs; v++)
+            scales[v] = x_scale[v];
+        add_outliers(a, out, lane, with, scales, vecs);
+        UNROLL
+        for (size_t i = 0; i < 4 * vecs; i++)
+            values[i] = with[i];
+    }
     if (out + 4 <= a->w->n_out) {
         finish_rows(a, out, lane, values, 4, vecs);
     } else if (out < a->w->n_out) {

@@ -118,6 +118,29 @@ ALWAYS_INLINE void finish_quad(const struct lac_linear_args *a, size_t out, size
     }
 }
 
+/* Outliers of a vector of outputs of one token. */
+static __attribute__((noinline)) vec add_outliers(const struct lac_linear_args *a, size_t out,
+                                                  size_t t, vec value)
+{
+    const struct lac_outliers *o = &a->w->outliers;
+    const uint8_t *x = (const uint8_t *)a->x + t * 4;
+    size_t n = out < a->w->n_out ? lac_min_size(VEC_LANES, a->w->n_out - out) : 0;
+    float values[VEC_LANES];
+    vec_store(values, value);
+    for (size_t l = 0; l < n; l++) {
+        float sum = 0;
+        uint32_t k = o->begin[out + l], end = o->begin[out + l + 1];
+        if (k == end)
+            continue;
+        for (; k < end; k++) {
+            int byte = x[o->index[k] / 4 * a->ld * 4 + o->index[k] % 4];
+            sum = fmaf(o->values[k], (float)(byte - 128), sum);
+        }
+        values[l] = fmaf(sum, a->x_scale[t], values[l]);
+    }
+    return vec_load(values);
+}
+
 /* 16 outputs of `tokens` tokens from t on, of which the first `done` are finished already: their
  * sums begin at lane `first`. */
 static __attribute__((noinline)) void finish_line(const struct lac_linear_args *a, size_t out,
@@ -132,6 +155,8 @@ static __attribute__((noinline)) void finish_line(const struct lac_linear_args *
             for (size_t j = 0; j < n; j++)
                 values[j] =
                     finish_sums(a, out + v, t + i + j, ACC_LOAD(sums->lanes[i + j] + first + v));
+            for (size_t j = 0; j < n && a->w->outliers.n; j++)
+                values[j] = add_outliers(a, out + v, t + i + j, values[j]);
             if (a->activation != LAC_ACT_NONE)
                 activate(a->activation, values, n);
             if (n == 4 && i >= done && out + v + VEC_LANES <= a->w->n_out) {

@@ -160,7 +160,7 @@ ALWAYS_INLINE bool is_plain(const struct lac_linear_args *a, const size_t block_
 {
     const size_t unit = block_rows < 4 ? 4 : block_rows;
     return a->ld == LAC_TILE && a->activation == LAC_ACT_NONE && !a->residual && !a->abs_max &&
-           a->out_end % unit == 0;
+           !a->w->outliers.n && a->out_end % unit == 0;
 }
 
 ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t block_rows,
@@ -180,6 +180,7 @@ ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t b
         a.residual = NULL;
         a.abs_max = NULL;
         w.n_out = SIZE_MAX;
+        w.outliers.n = 0;
         for (; lane < LAC_TILE; lane += most * VEC_LANES)
             token_lanes(&a, lane, block_rows, most, indexed);
         return;

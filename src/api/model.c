@@ -9,6 +9,7 @@
 struct lac_model_options {
     enum lac_dtype dtype; /* 0: the model's */
     int pattern;          /* -1: the plan's */
+    double outliers;
 };
 
 enum lac_status lac_model_options_new(struct lac_model_options **options)
@@ -38,6 +39,11 @@ void lac_model_options_set_pattern(struct lac_model_options *options, enum lac_p
     options->pattern = (int)pattern;
 }
 
+void lac_model_options_set_outliers(struct lac_model_options *options, double share)
+{
+    options->outliers = share;
+}
+
 static enum lac_status read_options(const struct lac_model_options *options,
                                     const struct lac_engine *engine,
                                     struct lac_network_options *read, struct lac_error *error)
@@ -54,6 +60,10 @@ static enum lac_status read_options(const struct lac_model_options *options,
         return lac_fail(error, LAC_E_ARGUMENT, "unknown dtype %d", (int)options->dtype);
     if (options->pattern < -1 || options->pattern >= LAC_N_PATTERNS)
         return lac_fail(error, LAC_E_ARGUMENT, "unknown pattern %d", options->pattern);
+    if (!(options->outliers >= 0 && options->outliers <= LAC_MOST_OUTLIERS))
+        return lac_fail(error, LAC_E_ARGUMENT, "outliers: %g is not a share from 0 to %g",
+                        options->outliers, LAC_MOST_OUTLIERS);
+    read->outliers = options->outliers;
     read->dtype = options->dtype;
     read->pattern = options->pattern;
     return LAC_OK;
@@ -242,6 +252,7 @@ enum lac_status lac_model_weight_info(const struct lac_model *model, size_t inde
         .kernel_few = l->few->name,
         .bytes_dense = n_elements * sizeof(float) / lac_dword_inputs(w->dtype),
         .bytes_stored = lac_weight_bytes(w),
+        .n_outliers = w->outliers.n,
     };
     for (size_t p = 0; p < LAC_N_PATTERNS; p++) {
         info->predicted_cost[p] = l->cost[p];

@@ -16,7 +16,7 @@ static const char *const pattern_names[LAC_N_PATTERNS] = {"dense", "1",  "4",   
                                                           "16",    "32", "bitmap"};
 
 struct totals {
-    size_t n_elements, bytes_dense, bytes_stored;
+    size_t n_elements, bytes_dense, bytes_stored, n_outliers;
     double n_zeros;
 };
 
@@ -67,6 +67,7 @@ static void add_weight(struct totals *t, const struct lac_weight_info *w)
     t->n_zeros += w->zeros * (double)n;
     t->bytes_dense += w->bytes_dense;
     t->bytes_stored += w->bytes_stored;
+    t->n_outliers += w->n_outliers;
 }
 
 static void print_zeros_row(const struct lac_weight_info *w)
@@ -136,6 +137,9 @@ static void print_tables(const struct lac_model *model)
     printf("%-*s %11s %6.1f %29s %10zu %10zu\n", NAME_WIDTH, "all", "",
            t.n_elements ? 100 * t.n_zeros / (double)t.n_elements : 0, "", t.bytes_dense,
            t.bytes_stored);
+    if (t.n_outliers)
+        printf("outliers in fp32: %zu, %.2f %% of what is not zero\n", t.n_outliers,
+               100 * (double)t.n_outliers / ((double)t.n_elements - t.n_zeros));
     puts("\nLayouts: predicted time of each for a full tile of tokens (dense = 1); the least wins");
     printf("%-*s %-6s", NAME_WIDTH, "weight", "layout");
     for (int p = 0; p < LAC_N_PATTERNS; p++)
@@ -231,12 +235,12 @@ static json_t *plan_json(const struct lac_model *m, size_t index)
 static json_t *weight_json(const struct lac_weight_info *w)
 {
     json_t *zero_blocks = json_object(), *costs = json_object();
-    json_t *json =
-        json_pack("{s:s,s:I,s:I,s:f,s:o,s:s,s:s,s:s,s:o,s:I,s:I}", "name", w->name, "out",
-                  (json_int_t)w->n_out, "in", (json_int_t)w->n_in, "zeros", w->zeros, "zero_blocks",
-                  zero_blocks, "layout", w->pattern_name, "kernel", w->kernel, "kernel_one_token",
-                  w->kernel_few, "predicted_cost", costs, "bytes_dense", (json_int_t)w->bytes_dense,
-                  "bytes_stored", (json_int_t)w->bytes_stored);
+    json_t *json = json_pack(
+        "{s:s,s:I,s:I,s:f,s:o,s:s,s:s,s:s,s:o,s:I,s:I,s:I}", "name", w->name, "out",
+        (json_int_t)w->n_out, "in", (json_int_t)w->n_in, "zeros", w->zeros, "zero_blocks",
+        zero_blocks, "layout", w->pattern_name, "kernel", w->kernel, "kernel_one_token",
+        w->kernel_few, "predicted_cost", costs, "bytes_dense", (json_int_t)w->bytes_dense,
+        "bytes_stored", (json_int_t)w->bytes_stored, "outliers", (json_int_t)w->n_outliers);
     bool good = json != NULL;
     for (int p = 0; good && p < LAC_N_PATTERNS; p++)
         good = (p == LAC_PATTERN_DENSE ||

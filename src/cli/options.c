@@ -5,11 +5,12 @@
 #include <getopt.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "src/cli/command.h"
 
-enum kind { FLAG, NUMBER, TEXT, CHOICE };
+enum kind { FLAG, NUMBER, SHARE, TEXT, CHOICE };
 
 struct choice {
     const char *name;
@@ -105,6 +106,9 @@ static const struct row rows[] = {
     {"pattern", 0, CHOICE, ON_MODELS, AT(pattern), "ROWS", 0, 0, patterns,
      "store every weight in blocks of so many outputs, for measurements (default auto: by its "
      "zeros)"},
+    {"outliers", 0, SHARE, ON_MODELS, AT(outliers), "SHARE", 0, 0, NULL,
+     "int8 and int4: keep at most this share of each weight, from 0 to 0.1, in fp32: what is "
+     "largest (default 0; of packed files: as packed)"},
     {"plan-cache", 0, TEXT, ON_MODELS, AT(plan_cache), "FILE", 0, 0, NULL,
      "times that lacuna-bench crossover measured on this machine, or none (default: "
      "lacuna/plan in $XDG_CACHE_HOME or ~/.cache)"},
@@ -200,6 +204,19 @@ static bool parse_number(const struct row *row, const char *text, size_t *value)
     return true;
 }
 
+/* Shares beyond 0.1 are the library's to refuse. */
+static bool parse_share(const struct row *row, const char *text, double *value)
+{
+    char *end;
+    double share = strtod(text, &end);
+    if (end == text || *end || !(share >= 0 && share <= 1)) {
+        complain("--%s: '%s' is not a share such as 0.005", row->name, text);
+        return false;
+    }
+    *value = share;
+    return true;
+}
+
 static bool parse_choice(const struct row *row, const char *text, int *value)
 {
     char known[128];
@@ -226,6 +243,8 @@ static bool store(const struct row *row, const char *text, struct options *optio
         if (row->offset == AT(top_k))
             options->top_k_given = true;
         return parse_number(row, text, (size_t *)field);
+    case SHARE:
+        return parse_share(row, text, (double *)field);
     case TEXT:
         if (!*text)
             complain("--%s: the value is empty", row->name);

@@ -35,6 +35,7 @@ struct options {
     const char *model, *tokenizer, *isa, *output, *columns, *plan_cache;
     size_t threads; /* 0: not given */
     size_t batch_tokens, top_k, max_answer_tokens, max_tokens;
+    double outliers; /* 0: none */
     int bind, dtype, pattern, pooling, truncate, format;
     bool normalize, header, quiet, summary, json, decode, plan;
     bool top_k_given;

@@ -109,6 +109,7 @@ bool runtime_open_model(struct runtime *rt, const struct options *o, const char 
             lac_model_options_set_dtype(options, (enum lac_dtype)o->dtype);
         if (o->pattern != UNSET)
             lac_model_options_set_pattern(options, (enum lac_pattern)o->pattern);
+        lac_model_options_set_outliers(options, o->outliers);
         status = lac_model_open(rt->engine, path, options, &rt->model);
     }
     lac_model_options_free(options);

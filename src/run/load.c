@@ -11,6 +11,7 @@ struct loader {
     struct lac_network *network;
     const struct lac_checkpoint *checkpoint;
     int pattern; /* -1: the plan chooses */
+    double outliers;
     struct lac_error *error;
 };
 
@@ -19,6 +20,7 @@ struct dense {
     const void *elements; /* as lac_weight_pack takes them */
     void *owned;          /* elements when they had to be made; NULL when they are the file's */
     float *scale, *bias;  /* scale: int8 and int4; bias may be NULL */
+    struct lac_outliers outliers; /* the network's */
 };
 
 static enum lac_status no_memory(struct loader *l, const struct lac_matrix *m)
@@ -44,7 +46,8 @@ static enum lac_status quantize(struct loader *l, const struct lac_matrix *m, st
     d->scale = lac_alloc(host, m->n_out, sizeof *d->scale);
     if (!d->scale)
         return no_memory(l, m);
-    if (lac_matrix_is_int8(m)) {
+    /* Integers that stay what they are have nothing to gain from outliers. */
+    if (lac_matrix_is_int8(m) && (l->network->dtype == LAC_S8 || !(l->outliers > 0))) {
         for (size_t row = 0; row < m->n_out; row++)
             d->scale[row] = lac_matrix_row_scale(m, row);
         d->elements = m->weight->data;
@@ -52,9 +55,12 @@ static enum lac_status quantize(struct loader *l, const struct lac_matrix *m, st
     }
     float *w = read_f32(l, m);
     int8_t *elements = w ? lac_alloc(host, m->n_out * m->n_in, 1) : NULL;
-    enum lac_status status =
-        elements ? lac_weight_quantize(w, m->n_out, m->n_in, elements, d->scale, l->error)
-                 : no_memory(l, m);
+    enum lac_status status = elements ? LAC_OK : no_memory(l, m);
+    if (!status && l->outliers > 0)
+        status = lac_outliers_take(w, m->n_out, m->n_in, l->outliers, &l->network->arena,
+                                   &d->outliers, l->error);
+    if (!status)
+        status = lac_weight_quantize(w, m->n_out, m->n_in, elements, d->scale, l->error);
     if (elements && status)
         lac_fail_in(l->error, status, "%s: %s", m->weight->file, m->name);
     lac_free(host, w);
@@ -108,7 +114,7 @@ static enum lac_status plan_and_pack(struct loader *l, const struct lac_matrix *
     struct lac_network *network = l->network;
     struct lac_weight_stats stats;
     lac_weight_measure(d->elements, m->n_out, m->n_in, network->dtype, &stats);
-    linear->n_zeros = stats.n_zeros;
+    linear->n_zeros = stats.n_zeros - d->outliers.n;
     memcpy(linear->n_blocks, stats.n_blocks, sizeof linear->n_blocks);
     memcpy(linear->n_nonzero, stats.n_nonzero, sizeof linear->n_nonzero);
     lac_plan_costs(network, &stats, m->n_out, m->n_in, linear->cost);
@@ -119,6 +125,7 @@ static enum lac_status plan_and_pack(struct loader *l, const struct lac_matrix *
                         &network->arena, &linear->weight, l->error);
     if (status)
         return lac_fail_in(l->error, status, "%s", m->name);
+    linear->weight.outliers = d->outliers;
     return lac_plan_kernels(network, linear, l->error);
 }
 
@@ -210,7 +217,7 @@ enum lac_status lac_network_load(struct lac_network *network, const char *direct
     network->config = network->checkpoint->config;
     network->config_text = network->checkpoint->config_text;
     network->dtype = options->dtype ? options->dtype : LAC_S8;
-    struct loader l = {network, network->checkpoint, options->pattern, error};
+    struct loader l = {network, network->checkpoint, options->pattern, options->outliers, error};
     status = lac_network_prepare(network, error);
     if (!status)
         status = load_embeddings(&l);

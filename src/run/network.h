@@ -74,6 +74,7 @@ struct lac_network {
 struct lac_network_options {
     enum lac_dtype dtype; /* 0: LAC_S8, or what a packed file has */
     int pattern;          /* enum lac_pattern for every weight, or -1: the plan chooses */
+    double outliers;      /* share of an int8 or int4 weight that stays fp32; 0: none */
     unsigned features;    /* set of enum lac_cpu_feature that kernels may use */
     size_t cache_bytes;   /* a core's own share of the caches; 0: not known */
     const struct lac_plan_table *plan_table; /* borrowed, or NULL */

@@ -31,6 +31,8 @@ static enum lac_status describe_linear(struct packer *p, const char *at,
     json_t *entry = json_pack("{s:s, s:s, s:I, s:o}", "name", linear->name, "pattern",
                               lac_pattern_name(w->pattern, w->dtype), "zeros",
                               (json_int_t)linear->n_zeros, "nonzero", nonzero);
+    if (entry && w->outliers.n)
+        json_object_set_new(entry, "outliers", json_integer((json_int_t)w->outliers.n));
     if (!entry || json_object_set_new(p->linears, at, entry))
         return lac_fail(p->error, LAC_E_MEMORY, "no memory to describe %s", at);
     return LAC_OK;
@@ -44,8 +46,10 @@ static enum lac_status pack_linear(void *context, const char *at, enum lac_role 
         return LAC_OK;
     enum lac_status status = describe_linear(p, at, linear);
     const struct lac_weight *w = &linear->weight;
-    const void *const data[LAC_N_PARTS] = {w->row_begin, w->index, w->masks,  w->blocks,
-                                           w->group,     w->scale, w->offset, w->bias};
+    const void *const data[LAC_N_PARTS] = {
+        w->row_begin, w->index, w->masks,          w->blocks,         w->group,           w->scale,
+        w->offset,    w->bias,  w->outliers.begin, w->outliers.index, w->outliers.values,
+    };
     for (int i = 0; i < LAC_N_PARTS && !status; i++) {
         enum lac_packed_part part = (enum lac_packed_part)i;
         size_t size;

@@ -25,7 +25,8 @@ const char *const lac_packed_table_scales[LAC_N_TABLES] = {
 };
 
 const char *const lac_packed_parts[LAC_N_PARTS] = {
-    "row_begin", "index", "masks", "blocks", "group", "scale", "offset", "bias",
+    "row_begin", "index", "masks",         "blocks",        "group",    "scale",
+    "offset",    "bias",  "outlier_begin", "outlier_index", "outliers",
 };
 
 const char *const lac_packed_texts[LAC_N_TOKENIZER_TEXTS] = {
@@ -62,6 +63,8 @@ bool lac_packed_has_part(const struct lac_weight *w, enum lac_packed_part part)
         return w->pattern == LAC_PATTERN_BITMAP;
     if (part == LAC_PART_GROUP)
         return w->dtype == LAC_S4;
+    if (part >= LAC_PART_OUTLIER_BEGIN)
+        return w->outliers.n > 0;
     return (part != LAC_PART_SCALE && part != LAC_PART_OFFSET) || lac_dtype_is_quantized(w->dtype);
 }
 
@@ -77,6 +80,9 @@ bool lac_packed_part_size(const struct lac_weight *w, enum lac_packed_part part,
         [LAC_PART_SCALE] = {n_padded, sizeof *w->scale},
         [LAC_PART_OFFSET] = {n_padded, sizeof *w->offset},
         [LAC_PART_BIAS] = {n_padded, sizeof *w->bias},
+        [LAC_PART_OUTLIER_BEGIN] = {lac_outliers_rows(w->n_out) + 1, sizeof *w->outliers.begin},
+        [LAC_PART_OUTLIER_INDEX] = {w->outliers.n, sizeof *w->outliers.index},
+        [LAC_PART_OUTLIERS] = {w->outliers.n, sizeof *w->outliers.values},
     };
     size_t tail = part == LAC_PART_BLOCKS ? lac_blocks_tail_bytes(w->pattern) : 0, size;
     return lac_mul_size(sizes[part][0], sizes[part][1], &size) &&

@@ -7,9 +7,11 @@
  *                  lacuna.config      config.json, as struct lac_checkpoint has it
  *                  lacuna.tokenizer   enum lac_tokenizer_kind, in decimal; absent without one
  *                  lacuna.linears     {"layers.0.query": {"name", "pattern", "zeros",
- *                                      "nonzero": [a count for each pattern]}, ...}
+ *                                      "nonzero": [a count for each pattern],
+ *                                      "outliers": their number, if there are any}, ...}
  *   tensors        AT.row_begin, AT.index, AT.masks, AT.blocks, AT.group, AT.scale, AT.offset,
- *                  AT.bias            the arrays of struct lac_weight that it has, as U8
+ *                  AT.bias, AT.outlier_begin, AT.outlier_index, AT.outliers
+ *                                     the arrays of struct lac_weight that it has, as U8
  *                  AT.gamma, AT.beta  norms, F32
  *                  word_embeddings, position_embeddings, type_embeddings and NAME.scale
  *                                     as the checkpoint stored them
@@ -23,7 +25,7 @@
 
 #include "src/run/network.h"
 
-#define LAC_PACKED_VERSION "2"
+#define LAC_PACKED_VERSION "3"
 
 extern const char lac_packed_byte_order[];
 
@@ -49,10 +51,13 @@ enum lac_packed_part {
     LAC_PART_SCALE,
     LAC_PART_OFFSET,
     LAC_PART_BIAS,
+    LAC_PART_OUTLIER_BEGIN,
+    LAC_PART_OUTLIER_INDEX,
+    LAC_PART_OUTLIERS,
     LAC_N_PARTS,
 };
 extern const char *const lac_packed_parts[LAC_N_PARTS];
-/* Has a weight of this pattern and dtype the array? */
+/* Has a weight of this pattern, dtype and number of outliers the array? */
 bool lac_packed_has_part(const struct lac_weight *weight, enum lac_packed_part part);
 /* Its size, which follows from the weight's counts; false on overflow. */
 bool lac_packed_part_size(const struct lac_weight *weight, enum lac_packed_part part,

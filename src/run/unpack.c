@@ -118,10 +118,17 @@ static enum lac_status shape_weight(struct unpacker *u, const char *at, enum lac
 }
 
 static enum lac_status unpack_weight(struct unpacker *u, const char *at, enum lac_role role,
-                                     enum lac_pattern pattern, struct lac_weight *w)
+                                     const json_t *entry, enum lac_pattern pattern,
+                                     struct lac_weight *w)
 {
     const void *data[LAC_N_PARTS] = {0};
     enum lac_status status = shape_weight(u, at, role, pattern, w);
+    if (!status) {
+        status =
+            lac_json_size(entry, "outliers", 0, 0, w->n_out * w->n_in, &w->outliers.n, u->error);
+        if (status)
+            return lac_fail_in(u->error, status, "%s: %s", u->path, at);
+    }
     for (int i = 0; i < LAC_N_PARTS && !status; i++) {
         enum lac_packed_part part = (enum lac_packed_part)i;
         size_t size;
@@ -142,6 +149,9 @@ static enum lac_status unpack_weight(struct unpacker *u, const char *at, enum la
     w->scale = data[LAC_PART_SCALE];
     w->offset = data[LAC_PART_OFFSET];
     w->bias = data[LAC_PART_BIAS];
+    w->outliers.begin = data[LAC_PART_OUTLIER_BEGIN];
+    w->outliers.index = data[LAC_PART_OUTLIER_INDEX];
+    w->outliers.values = data[LAC_PART_OUTLIERS];
     status = lac_weight_check(w, u->error);
     if (!status)
         status = lac_weight_derive(w, &u->network->arena, u->error);
@@ -164,7 +174,7 @@ static enum lac_status unpack_linear(void *context, const char *at, enum lac_rol
     enum lac_status status =
         find_pattern(u, at, json_string_value(json_object_get(entry, "pattern")), &pattern);
     if (!status)
-        status = unpack_weight(u, at, role, pattern, &linear->weight);
+        status = unpack_weight(u, at, role, entry, pattern, &linear->weight);
     if (!status)
         status = read_counts(u, at, entry, linear);
     if (status)

@@ -40,6 +40,13 @@ static inline veci veci_add(veci a, veci b)
     return vaddq_s32(a, b);
 }
 
+/* What byte i of each lane's dword of a u8 panel stands for: x - 128. */
+static inline vec vec_from_byte(veci dwords, size_t i)
+{
+    uint32x4_t bytes = vshlq_u32(vreinterpretq_u32_s32(dwords), vdupq_n_s32(-8 * (int)i));
+    return vsubq_f32(vcvtq_f32_u32(vandq_u32(bytes, vdupq_n_u32(255))), vdupq_n_f32(128));
+}
+
 /* n <= 4 dwords from memory; lanes from n on are 0, and their memory is not touched. */
 static inline veci dword_line(const uint8_t *line, size_t n)
 {

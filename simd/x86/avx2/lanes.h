@@ -46,6 +46,14 @@ static inline veci veci_add(veci a, veci b)
     return _mm256_add_epi32(a, b);
 }
 
+/* What byte i of each lane's dword of a u8 panel stands for: x - 128. */
+static inline vec vec_from_byte(veci dwords, size_t i)
+{
+    veci bytes = _mm256_srl_epi32(dwords, _mm_cvtsi32_si128((int)(8 * i)));
+    return _mm256_sub_ps(_mm256_cvtepi32_ps(_mm256_and_si256(bytes, _mm256_set1_epi32(255))),
+                         _mm256_set1_ps(128));
+}
+
 /* Weights to multiply with, n <= WEIGHTS of them in a register, and the multiplication with one:
  * here there is only the one that n and i speak of. */
 enum { WEIGHTS = 1 };

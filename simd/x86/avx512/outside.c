@@ -58,6 +58,8 @@ void lac_outside_finish_s8_avx512(const struct lac_linear_args *a, const int32_t
                 veci sum = exists ? veci_load(sums + r * a->ld + lane) : veci_set1(0);
                 values[r] = acc_finish(w, row, acc_to_float(w, acc_add(begin, sum)), x_scale);
             }
+            if (has_outliers(w, out))
+                add_outliers(a, out, lane, values, &x_scale, 1);
             finish_four(a, out, lane, values);
         }
 }
