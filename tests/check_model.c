@@ -106,6 +106,8 @@ int main(void)
     add_writer_tests(suite);
     add_config_tests(suite);
     add_checkpoint_tests(suite);
+    add_decoder_tests(suite);
+    add_gguf_tests(suite);
     add_packed_tests(suite);
     return run_suite(suite);
 }

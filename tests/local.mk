@@ -38,13 +38,22 @@ tests_check_sys_LDADD = $(test_libraries)
 check_PROGRAMS += tests/check_model
 TESTS += tests/check_model
 tests_check_model_SOURCES = tests/check_model.c tests/model_suite.h \
-	tests/model_bitmask.c tests/model_checkpoint.c tests/model_config.c tests/model_packed.c \
-	tests/model_tensors.c tests/model_writer.c
+	tests/model_bitmask.c tests/model_checkpoint.c tests/model_config.c \
+	tests/model_decoders.c tests/model_gguf.c tests/model_packed.c tests/model_tensors.c \
+	tests/model_writer.c
 tests_check_model_CPPFLAGS = $(test_cppflags)
 tests_check_model_LDADD = $(test_libraries) $(JANSSON_LIBS)
 EXTRA_DIST += tests/data/model/make_files.py tests/data/model/bitmask.safetensors \
 	tests/data/model/every_dtype.expected tests/data/model/every_dtype.safetensors \
 	tests/data/model/config_bert.json tests/data/model/config_distilbert.json \
+	tests/data/model/make_decoders.py \
+	tests/data/model/decoders/gpt2.gguf tests/data/model/decoders/gpt2/config.json \
+	tests/data/model/decoders/gpt2/model.safetensors \
+	tests/data/model/decoders/llama.gguf tests/data/model/decoders/llama/config.json \
+	tests/data/model/decoders/llama/model.safetensors \
+	tests/data/model/decoders/qwen2.gguf tests/data/model/decoders/qwen2/config.json \
+	tests/data/model/decoders/qwen2/model.safetensors \
+	tests/fuzz/fuzz_gguf.c tests/fuzz/gguf.dict \
 	tests/fuzz/run tests/fuzz/fuzz_config.c tests/fuzz/config.dict \
 	tests/fuzz/fuzz_safetensors.c tests/fuzz/safetensors.dict
 
@@ -173,8 +182,8 @@ EXTRA_DIST += \
 
 check_PROGRAMS += tests/check_run
 TESTS += tests/check_run
-tests_check_run_SOURCES = tests/check_run.c tests/run_divisions.c tests/run_packed.c \
-	tests/run_suite.h tests/run_support.c
+tests_check_run_SOURCES = tests/check_run.c tests/run_divisions.c tests/run_gguf.c \
+	tests/run_packed.c tests/run_suite.h tests/run_support.c
 tests_check_run_CPPFLAGS = $(test_cppflags)
 tests_check_run_LDADD = $(test_libraries)
 

@@ -32,6 +32,8 @@ void add_bitmask_tests(Suite *suite);
 void add_writer_tests(Suite *suite);
 void add_config_tests(Suite *suite);
 void add_checkpoint_tests(Suite *suite);
+void add_decoder_tests(Suite *suite);
+void add_gguf_tests(Suite *suite);
 void add_packed_tests(Suite *suite);
 
 #endif

@@ -369,7 +369,9 @@ START_TEST(plain_arrays_make_tokenizers)
                                         .tokens = scored,
                                         .types = types,
                                         .scores = scores,
-                                        .add_space_prefix = true};
+                                        .add_space_prefix = true,
+                                        .before = -1,
+                                        .after = -1};
     struct lac_tokenizer *tokenizer;
     struct lac_error error;
     if (lac_tokenizer_open_parts(&lac_default_host, "test", &parts, &tokenizer, &error))
@@ -380,6 +382,19 @@ START_TEST(plain_arrays_make_tokenizers)
     static const int32_t ids[] = {1, 8, 4, 2, 3};
     expect_text(tokenizer, ids, 5, "a \xc3\xa9", 4);
     lac_tokenizer_free(tokenizer);
+    parts.before = 1;
+    parts.after = 0;
+    if (lac_tokenizer_open_parts(&lac_default_host, "test", &parts, &tokenizer, &error))
+        ck_abort_msg("%s", error.text);
+    expect_tokens(tokenizer, "ab", 2, NULL, "1:0:0 4:0:1 7:0:2 0:0:0");
+    expect_tokens(tokenizer, "a", 1, "b", "1:0:0 8:0:1 0:0:0 1:0:0 4:0:1 6:0:1 0:0:0");
+    lac_tokenizer_free(tokenizer);
+    parts.after = 9;
+    ck_assert_int_eq(
+        lac_tokenizer_open_parts(&lac_default_host, "test", &parts, &tokenizer, &error),
+        LAC_E_FORMAT);
+    ck_assert_str_eq(error.text, "test: the special token 9 is not below 9");
+    parts.after = -1;
     parts.scores = NULL;
     ck_assert_int_eq(
         lac_tokenizer_open_parts(&lac_default_host, "test", &parts, &tokenizer, &error),
@@ -400,10 +415,19 @@ START_TEST(plain_arrays_make_tokenizers)
                                         .n_merges = 1,
                                         .merges = merges,
                                         .pattern = " ?\\p{L}+",
-                                        .unknown = -1};
+                                        .unknown = -1,
+                                        .before = -1,
+                                        .after = -1};
     if (lac_tokenizer_open_parts(&lac_default_host, "test", &bytes, &tokenizer, &error))
         ck_abort_msg("%s", error.text);
     expect_tokens(tokenizer, "ab ab<end>", 10, NULL, "3:0:2 2:2:3 3:3:5 4:5:10");
+    lac_tokenizer_free(tokenizer);
+    bytes.compose = bytes.whole_words = true;
+    bytes.n_merges = 0;
+    bytes.after = 4;
+    if (lac_tokenizer_open_parts(&lac_default_host, "test", &bytes, &tokenizer, &error))
+        ck_abort_msg("%s", error.text);
+    expect_tokens(tokenizer, "ab ba", 5, NULL, "3:0:2 2:2:3 1:3:4 0:4:5 4:0:0");
     lac_tokenizer_free(tokenizer);
     bytes.unknown = 5;
     ck_assert_int_eq(

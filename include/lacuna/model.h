@@ -68,8 +68,8 @@ LAC_API void lac_model_options_set_pattern(struct lac_model_options *options,
  * it was packed with. */
 LAC_API void lac_model_options_set_outliers(struct lac_model_options *options, double share);
 
-/* Opens a Hugging Face directory (config.json, tokenizer files, model.safetensors or shards) or a
- * packed file.  options may be NULL.  The message of a failure is the engine's.
+/* Opens a Hugging Face directory (config.json, tokenizer files, model.safetensors or shards), a GGUF
+ * file or a packed file.  options may be NULL.  The message of a failure is the engine's.
  * Borrows the engine until lac_model_free. */
 LAC_API enum lac_status lac_model_open(struct lac_engine *engine, const char *path,
                                        const struct lac_model_options *options,

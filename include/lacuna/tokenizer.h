@@ -36,8 +36,8 @@ enum lac_truncate {
     LAC_TRUNCATE_ERROR = 2,   /* LAC_E_LIMIT instead */
 };
 
-/* Opens tokenizer.json, vocab.txt (BERT WordPiece), or a directory that holds one of them
- * (tokenizer.json first).  Errors name the file and the part that is wrong. */
+/* Opens tokenizer.json, vocab.txt (BERT WordPiece), a GGUF file with a tokenizer inside, or a
+ * directory that holds one of the first two (tokenizer.json first).  Errors name the file and the part that is wrong. */
 LAC_API enum lac_status lac_tokenizer_open(struct lac_engine *engine, const char *path,
                                            struct lac_tokenizer **tokenizer);
 LAC_API void lac_tokenizer_free(struct lac_tokenizer *tokenizer);

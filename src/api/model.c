@@ -3,6 +3,7 @@
 #include "src/api/internal.h"
 #include "src/base/checked.h"
 #include "src/base/file.h"
+#include "src/run/gguf_tokenizer.h"
 #include "src/run/plan.h"
 #include "src/text/tokenizer.h"
 
@@ -90,11 +91,13 @@ static enum lac_status open_tokenizer(struct lac_model *m, const char *path,
 {
     const struct lac_host *host = &m->engine->host;
     const struct lac_tokenizer_texts *texts = &m->network->texts;
+    const struct lac_checkpoint *checkpoint = m->network->checkpoint;
     if (texts->kind)
         return lac_tokenizer_open_texts(host, path, texts, &m->tokenizer, error);
+    if (checkpoint && checkpoint->gguf)
+        return lac_gguf_tokenizer_open(host, path, checkpoint->gguf, &m->tokenizer, error);
     bool has = false;
-    enum lac_status status =
-        m->network->checkpoint ? has_tokenizer(host, path, &has, error) : LAC_OK;
+    enum lac_status status = checkpoint ? has_tokenizer(host, path, &has, error) : LAC_OK;
     return has ? lac_tokenizer_open_path(host, path, &m->tokenizer, error) : status;
 }
 

@@ -3,6 +3,7 @@
 #include "src/text/tokenizer.h"
 
 #include "src/api/internal.h"
+#include "src/run/gguf_tokenizer.h"
 
 enum lac_status lac_tokenizer_open(struct lac_engine *engine, const char *path,
                                    struct lac_tokenizer **tokenizer)
@@ -11,6 +12,8 @@ enum lac_status lac_tokenizer_open(struct lac_engine *engine, const char *path,
     if (!path || !tokenizer)
         lac_fail(&error, LAC_E_ARGUMENT, "lac_tokenizer_open: %s is NULL",
                  path ? "tokenizer" : "path");
+    else if (lac_is_gguf(path))
+        lac_gguf_tokenizer_open_path(&engine->host, path, tokenizer, &error);
     else
         lac_tokenizer_open_path(&engine->host, path, tokenizer, &error);
     return error.status ? lac_engine_fail(engine, &error) : LAC_OK;

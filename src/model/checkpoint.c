@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening a Hugging Face directory. */
+/* Opening a Hugging Face directory or a GGUF file. */
 #include "src/model/checkpoint.h"
 
 #include <stdlib.h>
@@ -7,7 +7,9 @@
 
 #include <lacuna/session.h>
 
+#include "src/base/file.h"
 #include "src/model/expand.h"
+#include "src/model/generation.h"
 #include "src/model/json_file.h"
 #include "src/model/names.h"
 #include "src/model/pooling.h"
@@ -20,7 +22,8 @@ void lac_checkpoint_close(struct lac_checkpoint *checkpoint)
     if (!checkpoint)
         return;
     const struct lac_host *host = checkpoint->host;
-    lac_tensors_close(checkpoint->tensors);
+    lac_tensors_close(checkpoint->own_tensors);
+    lac_gguf_close(checkpoint->gguf);
     if (checkpoint->expansions)
         lac_arena_clear(&checkpoint->expansions->arena);
     lac_free(host, checkpoint->expansions);
@@ -28,19 +31,19 @@ void lac_checkpoint_close(struct lac_checkpoint *checkpoint)
     lac_free(host, checkpoint);
 }
 
-static enum lac_status new_checkpoint(const struct lac_host *host, const char *directory,
+static enum lac_status new_checkpoint(const struct lac_host *host, const char *path,
                                       struct lac_checkpoint **checkpoint, struct lac_error *error)
 {
     struct lac_checkpoint *made = lac_alloc_zero(host, 1, sizeof *made);
     if (!made)
-        return lac_fail(error, LAC_E_MEMORY, "%s: no memory", directory);
+        return lac_fail(error, LAC_E_MEMORY, "%s: no memory", path);
     made->host = host;
     made->arena.host = host;
-    made->path = lac_arena_strndup(&made->arena, directory, strlen(directory));
+    made->path = lac_arena_strndup(&made->arena, path, strlen(path));
     made->expansions = lac_alloc_zero(host, 1, sizeof *made->expansions);
     if (!made->path || !made->expansions) {
         lac_checkpoint_close(made);
-        return lac_fail(error, LAC_E_MEMORY, "%s: no memory", directory);
+        return lac_fail(error, LAC_E_MEMORY, "%s: no memory", path);
     }
     made->expansions->arena.host = host;
     *checkpoint = made;
@@ -145,8 +148,18 @@ static enum lac_status check_heads(const struct lac_checkpoint *checkpoint, stru
     return LAC_OK;
 }
 
-static enum lac_status open_checkpoint(struct lac_checkpoint *checkpoint, json_t *root,
-                                       const char *path, struct lac_error *error)
+/* What is the same for both, once configuration and tensors are there. */
+static enum lac_status finish(struct lac_checkpoint *checkpoint, json_t *root, const char *path,
+                              struct lac_error *error)
+{
+    enum lac_status status = find_prefix(checkpoint, error);
+    if (!status)
+        status = complete_config(checkpoint, root, path, error);
+    return status ? status : check_heads(checkpoint, error);
+}
+
+static enum lac_status open_tensors(struct lac_checkpoint *checkpoint, json_t *root,
+                                    const char *path, struct lac_error *error)
 {
     enum lac_status status = read_config(checkpoint, root, path, error);
     if (status)
@@ -154,38 +167,67 @@ static enum lac_status open_checkpoint(struct lac_checkpoint *checkpoint, json_t
     status = lac_quantization_check(root, error);
     if (status)
         return lac_fail_in(error, status, "%s", path);
-    status =
-        lac_tensors_open_directory(checkpoint->host, checkpoint->path, &checkpoint->tensors, error);
-    if (!status)
-        status = find_prefix(checkpoint, error);
-    if (!status)
-        status = complete_config(checkpoint, root, path, error);
-    if (!status)
-        status = check_heads(checkpoint, error);
-    return status;
+    status = lac_tensors_open_directory(checkpoint->host, checkpoint->path,
+                                        &checkpoint->own_tensors, error);
+    checkpoint->tensors = checkpoint->own_tensors;
+    return status ? status : finish(checkpoint, root, path, error);
 }
 
-enum lac_status lac_checkpoint_open(const struct lac_host *host, const char *directory,
-                                    struct lac_checkpoint **checkpoint, struct lac_error *error)
+static enum lac_status open_directory(struct lac_checkpoint *checkpoint, struct lac_error *error)
 {
-    struct lac_checkpoint *made = NULL;
+    const struct lac_host *host = checkpoint->host;
     json_t *root = NULL;
     char *path = NULL;
-    enum lac_status status = new_checkpoint(host, directory, &made, error);
-    if (!status)
-        status = lac_json_file_read(host, directory, config_name, &root, &path, error);
+    enum lac_status status =
+        lac_json_file_read(host, checkpoint->path, config_name, &root, &path, error);
     if (!status && !json_is_object(root))
         status = lac_fail(error, LAC_E_FORMAT, "%s: expected an object, found %s", path,
                           lac_json_kind(root));
     if (!status)
-        status = lac_pooling_merge(host, directory, root, error);
+        status = lac_pooling_merge(host, checkpoint->path, root, error);
     if (!status)
-        status = open_checkpoint(made, root, path, error);
+        status = lac_generation_merge(host, checkpoint->path, root, error);
+    if (!status)
+        status = open_tensors(checkpoint, root, path, error);
+    json_decref(root);
+    lac_free(host, path);
+    return status;
+}
+
+static enum lac_status open_gguf(struct lac_checkpoint *checkpoint, struct lac_error *error)
+{
+    json_t *root = NULL;
+    enum lac_status status =
+        lac_gguf_open(checkpoint->host, checkpoint->path, &checkpoint->gguf, error);
+    if (status)
+        return status;
+    checkpoint->tensors = lac_gguf_tensors(checkpoint->gguf);
+    status = lac_gguf_config(checkpoint->gguf, &root, error);
+    if (status)
+        return lac_fail_in(error, status, "%s", checkpoint->path);
+    status = read_config(checkpoint, root, checkpoint->path, error);
+    checkpoint->config.naming = LAC_NAMES_GGUF;
+    if (!status)
+        status = finish(checkpoint, root, checkpoint->path, error);
+    json_decref(root);
+    return status;
+}
+
+bool lac_is_checkpoint(const char *path)
+{
+    return lac_path_is_directory(path) || lac_is_gguf(path);
+}
+
+enum lac_status lac_checkpoint_open(const struct lac_host *host, const char *path,
+                                    struct lac_checkpoint **checkpoint, struct lac_error *error)
+{
+    struct lac_checkpoint *made = NULL;
+    enum lac_status status = new_checkpoint(host, path, &made, error);
+    if (!status)
+        status = lac_is_gguf(path) ? open_gguf(made, error) : open_directory(made, error);
     if (status)
         lac_checkpoint_close(made);
     else
         *checkpoint = made;
-    json_decref(root);
-    lac_free(host, path);
     return status;
 }

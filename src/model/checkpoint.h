@@ -13,6 +13,7 @@
 #include "src/base/error.h"
 #include "src/base/host.h"
 #include "src/model/config.h"
+#include "src/model/gguf.h"
 #include "src/model/tensor.h"
 
 enum lac_role {
@@ -80,7 +81,7 @@ struct lac_checkpoint {
     const struct lac_host *host;
     struct lac_arena arena; /* strings */
     struct lac_config config;
-    struct lac_tensors *tensors;
+    const struct lac_tensors *tensors;
     const char *config_text; /* config.json as read, with sentence-transformers' pooling merged in
                                 under "lacuna_pooling" and "lacuna_normalize", and the ends of
                                 texts that generation_config.json names, so that a packed file
@@ -88,12 +89,18 @@ struct lac_checkpoint {
                                 tensors is in it too */
     const char *path;        /* of the directory or file, for messages */
     struct lac_expansions *expansions; /* dense tensors made from compressed ones */
+    /* What the tensors belong to: one of these. */
+    struct lac_gguf *gguf;
+    struct lac_tensors *own_tensors;
 };
 
-/* Opens a Hugging Face directory.  Reads the configuration, maps the tensors and sees that the
- * heads of the architecture are there; each matrix is checked when it is asked for. */
-enum lac_status lac_checkpoint_open(const struct lac_host *host, const char *directory,
+/* Opens a Hugging Face directory or a GGUF file.  Reads the configuration, maps the tensors and
+ * sees that the heads of the architecture are there; each matrix is checked when it is asked for.
+ */
+enum lac_status lac_checkpoint_open(const struct lac_host *host, const char *path,
                                     struct lac_checkpoint **checkpoint, struct lac_error *error);
+/* Is path something to open so: a directory, or a file that begins as GGUF does? */
+bool lac_is_checkpoint(const char *path);
 /* Takes NULL. */
 void lac_checkpoint_close(struct lac_checkpoint *checkpoint);
 

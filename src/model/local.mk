@@ -11,6 +11,12 @@ libcore_la_SOURCES += \
 	src/model/expand.c \
 	src/model/expand.h \
 	src/model/expand_packed.c \
+	src/model/generation.c \
+	src/model/generation.h \
+	src/model/gguf.c \
+	src/model/gguf.h \
+	src/model/gguf_config.c \
+	src/model/gguf_values.c \
 	src/model/json_file.c \
 	src/model/json_file.h \
 	src/model/json_scan.c \

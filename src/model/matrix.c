@@ -104,7 +104,8 @@ static enum lac_status get_weight(const struct lac_checkpoint *checkpoint, const
 static bool is_real(const struct lac_tensor *tensor)
 {
     return tensor->storage == LAC_STORE_F32 || tensor->storage == LAC_STORE_F16 ||
-           tensor->storage == LAC_STORE_BF16 || tensor->storage == LAC_STORE_F64;
+           tensor->storage == LAC_STORE_BF16 || tensor->storage == LAC_STORE_F64 ||
+           tensor->storage == LAC_STORE_Q8_0;
 }
 
 static enum lac_status wrong_storage(const struct lac_tensor *tensor, struct lac_error *error)

@@ -132,21 +132,14 @@ static const struct family_names families[LAC_N_FAMILIES] = {
 
 /* Converters put the queries and keys of LLaMA into the order of their rotation. */
 #define GGUF_LLAMA                                                                                 \
-    {                                                                                              \
-        {""},                                                                                      \
-        {                                                                                          \
-            GGUF_DECODER,                                                                          \
-                [LAC_ROLE_QUERY] = {.names = {"blk.#.attn_q"}, .order = LAC_ORDER_PAIRS},          \
-                [LAC_ROLE_KEY] = {.names = {"blk.#.attn_k"}, .order = LAC_ORDER_PAIRS},            \
-                [LAC_ROLE_FFN_GATE] = {                                                            \
-                    .names = {"blk.#.ffn_gate"}                                                    \
-                }                                                                                  \
-        }                                                                                          \
-    }
+    GGUF_DECODER, [LAC_ROLE_QUERY] = {.names = {"blk.#.attn_q"}, .order = LAC_ORDER_PAIRS},        \
+                  [LAC_ROLE_KEY] = {.names = {"blk.#.attn_k"}, .order = LAC_ORDER_PAIRS},          \
+                  [LAC_ROLE_VALUE] = {.names = {"blk.#.attn_v"}},                                  \
+                  [LAC_ROLE_FFN_GATE] = {.names = {"blk.#.ffn_gate"}}
 
 static const struct family_names gguf_families[LAC_N_FAMILIES] = {
-    [LAC_FAMILY_LLAMA] = GGUF_LLAMA,
-    [LAC_FAMILY_MISTRAL] = GGUF_LLAMA,
+    [LAC_FAMILY_LLAMA] = {{""}, {GGUF_LLAMA}},
+    [LAC_FAMILY_MISTRAL] = {{""}, {GGUF_LLAMA}},
     [LAC_FAMILY_QWEN2] = {{""},
                           {GGUF_DECODER, [LAC_ROLE_QUERY] = {.names = {"blk.#.attn_q"}},
                            [LAC_ROLE_KEY] = {.names = {"blk.#.attn_k"}},

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Named tensors of a checkpoint: safetensors files, single or in shards, mapped read-only. */
+/* Named tensors of a checkpoint: safetensors files, single or in shards, or a GGUF file, mapped
+ * read-only. */
 #ifndef LACUNA_MODEL_TENSOR_H
 #define LACUNA_MODEL_TENSOR_H
 
@@ -20,10 +21,14 @@ enum lac_storage {
     LAC_STORE_I8,
     LAC_STORE_U8,
     LAC_STORE_BOOL,
+    LAC_STORE_Q8_0,  /* of GGUF: see below */
     LAC_STORE_OTHER, /* legal in safetensors, of no use to us (F8_E4M3, U64, ...) */
 };
 
 enum { LAC_MAX_RANK = 8 };
+
+/* LAC_STORE_Q8_0: rows are whole blocks of an fp16 scale and 32 int8, each worth scale times it. */
+enum { LAC_Q8_0_BLOCK = 32, LAC_Q8_0_BYTES = 34 };
 
 struct lac_tensor {
     const char *name;
@@ -76,8 +81,9 @@ enum lac_status lac_tensor_writer_open(const struct lac_host *host, const char *
 /* Strings are copied.  LAC_E_ARGUMENT when they are not UTF-8 or the key is there already. */
 enum lac_status lac_tensor_writer_metadata(struct lac_tensor_writer *writer, const char *key,
                                            const char *value, struct lac_error *error);
-/* Borrows data until commit; name is copied.  LAC_E_ARGUMENT for LAC_STORE_OTHER, a rank over
- * LAC_MAX_RANK, and a name that is there already, is not UTF-8, is over 512 bytes or begins with
+/* Borrows data until commit; name is copied.  LAC_E_ARGUMENT for LAC_STORE_OTHER and Q8_0, a rank
+ * over LAC_MAX_RANK, and a name that is there already, is not UTF-8, is over 512 bytes or begins
+ * with
  * "__pad__". */
 enum lac_status lac_tensor_writer_add(struct lac_tensor_writer *writer, const char *name,
                                       enum lac_storage storage, unsigned rank, const size_t *shape,

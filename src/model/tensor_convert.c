@@ -51,10 +51,30 @@ static const struct {
     [LAC_STORE_U8] = {convert_u8, 1},   [LAC_STORE_BOOL] = {convert_u8, 1},
 };
 
+/* An fp16 scale times an int8 is exact in fp32. */
+static void convert_q8_0(const uint8_t *data, size_t first, size_t n, float *out)
+{
+    while (n) {
+        size_t skip = first % LAC_Q8_0_BLOCK, rest = LAC_Q8_0_BLOCK - skip;
+        const uint8_t *block = data + first / LAC_Q8_0_BLOCK * LAC_Q8_0_BYTES;
+        uint16_t half;
+        memcpy(&half, block, sizeof half);
+        float scale = lac_f16_to_f32(half);
+        size_t m = n < rest ? n : rest;
+        for (size_t i = 0; i < m; i++)
+            out[i] = scale * (float)(int8_t)block[sizeof half + skip + i];
+        first += m;
+        out += m;
+        n -= m;
+    }
+}
+
 void lac_tensor_to_f32(const struct lac_tensor *tensor, size_t first, size_t n, float *out)
 {
     const uint8_t *data = tensor->data;
-    if (n)
+    if (tensor->storage == LAC_STORE_Q8_0)
+        convert_q8_0(data, first, n, out);
+    else if (n)
         conversions[tensor->storage].convert(
             data + first * conversions[tensor->storage].element_bytes, n, out);
 }

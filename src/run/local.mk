@@ -4,6 +4,8 @@ libcore_la_SOURCES += \
 	src/run/embed.c \
 	src/run/forward.c \
 	src/run/forward.h \
+	src/run/gguf_tokenizer.c \
+	src/run/gguf_tokenizer.h \
 	src/run/head.c \
 	src/run/layer.c \
 	src/run/load.c \

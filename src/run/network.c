@@ -7,7 +7,6 @@
 #include <lacuna/model.h>
 
 #include "src/base/checked.h"
-#include "src/base/file.h"
 #include "src/run/plan.h"
 
 const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS] = {
@@ -127,8 +126,10 @@ enum lac_status lac_network_prepare(struct lac_network *network, struct lac_erro
 {
     const struct lac_config *c = &network->config;
     if (lac_family_is_decoder(c->family))
-        return lac_fail(error, LAC_E_UNSUPPORTED, "model_type \"%s\" cannot be run: decoders are "
-                        "only read", c->model_type);
+        return lac_fail(error, LAC_E_UNSUPPORTED,
+                        "model_type \"%s\" cannot be run: decoders are "
+                        "only read",
+                        c->model_type);
     if (!c->n_layers)
         return lac_fail(error, LAC_E_UNSUPPORTED, "a model without layers");
     size_t head_dim = c->hidden_size / c->n_heads;
@@ -177,9 +178,8 @@ enum lac_status lac_network_open(const struct lac_host *host, const char *path,
     n->features = options->features;
     n->plan_table = options->plan_table;
     n->arena.host = host;
-    enum lac_status status = lac_path_is_directory(path)
-                                 ? lac_network_load(n, path, options, error)
-                                 : lac_network_unpack(n, path, options, error);
+    enum lac_status status = lac_is_checkpoint(path) ? lac_network_load(n, path, options, error)
+                                                     : lac_network_unpack(n, path, options, error);
     if (status) {
         lac_network_free(n);
         return status;

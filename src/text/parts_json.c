@@ -113,26 +113,76 @@ static enum lac_status make_added(const struct lac_tokenizer_parts *parts, json_
     return LAC_OK;
 }
 
+static json_t *special_piece(struct lac_slice token, int type_id)
+{
+    return json_pack("{s:{s:o,s:i}}", "SpecialToken", "id", text_of(token), "type_id", type_id);
+}
+
+/* Appends "before TEXT after" to a template; false without memory. */
+static bool add_piece(const struct lac_tokenizer_parts *parts, const char *text, int type_id,
+                      json_t *pieces)
+{
+    json_t *sequence = json_pack("{s:{s:s,s:i}}", "Sequence", "id", text, "type_id", type_id);
+    bool is_good =
+        parts->before < 0 ||
+        !json_array_append_new(pieces, special_piece(parts->tokens[parts->before], type_id));
+    is_good = !json_array_append_new(pieces, sequence) && is_good;
+    return is_good &&
+           (parts->after < 0 ||
+            !json_array_append_new(pieces, special_piece(parts->tokens[parts->after], type_id)));
+}
+
+static bool add_special(const struct lac_tokenizer_parts *parts, int32_t id, json_t *specials)
+{
+    if (id < 0)
+        return true;
+    struct lac_slice token = parts->tokens[id];
+    json_t *special = json_pack("{s:o,s:[i],s:[o]}", "id", text_of(token), "ids", (int)id, "tokens",
+                                text_of(token));
+    return !json_object_setn_new(specials, token.text, token.size, special);
+}
+
+/* TemplateProcessing for the tokens round a text; null when there are none, NULL without memory. */
+static json_t *make_template(const struct lac_tokenizer_parts *parts)
+{
+    if (parts->before < 0 && parts->after < 0)
+        return json_null();
+    json_t *single = json_array(), *pair = json_array(), *specials = json_object();
+    bool is_good = single && pair && specials && add_piece(parts, "A", 0, single) &&
+                   add_piece(parts, "A", 0, pair) && add_piece(parts, "B", 1, pair) &&
+                   add_special(parts, parts->before, specials) &&
+                   add_special(parts, parts->after, specials);
+    /* json_pack takes the references, also when it fails. */
+    json_t *made = json_pack("{s:s,s:o,s:o,s:o}", "type", "TemplateProcessing", "single", single,
+                             "pair", pair, "special_tokens", specials);
+    if (is_good)
+        return made;
+    json_decref(made);
+    return NULL;
+}
+
 /* What surrounds vocabulary and merges, which are o; the caller's references are taken. */
 static json_t *frame(const struct lac_tokenizer_parts *parts, json_t *vocab, json_t *merges,
-                     json_t *added)
+                     json_t *added, json_t *post)
 {
     if (parts->kind == LAC_PARTS_BYTE_LEVEL)
-        return json_pack(
-            "{s:o,s:{s:s,s:[{s:s,s:{s:s},s:s},{s:s,s:b,s:b}]},s:{s:s},s:{s:s,s:o,s:o}}",
-            "added_tokens", added, "pre_tokenizer", "type", "Sequence", "pretokenizers", "type",
-            "Split", "pattern", "Regex", parts->pattern, "behavior", "Isolated", "type",
-            "ByteLevel", "add_prefix_space", (int)parts->add_space_prefix, "use_regex", 0,
-            "decoder", "type", "ByteLevel", "model", "type", "BPE", "vocab", vocab, "merges",
-            merges);
-    return json_pack("{s:o,s:{s:s,s:s,s:b},s:{s:s,s:[{s:s,s:{s:s},s:s},{s:s},{s:s},{s:s,s:s,s:i}]},"
-                     "s:{s:s,s:b,s:b,s:o,s:o,s:o}}",
-                     "added_tokens", added, "pre_tokenizer", "type", "Metaspace", "prepend_scheme",
-                     parts->add_space_prefix ? "first" : "never", "split", 0, "decoder", "type",
-                     "Sequence", "decoders", "type", "Replace", "pattern", "String", METASPACE,
-                     "content", " ", "type", "ByteFallback", "type", "Fuse", "type", "Strip",
-                     "content", " ", "start", (int)parts->add_space_prefix, "model", "type", "BPE",
-                     "byte_fallback", 1, "fuse_unk", 1, "unk_token",
+        return json_pack("{s:o,s:o,s:o,s:{s:s,s:[{s:s,s:{s:s},s:s},{s:s,s:b,s:b}]},s:{s:s},"
+                         "s:{s:s,s:b,s:o,s:o}}",
+                         "added_tokens", added, "post_processor", post, "normalizer",
+                         parts->compose ? json_pack("{s:s}", "type", "NFC") : json_null(),
+                         "pre_tokenizer", "type", "Sequence", "pretokenizers", "type", "Split",
+                         "pattern", "Regex", parts->pattern, "behavior", "Isolated", "type",
+                         "ByteLevel", "add_prefix_space", (int)parts->add_space_prefix, "use_regex",
+                         0, "decoder", "type", "ByteLevel", "model", "type", "BPE", "ignore_merges",
+                         (int)parts->whole_words, "vocab", vocab, "merges", merges);
+    return json_pack("{s:o,s:o,s:{s:s,s:s,s:b},s:{s:s,s:[{s:s,s:{s:s},s:s},{s:s},{s:s},{s:s,s:s,"
+                     "s:i}]},s:{s:s,s:b,s:b,s:o,s:o,s:o}}",
+                     "added_tokens", added, "post_processor", post, "pre_tokenizer", "type",
+                     "Metaspace", "prepend_scheme", parts->add_space_prefix ? "first" : "never",
+                     "split", 0, "decoder", "type", "Sequence", "decoders", "type", "Replace",
+                     "pattern", "String", METASPACE, "content", " ", "type", "ByteFallback", "type",
+                     "Fuse", "type", "Strip", "content", " ", "start", (int)parts->add_space_prefix,
+                     "model", "type", "BPE", "byte_fallback", 1, "fuse_unk", 1, "unk_token",
                      parts->unknown < 0 ? json_string("") : text_of(parts->tokens[parts->unknown]),
                      "vocab", vocab, "merges", merges);
 }
@@ -142,9 +192,11 @@ static enum lac_status check_parts(const struct lac_tokenizer_parts *parts, stru
     if (parts->n_tokens == 0 || parts->n_tokens > LAC_MAX_VOCAB || parts->n_merges > LAC_MAX_VOCAB)
         return lac_fail(error, LAC_E_FORMAT, "%zu tokens and %zu merges are not between 1 and %d",
                         parts->n_tokens, parts->n_merges, LAC_MAX_VOCAB);
-    if (parts->unknown >= 0 && (size_t)parts->unknown >= parts->n_tokens)
-        return lac_fail(error, LAC_E_FORMAT, "the unknown token %d is not below %zu",
-                        parts->unknown, parts->n_tokens);
+    const int32_t ids[] = {parts->unknown, parts->before, parts->after};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        if (ids[i] >= 0 && (size_t)ids[i] >= parts->n_tokens)
+            return lac_fail(error, LAC_E_FORMAT, "the %s token %d is not below %zu",
+                            i ? "special" : "unknown", ids[i], parts->n_tokens);
     if (parts->kind == LAC_PARTS_SCORED && !parts->scores)
         return lac_fail(error, LAC_E_FORMAT, "tokens without scores");
     return LAC_OK;
@@ -170,7 +222,10 @@ enum lac_status lac_tokenizer_open_parts(const struct lac_host *host, const char
     if (!status)
         status = make_added(parts, added, e);
     if (!status) {
-        json = frame(parts, json_incref(vocab), json_incref(merges), json_incref(added));
+        json_t *post = make_template(parts);
+        json = post
+                   ? frame(parts, json_incref(vocab), json_incref(merges), json_incref(added), post)
+                   : NULL;
         size_t size = json ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
         char *text = size ? lac_alloc(host, size, 1) : NULL;
         if (text && json_dumpb(json, text, size, JSON_COMPACT) == size) {

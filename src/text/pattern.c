@@ -52,7 +52,8 @@ static enum lac_status compile(struct lac_text_pattern *pattern, const char *sou
     PCRE2_UCHAR reason[128];
     if (pcre2_get_error_message(code, reason, sizeof reason) == PCRE2_ERROR_BADDATA)
         reason[0] = '\0';
-    return lac_fail(error, LAC_E_FORMAT, "regular expression, offset %zu: %s", (size_t)at, reason);
+    return lac_fail(error, code == PCRE2_ERROR_HEAP_FAILED ? LAC_E_MEMORY : LAC_E_FORMAT,
+                    "regular expression, offset %zu: %s", (size_t)at, reason);
 }
 
 enum lac_status lac_text_pattern_new(const struct lac_host *host, enum lac_text_pattern_kind kind,

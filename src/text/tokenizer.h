@@ -60,11 +60,13 @@ struct lac_tokenizer_parts {
     const struct lac_slice *merges; /* BYTE_LEVEL: "left right" */
     const char *pattern;            /* BYTE_LEVEL: the regular expression of words */
     bool add_space_prefix;
-    int32_t unknown; /* or -1 */
+    bool whole_words;      /* BYTE_LEVEL: a word that is a token is never made of smaller ones */
+    bool compose;          /* BYTE_LEVEL: text is brought into NFC first */
+    int32_t unknown;       /* or -1 */
+    int32_t before, after; /* tokens round each text, or -1 */
 };
 
-/* The same as lac_tokenizer_open_texts from arrays, which are borrowed for the call.  Tokens round
- * the text are the caller's. */
+/* The same as lac_tokenizer_open_texts from arrays, which are borrowed for the call. */
 enum lac_status lac_tokenizer_open_parts(const struct lac_host *host, const char *name,
                                          const struct lac_tokenizer_parts *parts,
                                          struct lac_tokenizer **tokenizer, struct lac_error *error);

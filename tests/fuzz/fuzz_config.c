@@ -16,8 +16,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct lac_error error;
     json_t *root = NULL;
     if (!lac_config_parse("input", data, size, &arena, &config, &error)) {
-        if (!config.hidden_size || config.hidden_size % config.n_heads || !config.max_tokens)
+        if (!config.hidden_size || !config.head_dim || config.n_heads % config.n_kv_heads ||
+            !config.max_tokens)
             abort();
+        for (size_t i = 0; config.windows && i < config.n_layers; i++)
+            if (config.windows[i] > 1u << 30)
+                abort();
+        for (size_t i = 0; i < config.n_end_ids; i++)
+            if (config.end_ids[i] < 0 || (size_t)config.end_ids[i] >= config.vocab_size)
+                abort();
         for (size_t i = 0; i < config.n_labels; i++)
             if (!config.labels[i][0] && strlen(config.labels[i]))
                 abort();
