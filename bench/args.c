@@ -62,8 +62,6 @@ static int next_item(const char **text, char *item, size_t size)
     return 1;
 }
 
-enum { ITEM_SIZE = 64 };
-
 static enum lac_status bad_item(struct lac_error *error, const char *option, const char *text,
                                 const char *expected)
 {
@@ -81,41 +79,61 @@ static int read_number(const char **text, double *value)
     return isfinite(*value);
 }
 
-/* "first" or "first-last+step". */
-static int read_range(const char *text, double *first, double *last, double *step)
+/* "first" or "first-last+step", and moves *text behind it. */
+struct range {
+    double first, last, step;
+};
+
+static int read_range(const char **text, struct range *range)
 {
-    if (!read_number(&text, first))
+    if (!read_number(text, &range->first))
         return 0;
-    *last = *first;
-    *step = 1;
-    if (!*text)
+    range->last = range->first;
+    range->step = 1;
+    if (**text != '-')
         return 1;
-    if (*text++ != '-' || !read_number(&text, last) || *text++ != '+' ||
-        !read_number(&text, step) || *text)
+    ++*text;
+    if (!read_number(text, &range->last) || *(*text)++ != '+' || !read_number(text, &range->step))
         return 0;
-    return *step > 0 && *last >= *first;
+    return range->step > 0 && range->last >= range->first;
+}
+
+/* How many values it has.  A millionth of a step, so that sums of tenths reach their last one. */
+static double range_size(const struct range *range)
+{
+    return floor((range->last - range->first) / range->step + 1e-6) + 1;
+}
+
+static double range_at(const struct range *range, size_t i)
+{
+    return range->first + (double)i * range->step;
+}
+
+static enum lac_status too_many(struct lac_error *error, const char *option, const char *text)
+{
+    return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: more than %d values", option, text,
+                    (int)BENCH_LIST_MOST);
 }
 
 enum lac_status bench_read_reals(const char *option, const char *text, double lowest,
                                  double highest, struct bench_reals *list, struct lac_error *error)
 {
-    char item[ITEM_SIZE];
+    char item[BENCH_ITEM_SIZE];
     const char *rest = text;
     list->n = 0;
     for (int found; (found = next_item(&rest, item, sizeof item));) {
-        double first, last, step;
-        if (found < 0 || !read_range(item, &first, &last, &step))
+        const char *at = item;
+        struct range range;
+        if (found < 0 || !read_range(&at, &range) || *at)
             return bad_item(error, option, text, "numbers and ranges first-last+step, with commas");
-        if (first < lowest || last > highest)
+        if (range.first < lowest || range.last > highest)
             return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: outside %g to %g", option, item,
                             lowest, highest);
-        /* A millionth of a step, so that sums of tenths reach their last value. */
-        double n = floor((last - first) / step + 1e-6) + 1;
+        double n = range_size(&range);
         if (n > (double)(BENCH_LIST_MOST - list->n))
-            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: more than %d values", option, text,
-                            (int)BENCH_LIST_MOST);
+            return too_many(error, option, text);
         for (size_t i = 0; i < (size_t)n; i++)
-            list->at[list->n++] = first + (double)i * step;
+            list->at[list->n++] = range_at(&range, i);
     }
     return LAC_OK;
 }
@@ -146,8 +164,7 @@ static enum lac_status add_shape(const char *option, const char *text, struct be
         if (list->at[i].n_out == shape.n_out && list->at[i].n_in == shape.n_in)
             return LAC_OK;
     if (list->n == BENCH_LIST_MOST)
-        return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: more than %d values", option, text,
-                        (int)BENCH_LIST_MOST);
+        return too_many(error, option, text);
     list->at[list->n++] = shape;
     return LAC_OK;
 }
@@ -164,30 +181,83 @@ static enum lac_status add_stack(const char *option, const char *text,
     return LAC_OK;
 }
 
+static int is_whole(const struct range *range)
+{
+    return range->first == floor(range->first) && range->step == floor(range->step);
+}
+
+/* Every shape of "768-3072+768x768". */
+static enum lac_status add_ranges(const char *option, const char *text, const char *item,
+                                  size_t highest, struct bench_shapes *list,
+                                  struct lac_error *error)
+{
+    struct range out, in;
+    const char *at = item;
+    if (!read_range(&at, &out) || *at++ != 'x' || !read_range(&at, &in) || *at || !is_whole(&out) ||
+        !is_whole(&in))
+        return bad_item(error, option, text,
+                        "shapes OUTPUTSxINPUTS and names of models, with commas");
+    if (out.first < 1 || in.first < 1 || out.last > (double)highest || in.last > (double)highest)
+        return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: outside 1 to %zu", option, item, highest);
+    if (range_size(&out) * range_size(&in) > BENCH_LIST_MOST)
+        return too_many(error, option, text);
+    for (size_t o = 0; o < (size_t)range_size(&out); o++)
+        for (size_t i = 0; i < (size_t)range_size(&in); i++) {
+            struct bench_shape shape = {(size_t)range_at(&out, o), (size_t)range_at(&in, i)};
+            if (add_shape(option, text, shape, list, error))
+                return error->status;
+        }
+    return LAC_OK;
+}
+
 enum lac_status bench_read_shapes(const char *option, const char *text, size_t highest,
                                   struct bench_shapes *list, struct lac_error *error)
 {
-    char item[ITEM_SIZE];
+    char item[BENCH_ITEM_SIZE];
     const char *rest = text;
     list->n = 0;
     for (int found; (found = next_item(&rest, item, sizeof item));) {
-        double n_out = 0, n_in = 0;
-        const char *at = item;
         const struct bench_stack *stack = found > 0 ? bench_stack_find(item) : NULL;
-        if (stack) {
-            if (add_stack(option, text, stack, list, error))
-                return error->status;
-            continue;
-        }
-        if (found < 0 || !read_number(&at, &n_out) || *at++ != 'x' || !read_number(&at, &n_in) ||
-            *at || n_out != floor(n_out) || n_in != floor(n_in))
-            return bad_item(error, option, text,
-                            "shapes OUTPUTSxINPUTS and names of models, with commas");
-        if (n_out < 1 || n_in < 1 || n_out > (double)highest || n_in > (double)highest)
-            return lac_fail(error, LAC_E_ARGUMENT, "--%s %s: outside 1 to %zu", option, item,
-                            highest);
-        if (add_shape(option, text, (struct bench_shape){(size_t)n_out, (size_t)n_in}, list, error))
+        if (stack ? add_stack(option, text, stack, list, error)
+                  : add_ranges(option, text, found > 0 ? item : "", highest, list, error))
             return error->status;
+    }
+    return LAC_OK;
+}
+
+/* "12x768x3072": layers, hidden and intermediate size. */
+static int read_size(const char *text, double sizes[3])
+{
+    static const double most[3] = {1000, 65536, 65536};
+    for (int i = 0; i < 3; i++)
+        if ((i && *text++ != 'x') || !read_number(&text, &sizes[i]) ||
+            sizes[i] != floor(sizes[i]) || sizes[i] < 1 || sizes[i] > most[i])
+            return 0;
+    return !*text;
+}
+
+enum lac_status bench_read_models(const char *option, const char *text, int only_encoders,
+                                  struct bench_models *list, struct lac_error *error)
+{
+    char item[BENCH_ITEM_SIZE], known[256] = "";
+    const char *rest = text;
+    list->n = 0;
+    for (const struct bench_stack *s = bench_stacks; s->name; s++)
+        if (!only_encoders || s->vocab)
+            snprintf(known + strlen(known), sizeof known - strlen(known), "%s, ", s->name);
+    for (int found; (found = next_item(&rest, item, sizeof item));) {
+        double sizes[3];
+        const struct bench_stack *stack = found > 0 ? bench_stack_find(item) : NULL;
+        if (found < 0 || list->n == BENCH_MOST_MODELS ||
+            (stack ? only_encoders && !stack->vocab : !read_size(item, sizes)))
+            return lac_fail(error, LAC_E_ARGUMENT,
+                            "--%s %s: expected at most %d of %sLAYERSxHIDDENxINTERMEDIATE", option,
+                            text, (int)BENCH_MOST_MODELS, known);
+        char *name = list->names[list->n];
+        memcpy(name, item, sizeof item);
+        list->at[list->n++] =
+            stack ? *stack
+                  : bench_stack_of_size(name, (size_t)sizes[0], (size_t)sizes[1], (size_t)sizes[2]);
     }
     return LAC_OK;
 }
@@ -195,9 +265,11 @@ enum lac_status bench_read_shapes(const char *option, const char *text, size_t h
 enum lac_status bench_read_choices(const char *option, const char *text, const char *const *names,
                                    struct bench_choices *list, struct lac_error *error)
 {
-    char item[ITEM_SIZE];
+    char item[BENCH_ITEM_SIZE];
     const char *rest = text;
     list->n = 0;
+    for (int i = 0; !text && names[i]; i++)
+        list->at[list->n++] = i;
     for (int found; (found = next_item(&rest, item, sizeof item));) {
         int i = 0;
         while (found > 0 && names[i] && strcmp(names[i], item))

@@ -35,6 +35,15 @@ struct bench_counts {
     size_t at[BENCH_LIST_MOST];
 };
 
+enum { BENCH_MOST_MODELS = 16, BENCH_ITEM_SIZE = 64 };
+
+/* Models by name, or any size as LAYERSxHIDDENxINTERMEDIATE, which is then their name. */
+struct bench_models {
+    size_t n;
+    struct bench_stack at[BENCH_MOST_MODELS];
+    char names[BENCH_MOST_MODELS][BENCH_ITEM_SIZE];
+};
+
 struct bench_shapes {
     size_t n;
     struct bench_shape at[BENCH_LIST_MOST];
@@ -53,9 +62,13 @@ enum lac_status bench_read_counts(const char *option, const char *text, size_t l
                                   size_t highest, struct bench_counts *list,
                                   struct lac_error *error);
 /* "3072x768" and names of models: all different shapes of their layers. */
+/* A side may be a range: "768-3072+768x768". */
 enum lac_status bench_read_shapes(const char *option, const char *text, size_t highest,
                                   struct bench_shapes *list, struct lac_error *error);
-/* names ends with NULL. */
+/* only_encoders: names of other models are refused. */
+enum lac_status bench_read_models(const char *option, const char *text, int only_encoders,
+                                  struct bench_models *list, struct lac_error *error);
+/* names ends with NULL; text NULL: all of them. */
 enum lac_status bench_read_choices(const char *option, const char *text, const char *const *names,
                                    struct bench_choices *list, struct lac_error *error);
 /* The same where one value is expected. */

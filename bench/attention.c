@@ -7,18 +7,20 @@
 #include "bench/bench.h"
 #include "bench/ceiling.h"
 #include "bench/names.h"
+#include "bench/sweep.h"
 #include "simd/kernel.h"
 #include "src/base/arena.h"
 #include "src/base/checked.h"
 
 static struct {
-    const char *length, *head_dim, *isa;
-} texts = {.length = "128,512", .head_dim = "64", .isa = "best"};
+    const char *length, *head_dim, *dtype, *isa;
+} texts = {.length = "128,512", .head_dim = "64", .dtype = "int8,fp32", .isa = "best"};
 
 static const struct bench_option options[] = {
     {"length", "LIST", "tokens of the sequence [128,512]", &texts.length},
     {"head-dim", "LIST", "features of the head [64]", &texts.head_dim},
-    {"isa", "LIST", "of scalar, avx2, avx512, avx512_vnni, amx_int8 and best [best]", &texts.isa},
+    {"dtype", "LIST", "int8, as in networks of int8, and fp32 [int8,fp32]", &texts.dtype},
+    {"isa", "LIST", "caps of the instruction set: avx2, avx512_vnni, ... [best]", &texts.isa},
     {0},
 };
 
@@ -33,25 +35,34 @@ static const struct bench_column columns[] = {
 
 enum { MOST_KERNELS = 16, MOST_LENGTH = 8192 };
 
-struct sweep {
-    struct bench_counts lengths, head_dims;
-    struct bench_choices isas;
-    struct bench_report report;
-    struct bench_progress progress;
-};
+static const char *const dtype_names[] = {"int8", "fp32", NULL};
+static const enum lac_op ops[] = {LAC_OP_ATTENTION_S8, LAC_OP_ATTENTION};
 
-/* Queries, keys and values of one head, tile by tile. */
+static struct bench_counts lengths, head_dims;
+static struct bench_choices dtypes, isas;
+
+/* Queries, keys and values of one head, tile by tile; in int8 also pages of the keys. */
 struct head {
     struct lac_arena arena;
     size_t length, dim, n_tiles;
     float **q, **y; /* [n_tiles][dim][lanes] */
     struct lac_kv_segment *segments;
+    char *pages;
+    const struct lac_kv_page **page_at; /* [ceil(length / LAC_LANES)] */
 };
 
 struct entry {
-    const struct lac_kernel *kernel;
+    const struct lac_kernel *kernel, *pager; /* pager: of int8, else NULL */
     struct head *head;
     struct bench_peak peak;
+};
+
+struct comparison {
+    struct bench_crew crew;
+    struct head head;
+    size_t n;
+    struct entry entries[MOST_KERNELS]; /* plain C last */
+    struct bench_contender contenders[MOST_KERNELS];
 };
 
 static size_t tile_tokens(const struct head *head, size_t tile)
@@ -89,29 +100,72 @@ static enum lac_status open_head(struct head *head, size_t length, size_t dim,
                                                     .n_keys = n};
         failed = !head->q[i] || !head->y[i] || !head->segments[i].k || !head->segments[i].v;
     }
-    return failed ? lac_fail(error, LAC_E_MEMORY, "no memory for %zu tokens", length) : LAC_OK;
+    size_t n_pages = lac_ceil_div(length, LAC_LANES), page = lac_kv_page_bytes(dim);
+    head->pages = lac_arena_alloc(&head->arena, n_pages, page);
+    head->page_at = lac_arena_alloc(&head->arena, n_pages, sizeof *head->page_at);
+    if (failed || !head->pages || !head->page_at)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu tokens", length);
+    for (size_t i = 0; i < n_pages; i++)
+        head->page_at[i] = (const struct lac_kv_page *)(void *)(head->pages + i * page);
+    return LAC_OK;
+}
+
+static struct lac_attention_args args_of(const struct head *head, size_t tile)
+{
+    size_t n = tile_tokens(head, tile), ld = lac_round_up(n, LAC_LANES);
+    return (struct lac_attention_args){
+        .q = head->q[tile],
+        .q_ld = ld,
+        .n_lanes = ld,
+        .lane_mask = (UINT64_C(1) << n) - 1,
+        .head_dim = head->dim,
+        .scale = 1 / sqrtf((float)head->dim),
+        .segments = head->segments,
+        .n_segments = head->n_tiles,
+        .y = head->y[tile],
+        .y_ld = ld,
+    };
+}
+
+static void attend_f32(const struct entry *entry)
+{
+    for (size_t i = 0; i < entry->head->n_tiles; i++) {
+        struct lac_attention_args args = args_of(entry->head, i);
+        entry->kernel->run.attention(&args);
+    }
+}
+
+/* Keys and values are quantised once, as for a head of a network. */
+static void attend_s8(const struct entry *entry)
+{
+    const struct head *head = entry->head;
+    struct lac_kv_pages_args pages = {head->segments, head->n_tiles, head->dim, head->pages};
+    entry->pager->run.kv_pages(&pages);
+    for (size_t i = 0; i < head->n_tiles; i++) {
+        struct lac_attention_args f32 = args_of(head, i);
+        struct lac_attention_s8_args args = {
+            .q = f32.q,
+            .q_ld = f32.q_ld,
+            .n_lanes = f32.n_lanes,
+            .lane_mask = f32.lane_mask,
+            .head_dim = f32.head_dim,
+            .scale = f32.scale,
+            .pages = head->page_at,
+            .n_keys = head->length,
+            .y = f32.y,
+            .y_ld = f32.y_ld,
+        };
+        entry->kernel->run.attention_s8(&args);
+    }
 }
 
 static void attend(void *context)
 {
     const struct entry *entry = context;
-    struct head *head = entry->head;
-    for (size_t i = 0; i < head->n_tiles; i++) {
-        size_t n = tile_tokens(head, i), ld = lac_round_up(n, LAC_LANES);
-        struct lac_attention_args args = {
-            .q = head->q[i],
-            .q_ld = ld,
-            .n_lanes = ld,
-            .lane_mask = (UINT64_C(1) << n) - 1,
-            .head_dim = head->dim,
-            .scale = 1 / sqrtf((float)head->dim),
-            .segments = head->segments,
-            .n_segments = head->n_tiles,
-            .y = head->y[i],
-            .y_ld = ld,
-        };
-        entry->kernel->run.attention(&args);
-    }
+    if (entry->pager)
+        attend_s8(entry);
+    else
+        attend_f32(entry);
 }
 
 static int turn(void *context, size_t n, uint64_t *ns)
@@ -148,114 +202,111 @@ static double error_of(struct entry *entry, struct entry *definition, struct lac
     return most;
 }
 
-static enum lac_status report_entry(struct bench_report *report, const struct bench_crew *crew,
-                                    struct entry *entry, struct entry *scalar,
-                                    const struct bench_contender *contender,
-                                    const struct bench_contender *of_scalar,
+static enum lac_status report_entry(struct bench_report *report, struct comparison *c, size_t at,
                                     struct lac_error *error)
 {
-    const struct head *head = entry->head;
-    struct bench_times times = bench_times_of(contender);
-    double most = error_of(entry, scalar, error);
+    const struct head *head = &c->head;
+    struct entry *entry = &c->entries[at], *scalar = &c->entries[c->n - 1];
+    const struct bench_contender *contender = &c->contenders[at];
+    double ns = bench_times_of(contender).median_ns, most = error_of(entry, scalar, error);
     if (isnan(most) || bench_report_row(report, error) ||
         bench_report_text(report, "kernel", entry->kernel->name, error) ||
         bench_report_text(report, "isa", bench_kernel_isa(entry->kernel), error) ||
-        bench_report_text(report, "dtype", "fp32", error) ||
-        bench_report_text(report, "binding", crew->places, error) ||
-        bench_report_text(report, "roof", contender->ceiling.name, error))
+        bench_report_text(report, "dtype", dtype_names[!entry->pager], error) ||
+        bench_report_text(report, "binding", c->crew.places, error) ||
+        bench_report_roof(report, contender, error))
         return error->status;
     bench_report_number(report, "length", (double)head->length);
     bench_report_number(report, "head_dim", (double)head->dim);
     bench_report_number(report, "threads", 1);
-    bench_report_number(report, "time_us_median", times.median_ns / 1e3);
-    bench_report_number(report, "time_us_min", times.min_ns / 1e3);
-    bench_report_number(report, "time_us_p95", times.p95_ns / 1e3);
-    bench_report_number(report, "nnz_gops", contender->load / times.median_ns);
+    bench_report_times(report, contender, BENCH_US);
+    bench_report_number(report, "nnz_gops", contender->load / ns);
     /* Queries, keys, values and results, each once. */
-    bench_report_number(report, "gbps",
-                        16.0 * (double)head->length * (double)head->dim / times.median_ns);
-    bench_report_number(report, "roof_rate", bench_roof_of(contender));
-    bench_report_number(report, "roof_share", bench_roof_share(contender));
-    bench_report_number(report, "vs_scalar", bench_speedup(contender, of_scalar));
+    bench_report_number(report, "gbps", 16.0 * (double)head->length * (double)head->dim / ns);
+    bench_report_number(report, "vs_scalar", bench_speedup(contender, &c->contenders[c->n - 1]));
     bench_report_number(report, "max_err", most);
     return LAC_OK;
 }
 
-/* The kernels of all caps, plain C last. */
-static size_t collect(const struct sweep *sweep, struct head *head, const struct bench_crew *crew,
-                      struct entry *entries, struct bench_contender *contenders)
+/* The kernels of all caps, and last plain C. */
+static void add_kernels(struct comparison *c, enum lac_op op)
 {
-    size_t n = 0;
-    for (size_t i = 0; i <= sweep->isas.n && n < MOST_KERNELS; i++) {
-        unsigned features = i < sweep->isas.n ? bench_isa_features(sweep->isas.at[i]) : 0;
-        const struct lac_kernel *kernel = lac_kernel_find(LAC_OP_ATTENTION, features);
-        struct entry *entry = &entries[n];
-        *entry = (struct entry){.kernel = kernel, .head = head};
-        contenders[n++] = (struct bench_contender){
+    int quantized = op == LAC_OP_ATTENTION_S8;
+    double length = (double)c->head.length;
+    for (size_t i = 0; i <= isas.n; i++) {
+        unsigned features = i < isas.n ? bench_isa_features(isas.at[i]) : 0;
+        struct entry *entry = &c->entries[c->n];
+        *entry = (struct entry){
+            .kernel = lac_kernel_find(op, features),
+            .pager = quantized ? lac_kernel_find(LAC_OP_KV_PAGES, features) : NULL,
+            .head = &c->head,
+        };
+        const struct bench_roof *roof =
+            bench_roof_find(bench_kernel_isa(entry->kernel), dtype_names[!quantized]);
+        c->contenders[c->n++] = (struct bench_contender){
             .turn = turn,
             .context = entry,
-            .ceiling = bench_peak_ceiling(&entry->peak,
-                                          bench_roof_find(bench_kernel_isa(kernel), "fp32"), crew),
+            .ceiling = bench_peak_ceiling(&entry->peak, roof, &c->crew),
             /* Scores and sums: a product and an addition each, for every pair and feature. */
-            .load = 4.0 * (double)head->length * (double)head->length * (double)head->dim,
-            .most_rounds = i == sweep->isas.n ? 2 : 0,
+            .load = 4.0 * length * length * (double)c->head.dim,
+            .most_rounds = i == isas.n ? 2 : 0,
         };
     }
-    return n;
 }
 
-static enum lac_status compare(struct sweep *sweep, size_t length, size_t dim,
-                               struct lac_error *error)
+/* The lists of the sweep. */
+enum { HEAD_DIMS, LENGTHS, DTYPES };
+
+static void name_comparison(const size_t at[BENCH_MOST_LISTS], char *text, size_t size)
 {
-    struct head head;
-    struct bench_crew crew;
-    struct entry entries[MOST_KERNELS];
-    struct bench_contender contenders[MOST_KERNELS] = {{0}};
-    size_t n = 0;
-    enum lac_status status = LAC_OK;
-    if (bench_crew_open(&crew, 1, BENCH_ALONE, error) || open_head(&head, length, dim, error))
+    snprintf(text, size, "%zu tokens, %zu features, %s", lengths.at[at[LENGTHS]],
+             head_dims.at[at[HEAD_DIMS]], dtype_names[dtypes.at[at[DTYPES]]]);
+}
+
+static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LISTS],
+                               struct bench_record *record, struct lac_error *error)
+{
+    struct comparison *c = comparison;
+    if (bench_crew_open(&c->crew, 1, BENCH_ALONE, error) ||
+        open_head(&c->head, lengths.at[at[LENGTHS]], head_dims.at[at[HEAD_DIMS]], error))
         return error->status;
-    n = collect(sweep, &head, &crew, entries, contenders);
-    status = bench_measure(contenders, n, &bench_settings.effort, &sweep->progress, error);
-    for (size_t i = 0; !status && i < n; i++)
-        status = report_entry(&sweep->report, &crew, &entries[i], &entries[n - 1], &contenders[i],
-                              &contenders[n - 1], error);
-    bench_contenders_clear(contenders, n);
-    lac_arena_clear(&head.arena);
-    bench_crew_close(&crew);
-    return status;
+    add_kernels(c, ops[dtypes.at[at[DTYPES]]]);
+    if (bench_measure(c->contenders, c->n, &bench_settings.effort, &record->progress, error))
+        return error->status;
+    for (size_t i = 0; i < c->n; i++)
+        if (report_entry(&record->report, c, i, error))
+            return error->status;
+    return LAC_OK;
 }
 
-static enum lac_status run_sweep(struct sweep *sweep, struct lac_error *error)
+static void close_comparison(void *comparison)
 {
-    enum lac_status status = LAC_OK;
-    bench_progress_begin(&sweep->progress, sweep->lengths.n * sweep->head_dims.n);
-    for (size_t d = 0; d < sweep->head_dims.n; d++)
-        for (size_t l = 0; !status && l < sweep->lengths.n; l++) {
-            bench_progress_start(&sweep->progress, "attention");
-            status = compare(sweep, sweep->lengths.at[l], sweep->head_dims.at[d], error);
-        }
-    bench_progress_end(&sweep->progress);
-    return status;
+    struct comparison *c = comparison;
+    bench_contenders_clear(c->contenders, c->n);
+    if (c->head.arena.host)
+        lac_arena_clear(&c->head.arena);
+    bench_crew_close(&c->crew);
 }
 
 static enum lac_status run(struct lac_error *error)
 {
-    static struct sweep sweep;
-    if (bench_read_counts("length", texts.length, 1, MOST_LENGTH, &sweep.lengths, error) ||
-        bench_read_counts("head-dim", texts.head_dim, 1, LAC_MAX_HEAD_DIM, &sweep.head_dims,
-                          error) ||
-        bench_read_choices("isa", texts.isa, bench_isa_names, &sweep.isas, error))
+    if (bench_read_counts("length", texts.length, 1, MOST_LENGTH, &lengths, error) ||
+        bench_read_counts("head-dim", texts.head_dim, 1, LAC_MAX_HEAD_DIM, &head_dims, error) ||
+        bench_read_choices("dtype", texts.dtype, dtype_names, &dtypes, error) ||
+        bench_read_isas(texts.isa, &isas, error))
         return error->status;
-    if (sweep.isas.n >= MOST_KERNELS)
+    if (isas.n >= MOST_KERNELS)
         return lac_fail(error, LAC_E_ARGUMENT, "--isa: more than %d names", (int)MOST_KERNELS - 1);
-    bench_report_open(&sweep.report, "attention", columns);
-    enum lac_status status = LAC_OK;
-    if (bench_report_context(&sweep.report, "each row says where", error) ||
-        run_sweep(&sweep, error) || bench_report_finish(&sweep.report, error))
-        status = error->status;
-    bench_report_close(&sweep.report);
-    return status;
+    const struct bench_sweep sweep = {
+        .columns = columns,
+        .binding = "each row says where",
+        .n_values = {head_dims.n, lengths.n, dtypes.n},
+        .comparison_bytes = sizeof(struct comparison),
+        .name = name_comparison,
+        .compare = compare,
+        .close = close_comparison,
+    };
+    return bench_sweep_run(&sweep, error);
 }
 
 static const struct bench_picture pictures[] = {

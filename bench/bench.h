@@ -44,6 +44,9 @@ extern struct bench_settings bench_settings;
  * processor seems to have the caches for itself. */
 enum lac_status bench_read_machine(struct lac_error *error);
 
+/* A line on stderr, when that is a terminal, for what is no part of a report. */
+void bench_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 void bench_cpu_model(char *text, size_t size);
 
 /* Facts of this machine and this build.  cpus: the processors used, such as "1". */

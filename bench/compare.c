@@ -9,9 +9,6 @@
 #include "bench/bench.h"
 #include "bench/names.h"
 
-/* Place of "scalar" in bench_isa_names. */
-enum { ISA_SCALAR = 1 };
-
 static int has_kernel(enum lac_pattern pattern, enum lac_dtype dtype)
 {
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
@@ -98,8 +95,8 @@ static enum lac_status add_kernel(struct bench_comparison *c, const struct bench
     entry->op = op;
     contender->turn = bench_product_turn;
     contender->context = &entry->product;
-    /* A thousand times slower than the others; twice are enough to know it. */
-    contender->most_rounds = isa == ISA_SCALAR ? 2 : 0;
+    /* Twice are enough to know how slow it is. */
+    contender->most_rounds = isa == BENCH_ISA_SCALAR ? 2 : 0;
     set_ceiling(c, entry, bench_kernel_isa(kernel), lac_dtype_name(c->layer.dtype),
                 2.0 * (double)weight->n_nonzero * (double)c->layer.n_tokens,
                 bench_product_weight_bytes(&entry->product));
@@ -110,7 +107,7 @@ static int wants_op(const struct bench_comparison *c, int isa, enum lac_op op)
 {
     unsigned sides = c->question->sides;
     /* Both orientations of the scalar rival are as slow. */
-    if (isa == ISA_SCALAR && sides & BENCH_BEST)
+    if (isa == BENCH_ISA_SCALAR && sides & BENCH_BEST)
         return op == LAC_OP_LINEAR_TOKEN || sides & BENCH_OUTPUT;
     return (sides & BENCH_BEST) || !!(sides & BENCH_TOKEN) == (op == LAC_OP_LINEAR_TOKEN) ||
            (sides & BENCH_TOKEN && sides & BENCH_OUTPUT);
@@ -140,8 +137,7 @@ static enum lac_status add_peer(struct bench_comparison *c, const struct bench_c
     entry->peer = peer;
     contender->turn = bench_child_turn;
     contender->context = &peer->child;
-    /* No roof is known for oneDNN's bf16 on tiles. */
-    set_ceiling(c, entry, peer->child.name, strcmp(peer->child.name, "amx_bf16") ? peer->dtype : "",
+    set_ceiling(c, entry, peer->child.name, peer->dtype,
                 2.0 * (double)peer->n_nonzero * (double)c->layer.n_tokens,
                 (double)peer->weight_bytes);
     return LAC_OK;
@@ -242,10 +238,10 @@ static void choose_isas(struct bench_comparison *c)
 {
     c->isas = *c->question->isas;
     for (size_t i = 0; i < c->isas.n; i++)
-        if (c->isas.at[i] == ISA_SCALAR)
+        if (c->isas.at[i] == BENCH_ISA_SCALAR)
             return;
     if (c->question->rivals & BENCH_SCALAR && c->isas.n < BENCH_LIST_MOST)
-        c->isas.at[c->isas.n++] = ISA_SCALAR;
+        c->isas.at[c->isas.n++] = BENCH_ISA_SCALAR;
 }
 
 /* For peers that multiply in another dtype than ours. */

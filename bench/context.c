@@ -122,7 +122,8 @@ enum lac_status bench_report_context(struct bench_report *report, const char *cp
                                      struct lac_error *error)
 {
     if (add_machine(report, error) || add_caches(report, error) ||
-        bench_report_fact(report, error, "pinned", "%s", cpus) || add_limits(report, error) ||
+        bench_report_fact(report, error, "pinned", "%s", cpus) ||
+        (bench_settings.subject != &bench_limits && add_limits(report, error)) ||
         add_build(report, error) ||
         bench_report_fact(report, error, "effort", "%g s and at least %zu rounds a row",
                           bench_settings.effort.seconds, bench_settings.effort.min_rounds) ||

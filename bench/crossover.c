@@ -6,17 +6,26 @@
 
 #include "bench/bench.h"
 #include "bench/known.h"
+#include "bench/names.h"
 #include "src/run/plan_measure.h"
 
-static const char *shape_text = "768x768,3072x768,768x3072", *token_text = "1,4,16,48,384",
-                  *no_cache;
+static struct {
+    const char *pattern, *dtype, *shape, *tokens, *no_cache;
+} texts = {.shape = "bert-base", .tokens = "1,4,16,48,384"};
 
 static const struct bench_option options[] = {
-    {"shape", "LIST", "OUTPUTSxINPUTS or names of models [768x768,3072x768,768x3072]", &shape_text},
-    {"tokens", "LIST", "tokens at once [1,4,16,48,384]", &token_text},
-    {"no-cache", NULL, "do not keep the measurements for the planner", &no_cache},
+    {"pattern", "LIST", "32x4, 16x4, ..., bitmap, named as for int8 [all]", &texts.pattern},
+    {"dtype", "LIST", "int8, fp32, ... [all]", &texts.dtype},
+    {"shape", "LIST", "OUTPUTSxINPUTS, or models: bert-base, llama-7b, ... [those of bert-base]",
+     &texts.shape},
+    {"tokens", "LIST", "tokens at once [1,4,16,48,384]", &texts.tokens},
+    {"no-cache", NULL, "do not keep the measurements for the planner", &texts.no_cache},
     {0},
 };
+
+static struct bench_choices patterns, dtypes;
+static struct bench_shapes shapes;
+static struct bench_counts tokens;
 
 static const struct bench_column columns[] = {
     {"pattern", BENCH_TEXT},
@@ -99,22 +108,37 @@ static enum lac_status add_row(struct bench_report *report, const struct questio
 }
 
 static enum lac_status add_rows(struct bench_report *report, const struct lac_plan_table *table,
-                                const struct bench_shapes *shapes,
-                                const struct bench_counts *tokens, struct lac_error *error)
+                                enum lac_dtype dtype, enum lac_pattern pattern,
+                                struct lac_error *error)
 {
-    struct question q = {.table = table, .features = lac_cpu_features()};
-    for (int d = LAC_S8; d < LAC_N_DTYPES; d++)
-        for (int p = LAC_PATTERN_DENSE + 1; p < LAC_N_PATTERNS; p++)
-            for (size_t s = 0; s < shapes->n; s++)
-                for (size_t t = 0; t < tokens->n; t++) {
-                    q.dtype = (enum lac_dtype)d;
-                    q.pattern = (enum lac_pattern)p;
-                    q.n_out = shapes->at[s].n_out;
-                    q.n_in = shapes->at[s].n_in;
-                    q.n_tokens = tokens->at[t];
-                    if (add_row(report, &q, error))
-                        return error->status;
-                }
+    for (size_t s = 0; s < shapes.n; s++)
+        for (size_t t = 0; t < tokens.n; t++) {
+            const struct question q = {
+                .table = table,
+                .features = lac_cpu_features(),
+                .dtype = dtype,
+                .pattern = pattern,
+                .n_out = shapes.at[s].n_out,
+                .n_in = shapes.at[s].n_in,
+                .n_tokens = tokens.at[t],
+            };
+            if (add_row(report, &q, error))
+                return error->status;
+        }
+    return LAC_OK;
+}
+
+/* Patterns that are no layout of their own are pruned otherwise, and cost what their layout does.
+ */
+static enum lac_status add_all_rows(struct bench_report *report, const struct lac_plan_table *table,
+                                    struct lac_error *error)
+{
+    for (size_t d = 0; d < dtypes.n; d++)
+        for (size_t p = 0; p < patterns.n; p++)
+            if (patterns.at[p] != LAC_PATTERN_DENSE && patterns.at[p] < LAC_N_PATTERNS &&
+                add_rows(report, table, bench_dtype_at(dtypes.at[d]),
+                         (enum lac_pattern)patterns.at[p], error))
+                return error->status;
     return LAC_OK;
 }
 
@@ -153,48 +177,68 @@ static enum lac_status keep(struct bench_report *report, const struct lac_plan_t
     if (bench_cache_path("plan", path, sizeof path, error) ||
         lac_plan_table_write(table, path, error))
         return error->status;
-    return bench_report_fact(report, error, "plan", "%zu kernels kept in %s", table->n_rows, path);
+    bench_say("kept in %s", path);
+    return bench_report_fact(report, error, "plan", "%zu kernels kept for the planner",
+                             table->n_rows);
 }
 
 static enum lac_status report_table(const struct lac_plan_table *table, const char *cpus,
-                                    const struct bench_shapes *shapes,
-                                    const struct bench_counts *tokens, struct lac_error *error)
+                                    struct lac_error *error)
 {
     struct bench_report report;
     bench_report_open(&report, "crossover", columns);
     enum lac_status status = bench_report_context(&report, cpus, error);
-    if (!status && !no_cache)
+    if (!status && !texts.no_cache)
         status = keep(&report, table, error);
     if (!status)
-        status = add_rows(&report, table, shapes, tokens, error);
+        status = add_all_rows(&report, table, error);
     if (!status)
         status = bench_report_finish(&report, error);
     bench_report_close(&report);
     return status;
 }
 
+static enum lac_status read_lists(struct lac_error *error)
+{
+    if (bench_read_choices("pattern", texts.pattern, bench_pattern_names(), &patterns, error) ||
+        bench_read_choices("dtype", texts.dtype, bench_dtype_names(), &dtypes, error) ||
+        bench_read_shapes("shape", texts.shape, 1 << 20, &shapes, error) ||
+        bench_read_counts("tokens", texts.tokens, 1, 1 << 20, &tokens, error))
+        return error->status;
+    return LAC_OK;
+}
+
 static enum lac_status run(struct lac_error *error)
 {
-    struct bench_shapes shapes;
-    struct bench_counts tokens;
     size_t cpu = bench_settings.cpu;
     char cpus[32];
-    if (bench_read_shapes("shape", shape_text, 1 << 20, &shapes, error) ||
-        bench_read_counts("tokens", token_text, 1, 1 << 20, &tokens, error) ||
-        bench_pin(&cpu, error))
+    struct lac_plan_table *table;
+    if (read_lists(error) || bench_pin(&cpu, error) || measure(&table, error))
         return error->status;
     snprintf(cpus, sizeof cpus, "%zu", cpu);
-    struct lac_plan_table *table;
-    if (measure(&table, error))
-        return error->status;
-    enum lac_status status = report_table(table, cpus, &shapes, &tokens, error);
+    enum lac_status status = report_table(table, cpus, error);
     lac_free(&lac_default_host, table);
     return status;
 }
+
+static const struct bench_picture pictures[] = {
+    {
+        .kind = BENCH_PICTURE_LINES,
+        .title = "Sparsity from which on a pattern beats dense (medians over shapes)",
+        .x = "n",
+        .y = "crossover",
+        .x_title = "tokens",
+        .y_title = "sparsity",
+        .log_x = 1,
+        .series = {"pattern", "dtype"},
+    },
+    {0},
+};
 
 const struct bench_subject bench_crossover = {
     .name = "crossover",
     .summary = "from which sparsity on each pattern beats dense; the times that the planner uses",
     .options = options,
+    .pictures = pictures,
     .run = run,
 };

@@ -11,7 +11,7 @@
 #include "bench/ceiling.h"
 #include "bench/names.h"
 #include "bench/product.h"
-#include "src/base/host.h"
+#include "bench/sweep.h"
 
 static struct {
     const char *model, *pattern, *dtype, *sparsity, *tokens, *threads, *layers, *isa;
@@ -27,14 +27,15 @@ static struct {
 };
 
 static const struct bench_option options[] = {
-    {"model", "LIST", "of tinyllama, llama-7b, opt-1.3b, bert-base, ... [tinyllama]", &texts.model},
+    {"model", "LIST", "of tinyllama, llama-7b, ..., or LAYERSxHIDDENxINTERMEDIATE [tinyllama]",
+     &texts.model},
     {"pattern", "LIST", "as of spmm [dense,16x4,8x4]", &texts.pattern},
     {"dtype", "LIST", "as of spmm [int8]", &texts.dtype},
     {"sparsity", "LIST", "share of blocks that are zero [0.8]", &texts.sparsity},
     {"tokens", "LIST", "sequences that get a token at once [1]", &texts.tokens},
     {"threads", "LIST", "threads that share each layer [1]", &texts.threads},
     {"layers", "N", "of so many of the model's layers, to save memory; 0: all [0]", &texts.layers},
-    {"isa", "NAME", "cap of the instruction set [best]", &texts.isa},
+    {"isa", "LIST", "caps of the instruction set [best]", &texts.isa},
     {0},
 };
 
@@ -64,16 +65,13 @@ static const struct bench_column columns[] = {
     {0},
 };
 
-enum { MOST_VARIANTS = 32, MOST_CREWS = 8, MOST_NAMES = 16, MOST_LAYERS = 1000 };
+enum { MOST_VARIANTS = 32, MOST_CREWS = 8, MOST_TOKENS = 4096, MOST_LAYERS = 1000 };
 
-struct sweep {
-    struct bench_choices models, patterns, dtypes, isas;
-    struct bench_reals sparsities;
-    struct bench_counts tokens, threads;
-    size_t n_layers;
-    struct bench_report report;
-    struct bench_progress progress;
-};
+static struct bench_models models;
+static struct bench_choices patterns, dtypes, isas;
+static struct bench_reals sparsities;
+static struct bench_counts tokens, threads;
+static size_t most_layers;
 
 /* A shape, and how often each layer of the model has it. */
 struct part {
@@ -97,10 +95,10 @@ struct entry {
 };
 
 struct comparison {
-    const struct sweep *sweep;
     const struct bench_stack *stack;
     size_t n_tokens, n_layers;
     enum lac_dtype dtype;
+    unsigned features;
     size_t n_parts, n_variants, n_crews, n_entries;
     struct part parts[BENCH_STACK_SHAPES];
     struct variant variants[MOST_VARIANTS];
@@ -157,17 +155,16 @@ static enum lac_status add_variant(struct comparison *c, const struct bench_patt
 
 static enum lac_status add_variants(struct comparison *c, uint64_t *random, struct lac_error *error)
 {
-    const struct sweep *sweep = c->sweep;
     struct bench_pattern dense = bench_pattern_at(LAC_PATTERN_DENSE, c->dtype);
     if (add_variant(c, &dense, 0, random, error))
         return error->status;
-    for (size_t p = 0; p < sweep->patterns.n; p++) {
-        struct bench_pattern pattern = bench_pattern_at(sweep->patterns.at[p], c->dtype);
-        size_t n = pattern.blocks.of ? 1 : sweep->sparsities.n;
+    for (size_t p = 0; p < patterns.n; p++) {
+        struct bench_pattern pattern = bench_pattern_at(patterns.at[p], c->dtype);
+        size_t n = pattern.blocks.of ? 1 : sparsities.n;
         if (pattern.layout == LAC_PATTERN_DENSE || !lac_pattern_holds(pattern.layout, c->dtype))
             continue;
         for (size_t s = 0; s < n; s++)
-            if (add_variant(c, &pattern, sweep->sparsities.at[s], random, error))
+            if (add_variant(c, &pattern, sparsities.at[s], random, error))
                 return error->status;
     }
     return LAC_OK;
@@ -260,9 +257,8 @@ static enum lac_status add_entry(struct comparison *c, size_t variant, size_t cr
         .ceiling = bench_stream_ceiling(&c->streams[crew]),
         .load = entry->variant->bytes,
     };
-    unsigned features = bench_isa_features(c->sweep->isas.at[0]);
     for (size_t p = 0; p < c->n_parts; p++)
-        if (open_part(entry, &c->parts[p].layer, p, features, error))
+        if (open_part(entry, &c->parts[p].layer, p, c->features, error))
             return error->status;
     return LAC_OK;
 }
@@ -270,10 +266,10 @@ static enum lac_status add_entry(struct comparison *c, size_t variant, size_t cr
 /* ---- Rows ---- */
 
 static const struct bench_contender *find(const struct comparison *c, const struct variant *variant,
-                                          size_t threads)
+                                          size_t n_threads)
 {
     for (size_t i = 0; i < c->n_entries; i++)
-        if (c->entries[i].variant == variant && c->entries[i].crew->size == threads)
+        if (c->entries[i].variant == variant && c->entries[i].crew->size == n_threads)
             return &c->contenders[i];
     return NULL;
 }
@@ -284,35 +280,31 @@ static enum lac_status report_entry(struct bench_report *report, const struct co
     const struct entry *entry = &c->entries[at];
     const struct variant *v = entry->variant;
     const struct bench_contender *contender = &c->contenders[at];
-    struct bench_times times = bench_times_of(contender);
-    size_t threads = entry->crew->size;
-    double whole = (double)c->stack->n_layers / (double)c->n_layers, n = (double)c->n_tokens;
+    double ns = bench_times_of(contender).median_ns, n = (double)c->n_tokens;
+    double whole = (double)c->stack->n_layers / (double)c->n_layers;
+    size_t size = entry->crew->size;
     if (bench_report_row(report, error) ||
         bench_report_text(report, "model", c->stack->name, error) ||
         bench_report_text(report, "pattern", v->pattern.name, error) ||
         bench_report_text(report, "dtype", lac_dtype_name(c->dtype), error) ||
         bench_report_text(report, "isa", bench_kernel_isa(entry->products[0].kernel), error) ||
         bench_report_text(report, "binding", entry->crew->places, error) ||
-        bench_report_text(report, "roof", contender->ceiling.name, error))
+        bench_report_roof(report, contender, error))
         return error->status;
     bench_report_number(report, "n", n);
     bench_report_number(report, "layers", (double)c->n_layers);
     bench_report_number(report, "sparsity", v->sparsity);
     bench_report_number(report, "sparsity_real", 1 - v->n_nonzero / v->n_elements);
-    bench_report_number(report, "threads", (double)threads);
+    bench_report_number(report, "threads", (double)size);
     bench_report_number(report, "stored_mib", v->bytes / 1048576);
-    bench_report_number(report, "time_ms_median", times.median_ns / 1e6);
-    bench_report_number(report, "time_ms_min", times.min_ns / 1e6);
-    bench_report_number(report, "time_ms_p95", times.p95_ns / 1e6);
-    bench_report_number(report, "tokens_per_s", n * 1e9 / (times.median_ns * whole));
-    bench_report_number(report, "nnz_gops", 2 * v->n_nonzero * n / times.median_ns);
-    bench_report_number(report, "gbps", v->bytes / times.median_ns);
-    bench_report_number(report, "roof_rate", bench_roof_of(contender));
-    bench_report_number(report, "roof_share", bench_roof_share(contender));
+    bench_report_times(report, contender, BENCH_MS);
+    bench_report_number(report, "tokens_per_s", n * 1e9 / (ns * whole));
+    bench_report_number(report, "nnz_gops", 2 * v->n_nonzero * n / ns);
+    bench_report_number(report, "gbps", v->bytes / ns);
     bench_report_number(report, "vs_dense",
-                        bench_speedup(contender, find(c, &c->variants[0], threads)));
+                        bench_speedup(contender, find(c, &c->variants[0], size)));
     const struct bench_contender *single = find(c, v, 1);
-    if (single && threads > 1)
+    if (single && size > 1)
         bench_report_number(report, "vs_one_thread", bench_speedup(contender, single));
     return LAC_OK;
 }
@@ -322,17 +314,16 @@ static enum lac_status report_entry(struct bench_report *report, const struct co
 static enum lac_status prepare(struct comparison *c, struct lac_error *error)
 {
     uint64_t random = bench_settings.seed;
-    const struct bench_counts *threads = &c->sweep->threads;
     collect_parts(c);
     for (size_t p = 0; p < c->n_parts; p++)
         if (bench_layer_open(&c->parts[p].layer, &random, error))
             return error->status;
     if (add_variants(c, &random, error))
         return error->status;
-    for (size_t t = 0; t < threads->n; t++) {
+    for (size_t t = 0; t < threads.n; t++) {
         struct bench_crew *crew = &c->crews[c->n_crews++];
-        if (bench_crew_open(crew, threads->at[t],
-                            threads->n > 1 ? BENCH_BESIDE_OTHERS : BENCH_ALONE, error) ||
+        if (bench_crew_open(crew, threads.at[t], threads.n > 1 ? BENCH_BESIDE_OTHERS : BENCH_ALONE,
+                            error) ||
             bench_stream_open_memory(&c->streams[t], crew, SIZE_MAX, error) ||
             bench_crew_start(crew, error))
             return error->status;
@@ -344,8 +335,9 @@ static enum lac_status prepare(struct comparison *c, struct lac_error *error)
     return LAC_OK;
 }
 
-static void close_comparison(struct comparison *c)
+static void close_comparison(void *comparison)
 {
+    struct comparison *c = comparison;
     bench_contenders_clear(c->contenders, c->n_entries);
     for (size_t v = 0; v < c->n_variants; v++)
         for (size_t p = 0; p < c->n_parts; p++)
@@ -359,79 +351,58 @@ static void close_comparison(struct comparison *c)
     }
 }
 
-static enum lac_status compare(struct sweep *sweep, const struct bench_stack *stack,
-                               size_t n_tokens, enum lac_dtype dtype, struct lac_error *error)
+/* The lists of the sweep. */
+enum { MODELS, ISAS, TOKENS, DTYPES };
+
+static void name_comparison(const size_t at[BENCH_MOST_LISTS], char *text, size_t size)
 {
-    struct comparison *c = lac_alloc_zero(&lac_default_host, 1, sizeof *c);
-    if (!c)
-        return lac_fail(error, LAC_E_MEMORY, "no memory for a comparison");
-    c->sweep = sweep;
-    c->stack = stack;
-    c->n_tokens = n_tokens;
+    snprintf(text, size, "%s, %zu tokens, %s", models.at[at[MODELS]].name, tokens.at[at[TOKENS]],
+             lac_dtype_name(bench_dtype_at(dtypes.at[at[DTYPES]])));
+}
+
+static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LISTS],
+                               struct bench_record *record, struct lac_error *error)
+{
+    struct comparison *c = comparison;
+    c->stack = &models.at[at[MODELS]];
+    c->features = bench_isa_features(isas.at[at[ISAS]]);
+    c->n_tokens = tokens.at[at[TOKENS]];
+    c->dtype = bench_dtype_at(dtypes.at[at[DTYPES]]);
     c->n_layers =
-        sweep->n_layers && sweep->n_layers < stack->n_layers ? sweep->n_layers : stack->n_layers;
-    c->dtype = dtype;
-    enum lac_status status = LAC_OK;
-    if (prepare(c, error) ||
-        bench_measure(c->contenders, c->n_entries, &bench_settings.effort, &sweep->progress, error))
-        status = error->status;
-    for (size_t i = 0; !status && i < c->n_entries; i++)
-        status = report_entry(&sweep->report, c, i, error);
-    close_comparison(c);
-    lac_free(&lac_default_host, c);
-    return status ? lac_fail_in(error, status, "%s", stack->name) : LAC_OK;
-}
-
-static enum lac_status run_sweep(struct sweep *sweep, struct lac_error *error)
-{
-    enum lac_status status = LAC_OK;
-    bench_progress_begin(&sweep->progress, sweep->models.n * sweep->tokens.n * sweep->dtypes.n);
-    for (size_t m = 0; m < sweep->models.n; m++)
-        for (size_t t = 0; t < sweep->tokens.n; t++)
-            for (size_t d = 0; !status && d < sweep->dtypes.n; d++) {
-                const struct bench_stack *stack = &bench_stacks[sweep->models.at[m]];
-                bench_progress_start(&sweep->progress, stack->name);
-                status = compare(sweep, stack, sweep->tokens.at[t],
-                                 bench_dtype_at(sweep->dtypes.at[d]), error);
-            }
-    bench_progress_end(&sweep->progress);
-    return status;
-}
-
-static enum lac_status read_sweep(struct sweep *sweep, struct lac_error *error)
-{
-    enum { MOST_TOKENS = 4096 };
-    const char *models[MOST_NAMES] = {NULL};
-    for (size_t i = 0; bench_stacks[i].name && i + 1 < MOST_NAMES; i++)
-        models[i] = bench_stacks[i].name;
-    if (bench_read_choices("model", texts.model, models, &sweep->models, error) ||
-        bench_read_choices("pattern", texts.pattern, bench_pattern_names(), &sweep->patterns,
-                           error) ||
-        bench_read_choices("dtype", texts.dtype, bench_dtype_names(), &sweep->dtypes, error) ||
-        bench_read_choices("isa", texts.isa, bench_isa_names, &sweep->isas, error) ||
-        bench_read_reals("sparsity", texts.sparsity, 0, 1, &sweep->sparsities, error) ||
-        bench_read_counts("tokens", texts.tokens, 1, MOST_TOKENS, &sweep->tokens, error) ||
-        bench_read_counts("threads", texts.threads, 1, LAC_MAX_THREADS, &sweep->threads, error) ||
-        bench_read_count("layers", texts.layers, 0, MOST_LAYERS, &sweep->n_layers, error))
+        most_layers && most_layers < c->stack->n_layers ? most_layers : c->stack->n_layers;
+    if (prepare(c, error) || bench_measure(c->contenders, c->n_entries, &bench_settings.effort,
+                                           &record->progress, error))
         return error->status;
-    if (sweep->threads.n > MOST_CREWS)
-        return lac_fail(error, LAC_E_ARGUMENT, "--threads: more than %d numbers", (int)MOST_CREWS);
+    for (size_t i = 0; i < c->n_entries; i++)
+        if (report_entry(&record->report, c, i, error))
+            return error->status;
     return LAC_OK;
 }
 
 static enum lac_status run(struct lac_error *error)
 {
-    static struct sweep sweep;
-    if (read_sweep(&sweep, error))
+    if (bench_read_models("model", texts.model, 0, &models, error) ||
+        bench_read_choices("pattern", texts.pattern, bench_pattern_names(), &patterns, error) ||
+        bench_read_choices("dtype", texts.dtype, bench_dtype_names(), &dtypes, error) ||
+        bench_read_reals("sparsity", texts.sparsity, 0, 1, &sparsities, error) ||
+        bench_read_counts("tokens", texts.tokens, 1, MOST_TOKENS, &tokens, error) ||
+        bench_read_counts("threads", texts.threads, 1, LAC_MAX_THREADS, &threads, error) ||
+        bench_read_count("layers", texts.layers, 0, MOST_LAYERS, &most_layers, error) ||
+        bench_read_isas(texts.isa, &isas, error))
         return error->status;
-    bench_report_open(&sweep.report, "decode", columns);
-    enum lac_status status = LAC_OK;
-    if (bench_report_context(&sweep.report, "each row says where", error) ||
-        bench_report_fact(&sweep.report, error, "parts", "linear layers alone") ||
-        run_sweep(&sweep, error) || bench_report_finish(&sweep.report, error))
-        status = error->status;
-    bench_report_close(&sweep.report);
-    return status;
+    if (threads.n > MOST_CREWS)
+        return lac_fail(error, LAC_E_ARGUMENT, "--threads: more than %d numbers", (int)MOST_CREWS);
+    const struct bench_sweep sweep = {
+        .columns = columns,
+        .binding = "each row says where",
+        .facts = {{"parts", "linear layers alone"}},
+        .n_values = {models.n, isas.n, tokens.n, dtypes.n},
+        .comparison_bytes = sizeof(struct comparison),
+        .name = name_comparison,
+        .compare = compare,
+        .close = close_comparison,
+    };
+    return bench_sweep_run(&sweep, error);
 }
 
 static const struct bench_picture pictures[] = {

@@ -11,15 +11,6 @@
 #include "src/base/arena.h"
 #include "src/model/tensor.h"
 
-const struct bench_encoder bench_encoders[] = {
-    {"bert-mini", 4, 256, 4, 1024, 30522, 512, 0},
-    {"wordnet", 4, 256, 4, 1024, 8000, 128, 0},
-    {"distilbert", 6, 768, 12, 3072, 30522, 512, 1},
-    {"bert-base", 12, 768, 12, 3072, 30522, 512, 0},
-    {"bert-large", 24, 1024, 16, 4096, 30522, 512, 0},
-    {0},
-};
-
 /* A matrix of a layer, by its names in the two families; sizes in units of the model's. */
 static const struct {
     const char *names[2];
@@ -38,8 +29,10 @@ static const char *const norms[][2] = {{"attention.output.LayerNorm", "sa_layer_
 
 enum { N_MATRICES = sizeof matrices / sizeof matrices[0] };
 
+enum weights { WHOLE, PRUNED };
+
 struct synthesis {
-    const struct bench_encoder *encoder;
+    const struct bench_stack *encoder;
     const struct bench_pruning *pruning;
     uint64_t random;
     struct lac_arena arena;
@@ -54,10 +47,23 @@ static uint16_t bf16_of(float value)
     return (uint16_t)(bits >> 16);
 }
 
+static enum lac_status prune(struct synthesis *s, uint16_t *values, size_t n_rows, size_t n_columns,
+                             struct lac_error *error)
+{
+    const struct bench_blocks *blocks = &s->pruning->pattern.blocks;
+    if (blocks->n_out)
+        return bench_prune(values, n_rows, n_columns, sizeof *values, blocks->n_out, blocks->n_in,
+                           s->pruning->sparsity, &s->random, error);
+    if (blocks->of)
+        bench_prune_groups(values, n_rows, n_columns, sizeof *values, blocks->kept, blocks->of,
+                           &s->random);
+    return LAC_OK;
+}
+
 /* A tensor of `from` plus random values of at most `spread`; n_columns 0 for a vector. */
 static enum lac_status add_tensor(struct synthesis *s, const char *name, const char *ending,
                                   size_t n_rows, size_t n_columns, float from, float spread,
-                                  const struct bench_pruning *pruning, struct lac_error *error)
+                                  enum weights kind, struct lac_error *error)
 {
     char full[256];
     size_t n = n_rows * (n_columns ? n_columns : 1);
@@ -66,9 +72,7 @@ static enum lac_status add_tensor(struct synthesis *s, const char *name, const c
         return lac_fail(error, LAC_E_MEMORY, "no memory for %s", name);
     for (size_t i = 0; i < n; i++)
         values[i] = bf16_of(from + spread * bench_random_float(&s->random));
-    if (pruning &&
-        bench_prune(values, n_rows, n_columns, sizeof *values, lac_pattern_rows(pruning->pattern),
-                    lac_dword_inputs(pruning->dtype), pruning->sparsity, &s->random, error))
+    if (kind == PRUNED && prune(s, values, n_rows, n_columns, error))
         return error->status;
     snprintf(full, sizeof full, "%s.%s", name, ending);
     return lac_tensor_writer_add(s->writer, full, LAC_STORE_BF16, n_columns ? 2 : 1,
@@ -78,15 +82,15 @@ static enum lac_status add_tensor(struct synthesis *s, const char *name, const c
 static enum lac_status add_norm(struct synthesis *s, const char *name, struct lac_error *error)
 {
     size_t hidden = s->encoder->hidden;
-    if (add_tensor(s, name, "weight", hidden, 0, 1, 0.1f, NULL, error) ||
-        add_tensor(s, name, "bias", hidden, 0, 0, 0.1f, NULL, error))
+    if (add_tensor(s, name, "weight", hidden, 0, 1, 0.1f, WHOLE, error) ||
+        add_tensor(s, name, "bias", hidden, 0, 0, 0.1f, WHOLE, error))
         return error->status;
     return LAC_OK;
 }
 
 static enum lac_status add_layer(struct synthesis *s, size_t layer, struct lac_error *error)
 {
-    const struct bench_encoder *e = s->encoder;
+    const struct bench_stack *e = s->encoder;
     char prefix[64], name[192];
     snprintf(prefix, sizeof prefix,
              e->distilbert ? "distilbert.transformer.layer.%zu" : "bert.encoder.layer.%zu", layer);
@@ -94,8 +98,8 @@ static enum lac_status add_layer(struct synthesis *s, size_t layer, struct lac_e
         size_t n_in = matrices[i].from_intermediate ? e->intermediate : e->hidden;
         size_t n_out = matrices[i].to_intermediate ? e->intermediate : e->hidden;
         snprintf(name, sizeof name, "%s.%s", prefix, matrices[i].names[e->distilbert]);
-        if (add_tensor(s, name, "weight", n_out, n_in, 0, 0.1f, s->pruning, error) ||
-            add_tensor(s, name, "bias", n_out, 0, 0, 0.1f, NULL, error))
+        if (add_tensor(s, name, "weight", n_out, n_in, 0, 0.1f, PRUNED, error) ||
+            add_tensor(s, name, "bias", n_out, 0, 0, 0.1f, WHOLE, error))
             return error->status;
     }
     for (size_t i = 0; i < 2; i++) {
@@ -108,7 +112,7 @@ static enum lac_status add_layer(struct synthesis *s, size_t layer, struct lac_e
 
 static enum lac_status add_embeddings(struct synthesis *s, struct lac_error *error)
 {
-    const struct bench_encoder *e = s->encoder;
+    const struct bench_stack *e = s->encoder;
     const struct {
         const char *name;
         size_t n_rows;
@@ -121,14 +125,23 @@ static enum lac_status add_embeddings(struct synthesis *s, struct lac_error *err
     const char *prefix = e->distilbert ? "distilbert." : "bert.";
     for (size_t i = 0; i < (e->distilbert ? 2 : 3); i++) {
         snprintf(name, sizeof name, "%sembeddings.%s", prefix, tables[i].name);
-        if (add_tensor(s, name, "weight", tables[i].n_rows, e->hidden, 0, 1, NULL, error))
+        if (add_tensor(s, name, "weight", tables[i].n_rows, e->hidden, 0, 1, WHOLE, error))
             return error->status;
     }
     snprintf(name, sizeof name, "%sembeddings.LayerNorm", prefix);
     return add_norm(s, name, error);
 }
 
-static enum lac_status write_config(const struct bench_encoder *e, const char *directory,
+/* Heads of as many features as divide the hidden size, up to 64. */
+static size_t count_heads(size_t hidden)
+{
+    size_t features = 64;
+    while (hidden % features)
+        features--;
+    return hidden / features;
+}
+
+static enum lac_status write_config(const struct bench_stack *e, const char *directory,
                                     struct lac_error *error)
 {
     char path[4096];
@@ -145,7 +158,7 @@ static enum lac_status write_config(const struct bench_encoder *e, const char *d
                   " \"num_hidden_layers\": %zu, \"hidden_size\": %zu,\n"
                   " \"num_attention_heads\": %zu, \"intermediate_size\": %zu,\n"
                   " \"hidden_act\": \"gelu\", \"type_vocab_size\": 2,",
-            e->n_layers, e->hidden, e->heads, e->intermediate);
+            e->n_layers, e->hidden, count_heads(e->hidden), e->intermediate);
     fprintf(file, " \"vocab_size\": %zu, \"max_position_embeddings\": %zu}\n", e->vocab,
             e->max_positions);
     if (ferror(file) | fclose(file))
@@ -153,7 +166,7 @@ static enum lac_status write_config(const struct bench_encoder *e, const char *d
     return LAC_OK;
 }
 
-enum lac_status bench_encoder_write(const struct bench_encoder *encoder,
+enum lac_status bench_encoder_write(const struct bench_stack *encoder,
                                     const struct bench_pruning *pruning, uint64_t seed,
                                     const char *directory, struct lac_error *error)
 {
@@ -182,7 +195,7 @@ done:
     return status;
 }
 
-size_t bench_encoder_elements(const struct bench_encoder *e)
+size_t bench_encoder_elements(const struct bench_stack *e)
 {
     return e->n_layers * (4 * e->hidden * e->hidden + 2 * e->hidden * e->intermediate);
 }

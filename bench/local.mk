@@ -13,7 +13,8 @@ lacuna_bench_SOURCES = \
 	bench/child.h \
 	bench/compare.c \
 	bench/compare.h \
-	bench/context.c bench/crossover.c \
+	bench/context.c \
+	bench/crossover.c \
 	bench/crew.c \
 	bench/crew.h \
 	bench/decode.c \
@@ -54,7 +55,9 @@ lacuna_bench_SOURCES = \
 	bench/shapes.h \
 	bench/spmm.c \
 	bench/store.c \
-	bench/store.h
+	bench/store.h \
+	bench/sweep.c \
+	bench/sweep.h
 nodist_lacuna_bench_SOURCES = bench/commit.h
 lacuna_bench_CPPFLAGS = $(AM_CPPFLAGS) -DLACUNA_BENCH_FLAGS='"$(CFLAGS)"'
 lacuna_bench_LDADD = $(bench_roofs) liblacuna_internal.la

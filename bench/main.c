@@ -2,15 +2,16 @@
 /* lacuna-bench: what this machine can do, and how much of it Lacuna reaches. */
 #include "config.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 
-static const struct bench_subject *const subjects[] = {&bench_limits, &bench_spmm, &bench_encode,
-                                                       &bench_decode, &bench_attention,
-                                                       &bench_crossover};
+static const struct bench_subject *const subjects[] = {
+    &bench_limits, &bench_spmm, &bench_encode, &bench_decode, &bench_attention, &bench_crossover};
 enum { N_SUBJECTS = sizeof subjects / sizeof subjects[0] };
 
 struct bench_settings bench_settings;
@@ -98,6 +99,18 @@ static enum lac_status check_pictures(const struct bench_subject *subject, struc
         return lac_fail(error, LAC_E_ARGUMENT, "--plot: there are no pictures of %s",
                         subject->name);
     return subject->pictures && (texts.plot || texts.page) ? bench_pictures_check(error) : LAC_OK;
+}
+
+void bench_say(const char *format, ...)
+{
+    va_list list;
+    if (!isatty(STDERR_FILENO))
+        return;
+    fprintf(stderr, "lacuna-bench %s: ", bench_settings.subject->name);
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+    fputc('\n', stderr);
 }
 
 static int complain(const char *subject, const struct lac_error *error)

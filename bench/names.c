@@ -5,16 +5,36 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *const bench_isa_names[] = {"best",   "scalar",      "avx2",     "avx_vnni",
-                                       "avx512", "avx512_vnni", "amx_int8", NULL};
+#include "simd/cpu.h"
+
+/* Caps of the instruction set; without: what they allow and is not used all the same. */
+static const struct {
+    const char *name, *cap;
+    unsigned without;
+} isas[] = {
+    {"best", NULL, 0},
+    {"scalar", "scalar", 0},
+    {"avx2", "avx2", 0},
+    {"avx_vnni", "avx_vnni", 0},
+    {"avx512", "avx512", 0},
+    {"avx512_vnni", "avx512_vnni", 0},
+    {"no_vbmi2", "avx512_vnni", LAC_CPU_AVX512_VBMI2},
+    {"amx_int8", "amx_int8", 0},
+    {"neon", "neon", 0},
+    {"neon_dotprod", "neon_dotprod", 0},
+    {"neon_i8mm", "neon_i8mm", 0},
+};
+enum { N_ISAS = sizeof isas / sizeof isas[0] };
 
 enum { MOST_DTYPES = 16 };
 
-/* What other tools prune: two of four inputs; and four outputs by one input, of which the blocks
- * that are kept hold zeros as well. */
+/* What other tools prune: two of four inputs; four outputs by one input, of which the blocks that
+ * are kept hold zeros as well; and square tiles, as libxsmm multiplies them. */
 static const struct bench_pattern foreign[] = {
     {"2:4", LAC_PATTERN_BITMAP, {.kept = 2, .of = 4}},
     {"4x1-import", LAC_PATTERN_4, {.n_out = 4, .n_in = 1}},
+    {"16x16", LAC_PATTERN_16, {.n_out = 16, .n_in = 16}},
+    {"32x32", LAC_PATTERN_32, {.n_out = 32, .n_in = 32}},
 };
 enum { N_FOREIGN = sizeof foreign / sizeof foreign[0] };
 
@@ -78,21 +98,32 @@ enum lac_dtype bench_dtype_at(int place)
     return dtypes[place];
 }
 
+const char *const *bench_isa_names(void)
+{
+    static const char *names[N_ISAS + 1];
+    for (int i = 0; i < N_ISAS; i++)
+        names[i] = isas[i].name;
+    return names;
+}
+
 unsigned bench_isa_features(int place)
 {
     unsigned allowed = ~0u;
-    if (place)
-        lac_isa_allowed(bench_isa_names[place], &allowed);
-    return lac_cpu_features() & allowed;
+    lac_isa_allowed(isas[place].cap, &allowed);
+    return lac_cpu_features() & allowed & ~isas[place].without;
 }
 
-const char *bench_all_names(const char *const *names, char *text, size_t size)
+int bench_isa_is_a_cap(int place)
 {
-    size_t used = 0;
-    *text = 0;
-    for (size_t i = 0; names[i] && used < size; i++)
-        used += (size_t)snprintf(text + used, size - used, "%s%s", i ? "," : "", names[i]);
-    return text;
+    return !isas[place].without;
+}
+
+int bench_isa_is_here(int place)
+{
+    unsigned allowed, features = lac_cpu_features();
+    lac_isa_allowed(isas[place].cap, &allowed);
+    return !isas[place].cap || (!strcmp(lac_isa_name(features & allowed), isas[place].cap) &&
+                                (features & isas[place].without) == isas[place].without);
 }
 
 const char *bench_kernel_isa(const struct lac_kernel *kernel)

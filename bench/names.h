@@ -30,13 +30,15 @@ struct bench_pattern bench_pattern_at(int place, enum lac_dtype dtype);
 const char *const *bench_dtype_names(void);
 enum lac_dtype bench_dtype_at(int place);
 
-/* "best", then the caps of the instruction set by name; ends with NULL. */
-extern const char *const bench_isa_names[];
-/* The features that place i of them leaves. */
+/* "best", "scalar", then the caps of the instruction set by name; ends with NULL. */
+enum { BENCH_ISA_BEST, BENCH_ISA_SCALAR };
+const char *const *bench_isa_names(void);
+/* The features that place i of them leaves, and whether it is one that this processor has. */
 unsigned bench_isa_features(int place);
+int bench_isa_is_here(int place);
+/* Is it a name that engines know? */
+int bench_isa_is_a_cap(int place);
 
-/* Every value of such a list, in its order: "dense,16x4". */
-const char *bench_all_names(const char *const *names, char *text, size_t size);
 
 /* What stands behind the slash of a kernel's name. */
 const char *bench_kernel_isa(const struct lac_kernel *kernel);

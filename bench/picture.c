@@ -78,35 +78,6 @@ static const char *key_value(const struct bench_report *report, const struct ben
     return text;
 }
 
-/* Is the key not the same in all rows?  Only such ones make a name. */
-static int varies(const struct bench_report *report, const char *key)
-{
-    char first[NAME_SIZE], other[NAME_SIZE];
-    const struct bench_row *row = bench_row_next(report, NULL);
-    if (!row)
-        return 0;
-    key_value(report, row, key, first, sizeof first);
-    while ((row = bench_row_next(report, row)))
-        if (strcmp(first, key_value(report, row, key, other, sizeof other)))
-            return 1;
-    return 0;
-}
-
-static void name_series(const struct bench_report *report, const struct bench_picture *picture,
-                        const struct bench_row *row, char name[NAME_SIZE])
-{
-    *name = 0;
-    for (size_t i = 0; picture->series[i]; i++) {
-        char value[NAME_SIZE];
-        size_t used = strlen(name);
-        /* The first one is always there: a picture has a name for each line. */
-        if (i && !varies(report, picture->series[i]))
-            continue;
-        key_value(report, row, picture->series[i], value, sizeof value);
-        snprintf(name + used, NAME_SIZE - used, "%s%s", used ? " " : "", value);
-    }
-}
-
 static int is_plain_c(const struct bench_report *report, const struct bench_row *row)
 {
     const char *isa = is_text(report, "isa") ? bench_row_text(report, row, "isa") : NULL;
@@ -127,6 +98,38 @@ static int find_point(const struct bench_report *report, const struct bench_pict
     *x = bench_row_number(report, row, picture->x);
     *y = bench_row_number(report, row, picture->y);
     return isfinite(*x) && isfinite(*y);
+}
+
+/* Is the key not the same in all points?  Only such ones make a name. */
+static int varies(const struct bench_report *report, const struct bench_picture *picture,
+                  const char *key)
+{
+    char first[NAME_SIZE] = "", other[NAME_SIZE];
+    int n = 0;
+    for (const struct bench_row *row = NULL; (row = bench_row_next(report, row));) {
+        double x, y;
+        if (!find_point(report, picture, row, &x, &y))
+            continue;
+        key_value(report, row, key, n ? other : first, NAME_SIZE);
+        if (n++ && strcmp(first, other))
+            return 1;
+    }
+    return 0;
+}
+
+static void name_series(const struct bench_report *report, const struct bench_picture *picture,
+                        const struct bench_row *row, char name[NAME_SIZE])
+{
+    *name = 0;
+    for (size_t i = 0; picture->series[i]; i++) {
+        char value[NAME_SIZE];
+        size_t used = strlen(name);
+        /* The first one is always there: a picture has a name for each line. */
+        if (i && !varies(report, picture, picture->series[i]))
+            continue;
+        key_value(report, row, picture->series[i], value, sizeof value);
+        snprintf(name + used, NAME_SIZE - used, "%s%s", used ? " " : "", value);
+    }
 }
 
 /* Each once, the first MOST_SERIES of them. */
@@ -247,7 +250,7 @@ static int is_drawn(const struct bench_limits *limits, size_t at)
         return 0;
     for (size_t i = 0; *limit->dtype && i < limits->n; i++)
         if (limits->at[i].threads == 1 && !strcmp(limits->at[i].dtype, limit->dtype) &&
-            limits->at[i].rate > limit->rate && strcmp(limits->at[i].name, "tdpbusd"))
+            limits->at[i].rate > limit->rate && strncmp(limits->at[i].name, "tdp", 3))
             return 0;
     return 1;
 }

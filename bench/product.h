@@ -19,6 +19,7 @@ struct bench_product {
     int by_tokens;  /* workers share out the tokens, or else the outputs */
     size_t *shares; /* [crew->size + 1] bounds of theirs */
     size_t now;     /* the copy that is running */
+    size_t sample;  /* of plain C: only so many outputs of the first tile are computed; else 0 */
     void *x;
     float *x_scale, *y_inv_scale, *y;
     uint8_t *y_u8;
@@ -31,15 +32,16 @@ enum lac_status bench_product_open(struct bench_product *product, struct bench_l
 /* Computes the layer once, with the weight's next copy. */
 void bench_product_run(struct bench_product *product);
 /* A contender's turn; context is the struct bench_product.  Of a cold layer the weights are pushed
- * out of the caches beforehand. */
+ * out of the caches beforehand.  Of a kernel in plain C a sample of the layer is timed, and what all
+ * of it would take is reckoned from its share of the products. */
 int bench_product_turn(void *context, size_t n, uint64_t *ns);
 /* Bytes that have to be read and written at least: of everything, and of the weights alone. */
 double bench_product_bytes(const struct bench_product *product);
 double bench_product_weight_bytes(const struct bench_product *product);
 
 /* Largest difference from the scalar kernel, which is run on the first and the last tile and, of
- * more than 1024 outputs, on the first 512 and the last 512 to 1023: in y, or in steps of y_u8.
- * NaN where either is NaN. */
+ * more than 192 outputs, on the first 96 and the last 96 to 191: in y, or in steps of y_u8.  NaN
+ * where either is NaN, and for a sample. */
 enum lac_status bench_product_error(const struct bench_product *product, double *most,
                                     struct lac_error *error);
 /* The same for another engine's dense result, y row-major [n_tokens, n_out]. */

@@ -15,6 +15,7 @@
 static const struct bench_roof *const built[] = {
 #ifdef LACUNA_HAVE_AMX_INT8
     &bench_roof_s8_amx,
+    &bench_roof_bf16_amx,
 #endif
 #ifdef LACUNA_HAVE_AVX512_VNNI
     &bench_roof_s8_avx512_vnni,
@@ -50,7 +51,7 @@ const struct bench_roof *const *bench_roofs(void)
     unsigned features = lac_cpu_features();
     size_t n = 0;
     for (size_t i = 0; built[i]; i++)
-        if (!(built[i]->needs & ~features))
+        if (!(built[i]->needs & ~features) && (!built[i]->is_there || built[i]->is_there()))
             found[n++] = built[i];
     found[n] = NULL;
     return found;
@@ -94,9 +95,9 @@ const struct bench_roof *bench_roof_find(const char *isa, const char *dtype)
     };
     const struct bench_roof *found = NULL;
     unsigned allowed;
-    /* A set that is no cap by itself, such as one extension: all there is. */
+    /* One extension is no cap by itself: all there is, but tiles only for those of tiles. */
     if (lac_isa_allowed(isa, &allowed))
-        allowed = ~0u;
+        allowed = strncmp(isa, "amx", 3) ? ~(unsigned)LAC_CPU_AMX_INT8 : ~0u;
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
         for (size_t j = 0; j < 2 && ways[i].multiplied[j] && !strcmp(ways[i].stored, dtype); j++) {
             const struct bench_roof *roof = best_of(allowed, ways[i].multiplied[j]);

@@ -12,6 +12,8 @@ struct bench_roof {
     const char
         *dtype;     /* "int8": by name, as not every dtype that is multiplied is one of weights */
     unsigned needs; /* set of enum lac_cpu_feature */
+    /* Has the processor what no feature says?  NULL: it needs nothing more. */
+    int (*is_there)(void);
     /* Runs n rounds and returns the operations done (a multiplication and an addition are two). */
     double (*run)(size_t n);
 };

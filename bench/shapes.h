@@ -12,11 +12,17 @@ struct bench_stack {
     size_t hidden, intermediate;
     size_t key_value; /* outputs of the key and of the value projection */
     int gated;        /* a gate beside the upward projection, as in LLaMA */
+    /* Of encoders: */
+    size_t vocab, max_positions; /* 0: not an encoder */
+    int distilbert;              /* no token types, other names; else BERT */
 };
 
 /* Ends with a NULL name. */
 extern const struct bench_stack bench_stacks[];
 const struct bench_stack *bench_stack_find(const char *name);
+/* One that has no name of its own: an encoder like BERT, or a decoder like OPT. */
+struct bench_stack bench_stack_of_size(const char *name, size_t n_layers, size_t hidden,
+                                       size_t intermediate);
 
 /* "3072x768": outputs x inputs. */
 struct bench_shape {

@@ -7,12 +7,13 @@
 #include "bench/bench.h"
 #include "bench/compare.h"
 #include "bench/names.h"
+#include "bench/sweep.h"
 
 static struct {
     const char *pattern, *dtype, *shape, *tokens, *sparsity, *isa, *orientation, *output, *peers,
         *threads, *cold;
 } texts = {
-    .shape = "768x768,3072x768,768x3072",
+    .shape = "bert-base",
     .tokens = "384",
     .sparsity = "0.8,0.9",
     .isa = "best",
@@ -25,13 +26,13 @@ static struct {
 static const struct bench_option options[] = {
     {"pattern", "LIST", "dense, 16x4, 4x4, ..., named as for int8 [all]", &texts.pattern},
     {"dtype", "LIST", "int8, fp32, ... [all]", &texts.dtype},
-    {"shape", "LIST", "OUTPUTSxINPUTS, or models: bert-base, llama-7b, ... [768x768,...]",
+    {"shape", "LIST", "OUTPUTSxINPUTS, or models: bert-base, llama-7b, ... [those of bert-base]",
      &texts.shape},
     {"tokens", "LIST", "tokens at once [384]", &texts.tokens},
     {"sparsity", "LIST", "share of blocks that are zero [0.8,0.9]", &texts.sparsity},
     {"threads", "LIST", "threads that share a layer, each in its place [1]", &texts.threads},
     {"cold", NULL, "weights come from memory, never the same twice in a row", &texts.cold},
-    {"isa", "LIST", "of scalar, avx2, avx512, avx512_vnni, amx_int8 and best [best]", &texts.isa},
+    {"isa", "LIST", "caps of the instruction set: avx2, avx512_vnni, ... [best]", &texts.isa},
     {"orientation", "LIST", "of token, output and best [best]", &texts.orientation},
     {"output", "WHAT", "f32, or u8: the next layer's int8 (int8 layers only) [f32]", &texts.output},
     {"peers", "LIST", "of scalar, onednn and libxsmm, or none [all]", &texts.peers},
@@ -73,14 +74,10 @@ static const char *const output_names[] = {"f32", "u8", NULL};
 static const char *const rival_names[] = {"none", "scalar", "onednn", "libxsmm", NULL};
 static const unsigned rivals[] = {0, BENCH_SCALAR, BENCH_ONEDNN, BENCH_LIBXSMM};
 
-struct sweep {
-    struct bench_choices patterns, dtypes, isas, sides, outputs, rivals;
-    struct bench_shapes shapes;
-    struct bench_counts tokens, threads;
-    struct bench_reals sparsities;
-    struct bench_report report;
-    struct bench_progress progress;
-};
+static struct bench_choices patterns, dtypes, isas, orientations, outputs, peers;
+static struct bench_shapes shapes;
+static struct bench_counts tokens, threads;
+static struct bench_reals sparsities;
 
 /* ---- Rows ---- */
 
@@ -103,7 +100,7 @@ static enum lac_status report_figures(struct bench_report *report, const struct 
 {
     const struct bench_contender *contender = bench_entry_contender(c, entry);
     const struct bench_layer *layer = &c->layer;
-    struct bench_times times = bench_times_of(contender);
+    double ns = bench_times_of(contender).median_ns;
     double m = (double)layer->n_out, k = (double)layer->n_in, n = (double)layer->n_tokens;
     if (bench_report_row(report, error) ||
         bench_report_text(report, "pattern", f->pattern, error) ||
@@ -111,7 +108,7 @@ static enum lac_status report_figures(struct bench_report *report, const struct 
         bench_report_text(report, "isa", f->isa, error) ||
         bench_report_text(report, "kernel", f->kernel, error) ||
         bench_report_text(report, "binding", entry->crew->places, error) ||
-        bench_report_text(report, "roof", contender->ceiling.name, error))
+        bench_report_roof(report, contender, error))
         return error->status;
     bench_report_number(report, "m", m);
     bench_report_number(report, "k", k);
@@ -119,14 +116,10 @@ static enum lac_status report_figures(struct bench_report *report, const struct 
     bench_report_number(report, "sparsity", f->sparsity);
     bench_report_number(report, "sparsity_real", 1 - f->n_nonzero / (m * k));
     bench_report_number(report, "threads", (double)entry->crew->size);
-    bench_report_number(report, "time_us_median", times.median_ns / 1e3);
-    bench_report_number(report, "time_us_min", times.min_ns / 1e3);
-    bench_report_number(report, "time_us_p95", times.p95_ns / 1e3);
-    bench_report_number(report, "nnz_gops", 2 * f->n_nonzero * n / times.median_ns);
-    bench_report_number(report, "dense_gops", 2 * m * k * n / times.median_ns);
-    bench_report_number(report, "gbps", f->bytes / times.median_ns);
-    bench_report_number(report, "roof_rate", bench_roof_of(contender));
-    bench_report_number(report, "roof_share", bench_roof_share(contender));
+    bench_report_times(report, contender, BENCH_US);
+    bench_report_number(report, "nnz_gops", 2 * f->n_nonzero * n / ns);
+    bench_report_number(report, "dense_gops", 2 * m * k * n / ns);
+    bench_report_number(report, "gbps", f->bytes / ns);
     bench_report_number(report, "max_err", f->max_err);
     const struct bench_entry *onednn =
         bench_comparison_onednn(c, entry->crew, bench_onednn_form_of(layer->dtype));
@@ -221,19 +214,19 @@ static enum lac_status report_peer(struct bench_report *report, const struct ben
     return report_figures(report, c, entry, &f, error);
 }
 
-static enum lac_status report_comparison(struct sweep *sweep, const struct bench_comparison *c,
-                                         struct lac_error *error)
+static enum lac_status report_comparison(struct bench_report *report,
+                                         const struct bench_comparison *c, struct lac_error *error)
 {
     for (size_t i = 0; i < c->n_entries; i++)
-        if (c->entries[i].peer && report_peer(&sweep->report, c, &c->entries[i], error))
+        if (c->entries[i].peer && report_peer(report, c, &c->entries[i], error))
             return error->status;
     for (size_t t = 0; t < c->n_crews; t++)
         for (size_t i = 0; i < c->isas.n; i++)
-            for (size_t s = 0; s < sweep->sides.n; s++)
+            for (size_t s = 0; s < orientations.n; s++)
                 for (size_t w = 0; w < c->n_weights; w++) {
                     struct place place = {&c->crews[t], &c->weights[w], c->isas.at[i],
-                                          sides[sweep->sides.at[s]]};
-                    if (report_ours(&sweep->report, c, place, error))
+                                          sides[orientations.at[s]]};
+                    if (report_ours(report, c, place, error))
                         return error->status;
                 }
     return LAC_OK;
@@ -241,102 +234,73 @@ static enum lac_status report_comparison(struct sweep *sweep, const struct bench
 
 /* ---- The sweep ---- */
 
-static enum lac_status compare(struct sweep *sweep, const struct bench_question *question,
-                               struct lac_error *error)
+enum { SHAPES, TOKENS, DTYPES };
+
+static void name_comparison(const size_t at[BENCH_MOST_LISTS], char *text, size_t size)
 {
-    struct bench_comparison *c = lac_alloc_zero(&lac_default_host, 1, sizeof *c);
-    if (!c)
-        return lac_fail(error, LAC_E_MEMORY, "no memory for a comparison");
-    enum lac_status status = LAC_OK;
-    if (bench_comparison_run(c, question, &sweep->progress, error) ||
-        report_comparison(sweep, c, error))
-        status = error->status;
-    bench_comparison_close(c);
-    lac_free(&lac_default_host, c);
-    return status ? lac_fail_in(error, status, "%zux%zu, %zu tokens, %s", question->shape.n_out,
-                                question->shape.n_in, question->n_tokens,
-                                lac_dtype_name(question->dtype))
-                  : LAC_OK;
+    const struct bench_shape *shape = &shapes.at[at[SHAPES]];
+    snprintf(text, size, "%zux%zu, %zu tokens, %s", shape->n_out, shape->n_in,
+             tokens.at[at[TOKENS]], lac_dtype_name(bench_dtype_at(dtypes.at[at[DTYPES]])));
 }
 
-static struct bench_question question_of(const struct sweep *sweep, size_t shape, size_t tokens,
-                                         size_t dtype)
+static struct bench_question question_of(const size_t at[BENCH_MOST_LISTS])
 {
     struct bench_question q = {
-        .shape = sweep->shapes.at[shape],
-        .n_tokens = sweep->tokens.at[tokens],
-        .dtype = bench_dtype_at(sweep->dtypes.at[dtype]),
+        .shape = shapes.at[at[SHAPES]],
+        .n_tokens = tokens.at[at[TOKENS]],
+        .dtype = bench_dtype_at(dtypes.at[at[DTYPES]]),
         .cold = texts.cold != NULL,
         .l2_bytes = bench_settings.l2_bytes,
-        .patterns = &sweep->patterns,
-        .sparsities = &sweep->sparsities,
-        .isas = &sweep->isas,
-        .threads = &sweep->threads,
+        .patterns = &patterns,
+        .sparsities = &sparsities,
+        .isas = &isas,
+        .threads = &threads,
     };
-    q.output = lac_dtype_is_quantized(q.dtype) && sweep->outputs.at[0] ? BENCH_OUTPUT_U8
-                                                                       : BENCH_OUTPUT_F32;
-    for (size_t i = 0; i < sweep->sides.n; i++)
-        q.sides |= sides[sweep->sides.at[i]];
-    for (size_t i = 0; i < sweep->rivals.n; i++)
-        q.rivals |= rivals[sweep->rivals.at[i]];
+    q.output =
+        lac_dtype_is_quantized(q.dtype) && outputs.at[0] ? BENCH_OUTPUT_U8 : BENCH_OUTPUT_F32;
+    for (size_t i = 0; i < orientations.n; i++)
+        q.sides |= sides[orientations.at[i]];
+    for (size_t i = 0; i < peers.n; i++)
+        q.rivals |= rivals[peers.at[i]];
     return q;
 }
 
-static enum lac_status run_sweep(struct sweep *sweep, struct lac_error *error)
+static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LISTS],
+                               struct bench_record *record, struct lac_error *error)
 {
-    enum lac_status status = LAC_OK;
-    bench_progress_begin(&sweep->progress,
-                         sweep->shapes.n * sweep->tokens.n * sweep->threads.n * sweep->dtypes.n);
-    for (size_t s = 0; s < sweep->shapes.n; s++)
-        for (size_t t = 0; t < sweep->tokens.n; t++)
-            for (size_t d = 0; !status && d < sweep->dtypes.n; d++) {
-                struct bench_question q = question_of(sweep, s, t, d);
-                char name[64];
-                snprintf(name, sizeof name, "%zux%zu, %zu tokens, %s", q.shape.n_out, q.shape.n_in,
-                         q.n_tokens, lac_dtype_name(q.dtype));
-                bench_progress_start(&sweep->progress, name);
-                status = compare(sweep, &q, error);
-            }
-    bench_progress_end(&sweep->progress);
-    return status;
-}
-
-static enum lac_status check_isas(const struct bench_choices *isas, struct lac_error *error)
-{
-    for (size_t i = 0; i < isas->n; i++) {
-        const char *name = bench_isa_names[isas->at[i]];
-        if (isas->at[i] && strcmp(lac_isa_name(bench_isa_features(isas->at[i])), name))
-            return lac_fail(error, LAC_E_UNSUPPORTED, "--isa %s: this processor has it not", name);
-    }
+    struct bench_comparison *c = comparison;
+    const struct bench_question question = question_of(at);
+    if (bench_comparison_run(c, &question, &record->progress, error) ||
+        report_comparison(&record->report, c, error))
+        return error->status;
     return LAC_OK;
 }
 
-static enum lac_status read_names(struct sweep *sweep, struct lac_error *error)
+static void close_comparison(void *comparison)
 {
-    static char all_patterns[256], all_dtypes[128];
-    const char *const *patterns = bench_pattern_names(), *const *dtypes = bench_dtype_names();
-    if (!texts.pattern)
-        texts.pattern = bench_all_names(patterns, all_patterns, sizeof all_patterns);
-    if (!texts.dtype)
-        texts.dtype = bench_all_names(dtypes, all_dtypes, sizeof all_dtypes);
-    if (bench_read_choices("pattern", texts.pattern, patterns, &sweep->patterns, error) ||
-        bench_read_choices("dtype", texts.dtype, dtypes, &sweep->dtypes, error) ||
-        bench_read_choices("isa", texts.isa, bench_isa_names, &sweep->isas, error) ||
-        bench_read_choices("orientation", texts.orientation, side_names, &sweep->sides, error) ||
-        bench_read_choices("output", texts.output, output_names, &sweep->outputs, error) ||
-        bench_read_choices("peers", texts.peers, rival_names, &sweep->rivals, error))
-        return error->status;
-    return check_isas(&sweep->isas, error);
+    bench_comparison_close(comparison);
 }
 
-static enum lac_status read_sweep(struct sweep *sweep, struct lac_error *error)
+static enum lac_status read_names(struct lac_error *error)
+{
+    if (bench_read_choices("pattern", texts.pattern, bench_pattern_names(), &patterns, error) ||
+        bench_read_choices("dtype", texts.dtype, bench_dtype_names(), &dtypes, error) ||
+        bench_read_choices("orientation", texts.orientation, side_names, &orientations, error) ||
+        bench_read_choices("output", texts.output, output_names, &outputs, error) ||
+        bench_read_choices("peers", texts.peers, rival_names, &peers, error) ||
+        bench_read_isas(texts.isa, &isas, error))
+        return error->status;
+    return LAC_OK;
+}
+
+static enum lac_status read_lists(struct lac_error *error)
 {
     enum { MOST_FEATURES = 65536, MOST_TOKENS = 65536 };
-    if (read_names(sweep, error) ||
-        bench_read_shapes("shape", texts.shape, MOST_FEATURES, &sweep->shapes, error) ||
-        bench_read_counts("tokens", texts.tokens, 1, MOST_TOKENS, &sweep->tokens, error) ||
-        bench_read_counts("threads", texts.threads, 1, LAC_MAX_THREADS, &sweep->threads, error) ||
-        bench_read_reals("sparsity", texts.sparsity, 0, 1, &sweep->sparsities, error))
+    if (read_names(error) ||
+        bench_read_shapes("shape", texts.shape, MOST_FEATURES, &shapes, error) ||
+        bench_read_counts("tokens", texts.tokens, 1, MOST_TOKENS, &tokens, error) ||
+        bench_read_counts("threads", texts.threads, 1, LAC_MAX_THREADS, &threads, error) ||
+        bench_read_reals("sparsity", texts.sparsity, 0, 1, &sparsities, error))
         return error->status;
     if (texts.cold && !bench_flush_built())
         return lac_fail(error, LAC_E_UNSUPPORTED, "--cold: caches cannot be flushed here");
@@ -345,23 +309,23 @@ static enum lac_status read_sweep(struct sweep *sweep, struct lac_error *error)
 
 static enum lac_status run(struct lac_error *error)
 {
-    static struct sweep sweep;
-    if (read_sweep(&sweep, error))
+    if (read_lists(error))
         return error->status;
-    bench_report_open(&sweep.report, "spmm", columns);
-    enum lac_status status = LAC_OK;
-    if (bench_report_context(&sweep.report, "each row says where", error) ||
-        bench_report_fact(&sweep.report, error, "output", "%s",
-                          output_names[sweep.outputs.at[0]]) ||
-        bench_report_fact(&sweep.report, error, "weights", "%s",
-                          texts.cold ? "from memory, a stack of them, never the same twice in a row"
-                                     : "in caches") ||
-        bench_report_fact(&sweep.report, error, "clock",
-                          "real time; of one thread that was interrupted its processor time") ||
-        run_sweep(&sweep, error) || bench_report_finish(&sweep.report, error))
-        status = error->status;
-    bench_report_close(&sweep.report);
-    return status;
+    const struct bench_sweep sweep = {
+        .columns = columns,
+        .binding = "each row says where",
+        .facts = {{"output", output_names[outputs.at[0]]},
+                  {"weights", texts.cold ? "from memory, a stack of them, never the same twice in "
+                                           "a row"
+                                         : "in caches"},
+                  {"clock", "real time; of one thread that was interrupted its processor time"}},
+        .n_values = {shapes.n, tokens.n, dtypes.n},
+        .comparison_bytes = sizeof(struct bench_comparison),
+        .name = name_comparison,
+        .compare = compare,
+        .close = close_comparison,
+    };
+    return bench_sweep_run(&sweep, error);
 }
 
 static const struct bench_picture pictures[] = {

@@ -5,7 +5,7 @@
 
 #include "bench/roof.h"
 
-extern const struct bench_roof bench_roof_s8_amx;
+extern const struct bench_roof bench_roof_s8_amx, bench_roof_bf16_amx;
 extern const struct bench_roof bench_roof_s8_avx512_vnni;
 extern const struct bench_roof bench_roof_s8_avx512, bench_roof_f32_avx512;
 extern const struct bench_roof bench_roof_bf16_avx512, bench_roof_f16_avx512;
