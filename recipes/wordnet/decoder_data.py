@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decoder's texts `word (class): definition`, their batches, and the perplexity of a model."""
+"""The decoder's texts `word (class): definition`, how they are learned, how well."""
 
 import math
 import random
@@ -12,7 +12,8 @@ import batches
 import bpe
 import training
 import wordnet
-from decoder import logits
+from decoder import is_linear, logits
+from muon import Muon
 
 # Wider than all but 0.3 % of the texts; those are cut while training, never when judged.
 WIDTH = 64
@@ -88,6 +89,12 @@ def perplexity(decoder, texts):
     """Per token of the definitions."""
     n_tokens = sum(len(text.definition) for text in texts)
     return math.exp(-log_likelihoods(decoder, texts).sum().item() / n_tokens)
+
+
+def optimizer(modules, decay):
+    matrices = [p for name, p in modules.named_parameters() if is_linear(name)]
+    groups = training.groups_of(modules.parameters(), decay)
+    return Muon(groups, matrices, betas=training.BETAS)
 
 
 def run(trainer, decoder, arguments):

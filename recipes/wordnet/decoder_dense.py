@@ -9,8 +9,7 @@ from torch import nn
 import decoder_data
 import fused
 import training
-from decoder import Decoder, is_linear
-from muon import Muon
+from decoder import Decoder
 
 DROPOUT = 0.1
 DECAY = 0.1
@@ -20,9 +19,7 @@ class DenseTraining:
     def __init__(self, arguments):
         self.decoder = Decoder(dropout=DROPOUT)
         modules = nn.ModuleDict({"decoder": self.decoder})
-        matrices = [p for name, p in modules.named_parameters() if is_linear(name)]
-        groups = training.groups_of(modules.parameters(), DECAY)
-        optimizer = Muon(groups, matrices, betas=training.BETAS)
+        optimizer = decoder_data.optimizer(modules, DECAY)
         self.trainer = training.Trainer("dense", modules, self.losses, arguments, optimizer)
 
     def losses(self, texts, batch):
@@ -42,7 +39,7 @@ def work(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    training.add_arguments(parser, "build/wordnet-decoder", steps=900, rate=3e-3, workers=2)
+    training.add_arguments(parser, "build/wordnet-decoder", steps=3000, rate=3e-3, workers=2)
     training.in_workers(work, parser.parse_args())
 
 

@@ -38,9 +38,9 @@ class SparseTraining:
         self.pruned = Pruned(load(arguments.out / "dense.pt"), is_pruned)
         pruning = GradualPruning(self.pruned, arguments)
         modules = nn.ModuleDict({"pruned": self.pruned})
+        optimizer = decoder_data.optimizer(modules, DECAY)
         self.trainer = training.Trainer(
-            "sparse", modules, self.losses, arguments, training.adamw(modules, DECAY),
-            pruning.after_step)
+            "sparse", modules, self.losses, arguments, optimizer, pruning.after_step)
         pruning.take_up(self.trainer)
 
     def losses(self, texts, batch):
@@ -66,7 +66,7 @@ def work(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    training.add_arguments(parser, "build/wordnet-decoder", steps=2000, rate=1e-3, workers=2)
+    training.add_arguments(parser, "build/wordnet-decoder", steps=2500, rate=2e-3, workers=2)
     parser.add_argument("--sparsity", type=float, default=0.8, help="share of zero blocks")
     training.in_workers(work, parser.parse_args())
 

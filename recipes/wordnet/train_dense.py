@@ -40,7 +40,8 @@ class DenseTraining:
         self.classifier = model.Classifier(dropout=DROPOUT)
         self.guess = model.MaskedWords(self.classifier.bert.embeddings)
         modules = nn.ModuleDict({"classifier": self.classifier, "guess": self.guess})
-        self.trainer = training.Trainer("dense", modules, self.losses, arguments, training.adamw(modules, DECAY))
+        optimizer = training.adamw(modules, DECAY)
+        self.trainer = training.Trainer("dense", modules, self.losses, arguments, optimizer)
         self.hiding_steps = (1 - WHOLE_SHARE) * arguments.steps
 
     def losses(self, taken, batch):

@@ -32,9 +32,9 @@ class SparseTraining:
         self.pruned = Pruned(load(arguments.out / "dense.pt"), is_pruned)
         pruning = GradualPruning(self.pruned, arguments)
         modules = nn.ModuleDict({"pruned": self.pruned})
+        optimizer = training.adamw(modules, DECAY)
         self.trainer = training.Trainer(
-            "sparse", modules, self.losses, arguments, training.adamw(modules, DECAY),
-            pruning.after_step)
+            "sparse", modules, self.losses, arguments, optimizer, pruning.after_step)
         pruning.take_up(self.trainer)
 
     def losses(self, taken, batch):
