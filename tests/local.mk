@@ -163,6 +163,7 @@ EXTRA_DIST += \
 	tests/data/text/families.js \
 	tests/data/text/families.tsv \
 	tests/data/text/families/bytes.json \
+	tests/data/text/families/charsmap.json \
 	tests/data/text/families/gemma.json \
 	tests/data/text/families/gpt2.json \
 	tests/data/text/families/llama2.json \

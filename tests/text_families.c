@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/text/charsmap.h"
 #include "src/text/unicode.h"
 #include "tests/text_support.h"
 
 static const char *const names[] = {"gpt2",  "llama3", "qwen2", "llama2", "mistral",
-                                    "gemma", "t5",     "bytes", "one"};
+                                    "gemma", "t5",     "bytes", "one",    "charsmap"};
 enum { N_FAMILIES = sizeof names / sizeof *names };
 
 static void open_families(struct lac_tokenizer *tokenizers[N_FAMILIES])
@@ -443,6 +444,51 @@ START_TEST(plain_arrays_make_tokenizers)
 }
 END_TEST
 
+/* A broken table may replace anything, but by UTF-8 of its own and within its bytes. */
+START_TEST(broken_charsmaps_do_no_harm)
+{
+    static const char key[] = "\"precompiled_charsmap\":\"";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    uint64_t seed = test_seed();
+    size_t n_read = 0, n_found = 0;
+    FILE *file = fopen(source_path("tests/data/text/families/charsmap.json"), "rb");
+    ck_assert_ptr_nonnull(file);
+    static char json[1 << 16];
+    ck_assert_uint_gt(fread(json, 1, sizeof json - 1, file), 0);
+    fclose(file);
+    const char *begin = strstr(json, key) + strlen(key);
+    size_t size = strcspn(begin, "\"");
+    char *base64 = malloc(size);
+    for (size_t turn = 0; turn < 4000; turn++) {
+        struct lac_arena arena = {.host = &lac_default_host};
+        struct lac_charsmap map;
+        struct lac_error error;
+        memcpy(base64, begin, size);
+        for (size_t i = random_below(&seed, 20); i; i--)
+            base64[random_below(&seed, size - 4)] = digits[random_below(&seed, 64)];
+        size_t cut = turn % 8 ? size : 4 * random_below(&seed, size / 4);
+        if (!lac_charsmap_read(base64, cut, &arena, &map, &error)) {
+            n_read++;
+            for (size_t i = 0; i < 50; i++) {
+                uint8_t text[3];
+                const char *replacement;
+                size_t n;
+                for (size_t k = 0; k < sizeof text; k++)
+                    text[k] = (uint8_t)random_below(&seed, 256);
+                if (!lac_charsmap_find(&map, text, sizeof text, &replacement, &n))
+                    continue;
+                n_found++;
+                ck_assert(is_utf8(replacement, n));
+            }
+        }
+        lac_arena_clear(&arena);
+    }
+    ck_assert_uint_gt(n_read, 500);
+    ck_assert_uint_gt(n_found, 500);
+    free(base64);
+}
+END_TEST
+
 void add_text_family_tests(Suite *suite)
 {
     TCase *tcase = tcase_create("families");
@@ -456,5 +502,6 @@ void add_text_family_tests(Suite *suite)
     tcase_add_test(tcase, unigram_by_hand);
     tcase_add_test(tcase, metaspace_by_hand);
     tcase_add_test(tcase, plain_arrays_make_tokenizers);
+    tcase_add_test(tcase, broken_charsmaps_do_no_harm);
     suite_add_tcase(suite, tcase);
 }

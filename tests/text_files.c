@@ -11,6 +11,9 @@
 #define BPE(rest) "'model':{'type':'BPE','vocab':{'a':0,'b':1,'ab':2}," rest "}"
 
 /* Each file, its status, and what the message must contain. */
+#define CHARSMAP(base64)                                                                           \
+    "{'normalizer':{'type':'Precompiled','precompiled_charsmap':'" base64 "'}," WORDPIECE "}"
+
 static const struct {
     const char *json;
     enum lac_status status;
@@ -62,7 +65,19 @@ static const struct {
     {"{" BPE("'merges':[],'fuse_unk':1") "}", LAC_E_FORMAT, "fuse_unk: expected true or false"},
     {"{'normalizer':[]," WORDPIECE "}", LAC_E_FORMAT, "normalizer: expected an object"},
     {"{'normalizer':{}," WORDPIECE "}", LAC_E_FORMAT, "normalizer: type: missing"},
-    {"{'normalizer':{'type':'Precompiled'}," WORDPIECE "}", LAC_E_UNSUPPORTED, "\"Precompiled\""},
+    {"{'normalizer':{'type':'Nmt'}," WORDPIECE "}", LAC_E_UNSUPPORTED, "\"Nmt\""},
+    {"{'normalizer':{'type':'Precompiled'}," WORDPIECE "}", LAC_E_FORMAT,
+     "precompiled_charsmap: expected a string, found null"},
+    {CHARSMAP("AAA"), LAC_E_FORMAT, "precompiled_charsmap: 3 characters are no base64"},
+    {CHARSMAP("AA==AAAA"), LAC_E_FORMAT, "no base64 from character 0 on"},
+    {CHARSMAP("AAAA*AAA"), LAC_E_FORMAT, "no base64 from character 4 on"},
+    {CHARSMAP("AAAA=AAA"), LAC_E_FORMAT, "no base64 from character 4 on"},
+    {CHARSMAP(""), LAC_E_FORMAT, "0 bytes are no table"},
+    {CHARSMAP("AAA="), LAC_E_FORMAT, "2 bytes are no table"},
+    {CHARSMAP("AAAAAAAA"), LAC_E_FORMAT, "a trie of 0 bytes in a table of 6"},
+    {CHARSMAP("BQAAAAAAAAAAAA=="), LAC_E_FORMAT, "a trie of 5 bytes in a table of 10"},
+    {CHARSMAP("CAAAAAAAAAA="), LAC_E_FORMAT, "a trie of 8 bytes in a table of 8"},
+    {CHARSMAP("BAAAAAAAAAD/"), LAC_E_FORMAT, "byte 0 of the replacements is not UTF-8"},
     {"{'normalizer':{'type':'BertNormalizer','lowercase':1}," WORDPIECE "}", LAC_E_FORMAT,
      "lowercase: expected true or false"},
     {"{'normalizer':{'type':'Sequence'}," WORDPIECE "}", LAC_E_FORMAT, "normalizers: expected an"},

@@ -3,6 +3,8 @@ libcore_la_SOURCES += \
 	src/text/added.c \
 	src/text/added.h \
 	src/text/bpe.c \
+	src/text/charsmap.c \
+	src/text/charsmap.h \
 	src/text/decode.c \
 	src/text/decode.h \
 	src/text/decode_token.c \

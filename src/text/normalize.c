@@ -244,6 +244,88 @@ static enum lac_status replace(struct run *run, const struct lac_normal_step *st
     return status;
 }
 
+/* Replaces characters from begin on.  New characters have the origins of the old ones, one by one;
+ * those beyond the old ones have the origin of the last. */
+static bool push_replacement(struct run *run, size_t begin, size_t n_old, const char *text,
+                             size_t size)
+{
+    const struct lac_char *old = run->chars->at + begin;
+    size_t k = 0;
+    for (size_t i = 0; i < size; k++) {
+        uint32_t c;
+        i += lac_utf8_get((const uint8_t *)text + i, &c);
+        if (!lac_char_push(run->host, run->spare, c, old[k < n_old ? k : n_old - 1].from))
+            return false;
+    }
+    return true;
+}
+
+/* Looks up the characters [begin, end) as one; found tells whether they were replaced. */
+static bool map_chars(struct run *run, const struct lac_charsmap *map, size_t begin, size_t end,
+                      bool *found)
+{
+    uint8_t bytes[8];
+    size_t size = 0, n;
+    const char *replacement;
+    for (size_t i = begin; i < end; i++)
+        size += lac_utf8_put(run->chars->at[i].c, bytes + size);
+    *found = lac_charsmap_find(map, bytes, size, &replacement, &n);
+    return !*found || push_replacement(run, begin, end - begin, replacement, n);
+}
+
+static size_t utf8_bytes(const struct lac_chars *chars, size_t begin, size_t end)
+{
+    uint8_t bytes[4];
+    size_t size = 0;
+    for (size_t i = begin; i < end; i++)
+        size += lac_utf8_put(chars->at[i].c, bytes);
+    return size;
+}
+
+/* The library that defines tokenizer.json looks up whole grapheme clusters of less than 6 bytes
+ * first, by the shortest key they begin with, and the characters of all others one by one. */
+static enum lac_status map_cluster(struct run *run, const struct lac_charsmap *map, size_t begin,
+                                   size_t end)
+{
+    enum { SHORT_CLUSTER_BYTES = 6 };
+    bool found = false;
+    if (end - begin < SHORT_CLUSTER_BYTES &&
+        utf8_bytes(run->chars, begin, end) < SHORT_CLUSTER_BYTES &&
+        !map_chars(run, map, begin, end, &found))
+        return no_memory(run->error);
+    for (size_t i = begin; i < end && !found; i++) {
+        bool replaced;
+        if (!map_chars(run, map, i, i + 1, &replaced) ||
+            (!replaced &&
+             !lac_char_push(run->host, run->spare, run->chars->at[i].c, run->chars->at[i].from)))
+            return no_memory(run->error);
+    }
+    if (run->spare->n > run->max_chars)
+        return lac_fail(run->error, LAC_E_LIMIT, "replacing makes a text over 8 times longer");
+    return LAC_OK;
+}
+
+static enum lac_status map_clusters(struct run *run, const struct lac_normal_step *step)
+{
+    const struct lac_chars *chars = run->chars;
+    utf8proc_int32_t state = 0;
+    size_t begin = 0;
+    run->spare->n = 0;
+    for (size_t i = 0; i < chars->n; i++) {
+        bool is_end = i + 1 == chars->n || utf8proc_grapheme_break_stateful(
+                                               (utf8proc_int32_t)chars->at[i].c,
+                                               (utf8proc_int32_t)chars->at[i + 1].c, &state);
+        if (!is_end)
+            continue;
+        enum lac_status status = map_cluster(run, step->charsmap, begin, i + 1);
+        if (status)
+            return status;
+        begin = i + 1;
+    }
+    swap(run);
+    return LAC_OK;
+}
+
 static const struct {
     enum lac_status (*apply)(struct run *run, const struct lac_normal_step *step);
     bool ascii; /* acts on ASCII character by character */
@@ -261,6 +343,7 @@ static const struct {
     [LAC_NORMAL_STRIP_RIGHT] = {strip, false},
     [LAC_NORMAL_REPLACE] = {replace, false},
     [LAC_NORMAL_PREPEND] = {prepend, false},
+    [LAC_NORMAL_CHARSMAP] = {map_clusters, false},
 };
 
 enum { DROPPED = 0xff };

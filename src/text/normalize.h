@@ -4,6 +4,7 @@
 #define LACUNA_TEXT_NORMALIZE_H
 
 #include "src/base/error.h"
+#include "src/text/charsmap.h"
 #include "src/text/pattern.h"
 #include "src/text/scratch.h"
 
@@ -21,6 +22,7 @@ enum lac_normal_kind {
     LAC_NORMAL_STRIP_RIGHT,
     LAC_NORMAL_REPLACE, /* pattern -> content */
     LAC_NORMAL_PREPEND, /* content, unless the text is empty */
+    LAC_NORMAL_CHARSMAP,
 };
 
 struct lac_normal_step {
@@ -28,6 +30,7 @@ struct lac_normal_step {
     struct lac_text_pattern *pattern;
     const char *content; /* well-formed UTF-8 */
     size_t content_size;
+    const struct lac_charsmap *charsmap;
 };
 
 enum { LAC_MAX_STEPS = 64 };

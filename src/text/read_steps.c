@@ -160,6 +160,28 @@ static enum lac_status read_prepend(struct lac_tokenizer *tokenizer, const json_
     return step ? read_content(tokenizer, json, "prepend", step, error) : error->status;
 }
 
+static enum lac_status read_precompiled(struct lac_tokenizer *tokenizer, const json_t *json,
+                                        struct lac_error *error)
+{
+    static const char key[] = "precompiled_charsmap";
+    const json_t *text = json_object_get(json, key);
+    struct lac_charsmap *map = lac_arena_alloc(&tokenizer->arena, 1, sizeof *map);
+    if (!map)
+        return lac_no_memory(error);
+    if (!json_is_string(text))
+        return lac_fail(error, LAC_E_FORMAT, "%s: expected a string, found %s", key,
+                        lac_json_kind(text));
+    enum lac_status status = lac_charsmap_read(json_string_value(text), json_string_length(text),
+                                               &tokenizer->arena, map, error);
+    if (status)
+        return lac_fail_in(error, status, "%s", key);
+    struct lac_normal_step *step = lac_add_normal_step(tokenizer, LAC_NORMAL_CHARSMAP, error);
+    if (!step)
+        return error->status;
+    step->charsmap = map;
+    return LAC_OK;
+}
+
 static const struct {
     const char *type;
     enum lac_status (*read)(struct lac_tokenizer *tokenizer, const json_t *json,
@@ -176,6 +198,7 @@ static const struct {
     {"Strip", read_strip, 0},
     {"Replace", read_replace, 0},
     {"Prepend", read_prepend, 0},
+    {"Precompiled", read_precompiled, 0},
 };
 
 enum lac_status lac_read_sequence(void *context, const json_t *json, const char *key,

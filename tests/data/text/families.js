@@ -151,6 +151,40 @@ function file(parts) {
     pre_tokenizer: null, post_processor: null, decoder: null, ...parts };
 }
 
+// SentencePiece's table of replacements: a double array (src/text/charsmap.h says how it is packed),
+// placed greedily, and the replacements behind it.
+function charsmap(pairs) {
+  const root = { children: new Map(), value: -1 };
+  let strings = Buffer.alloc(0);
+  for (const [from, to] of pairs) {
+    let node = root;
+    for (const byte of Buffer.from(from)) {
+      if (!node.children.has(byte)) node.children.set(byte, { children: new Map(), value: -1 });
+      node = node.children.get(byte);
+    }
+    node.value = strings.length;
+    strings = Buffer.concat([strings, Buffer.from(to + '\0')]);
+  }
+  const units = new Map([[0, 0]]);
+  const place = (node, at, byte) => {
+    const labels = [...(node.value >= 0 ? [0] : []), ...node.children.keys()];
+    let base = at + 1;
+    while (labels.some(label => units.has(base ^ label))) base++;
+    for (const label of labels) units.set(base ^ label, 0);
+    const distance = at ^ base;
+    if (distance >= 1 << 21) throw new Error('too far');
+    units.set(at, (distance << 10 | (node.value >= 0 ? 256 : 0) | byte) >>> 0);
+    if (node.value >= 0) units.set(base, (0x80000000 | node.value) >>> 0);
+    for (const [label, child] of node.children) place(child, base ^ label, label);
+  };
+  place(root, 0, 0);
+  const n = (Math.max(...units.keys()) | 255) + 1;
+  const out = Buffer.alloc(4 + 4 * n);
+  out.writeUInt32LE(4 * n, 0);
+  for (const [at, unit] of units) out.writeUInt32LE(unit, 4 + 4 * at);
+  return Buffer.concat([out, strings]).toString('base64');
+}
+
 const families = {
   gpt2() {
     const model = byteLevelBpe(['<|endoftext|>'], { unk_token: '' , ignore_merges: undefined });
@@ -231,6 +265,22 @@ const families = {
     return file({ model, pre_tokenizer: metaspace('first', false),
       decoder: metaspace('first', false), added_tokens: [added(0, '<unk>')] });
   },
+  charsmap() {
+    // Longer and shorter replacements, empty ones, keys that begin other keys, clusters.
+    const model = unigram(false, ['<s>', '<pad>', '</s>', '<unk>']);
+    const pairs = [['\n', ' '], ['\r', ' '], ['\t', ' '], ['\u00a0', ' '], ['\u3000', ' '],
+      ['\u2028', ' '], ['\ufb01', 'fi'], ['\u1e9e', 'SS'], ['\u00bd', '1/2'], ['\u200b', ''],
+      ['e\u0301', '\u00e9'], ['e\u0301x', '!'], ['a', 'b'], ['\u0662', '2'], ['\ufffd', '\u2581'],
+      ['\ud83d\ude00', ':-)'], ['\u4e2d\u6587', 'zhongwen'], ['\u6587', 'wen'], ['...', '\u2026'],
+      ['\u1101\u1161', '\uae4c'], ['\ud83c\udde8', 'C'], ['\u0301', '\'']];
+    return file({ model,
+      normalizer: sequence('normalizers', [
+        { type: 'Precompiled', precompiled_charsmap: charsmap(pairs) },
+        { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' }]),
+      pre_tokenizer: metaspace('always', true), decoder: metaspace('always', true),
+      post_processor: bosTemplate('<s>', 0),
+      added_tokens: [added(0, '<s>'), added(2, '</s>'), added(3, '<unk>')] });
+  },
 };
 
 const pieces = [...sentences.flatMap(s => s.match(/\S+|\s+/g)), ' ', '  ', '\n', '\r\n', '\t', '\n\n  ',
@@ -240,6 +290,10 @@ const pieces = [...sentences.flatMap(s => s.match(/\S+|\s+/g)), ' ', '  ', '\n',
   '\u10d0\u10d1', '\u200b'];
 const texts = ['', ' ', '  ', ' a', 'a ', '\n', 'Hello', ' Hello  world ', ...sentences,
   '<s>fox</s>fox <s> fox', '   leading', 'trailing   ', '\u2581\u2581a\u2581b', 'a\n \n b', '\'\u017f don\'T'];
+
+const clusters = ['e\u0301', 'e\u0301xa', 'ae\u0301\u0302', '\u00bd\u0301b', '\r\n', 'a\r\n\r\nb',
+  '\u1101\u1161', '\u1101\u1161\u11a8', '\u4e2d\u6587', 'y\u200b\u200ba', 'x\u200b', '\ud83d\ude00\u200d',
+  '\ud83c\udde8\ud83c\uddff', 'a\u0301', '\u0301', 'o\u0301\u0301\u0301\u0301', '\u0915\u094d\u0937'];
 
 const hex = text => Buffer.from(text).toString('hex');
 
@@ -263,6 +317,7 @@ async function main() {
     for (let n = 1 + below(8); n; n--) text += pick(pieces) + (below(2) ? ' ' : '');
     texts.push(text);
   }
+  texts.push(...clusters);
   const lines = [];
   const seen = {};
   for (const text of texts) {
