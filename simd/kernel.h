@@ -32,6 +32,7 @@ enum lac_op {
     LAC_OP_LINEAR_OUTPUT, /* lanes are outputs */
     LAC_OP_QUANTIZE,
     LAC_OP_NORM,
+    LAC_OP_ROPE,
     LAC_OP_ATTENTION,
     LAC_OP_KV_PAGES,
     LAC_OP_ATTENTION_S8,
@@ -47,6 +48,7 @@ enum lac_activation {
     LAC_ACT_GELU,      /* x * Phi(x), by erf */
     LAC_ACT_GELU_TANH, /* its tanh approximation (gelu_new) */
     LAC_ACT_TANH,
+    LAC_ACT_SILU, /* x / (1 + e^-x) */
     LAC_N_ACTIVATIONS,
 };
 
@@ -59,14 +61,15 @@ enum lac_activation {
  *          of outlier * (x - 128) in their order, from 0 by fused multiply-adds
  *   fp32:  v = acc + bias[o]        acc summed in an order that is the same for every token
  *   bf16, fp16:  the same: only weights have 16 bits, products and sums 32
- *   v = activation(v);  v += residual[o][t];
+ *   v = activation(v);  v *= factor[o][t];  v += residual[o][t];
  *   y[o][t] = v;  abs_max[t] = max(abs_max[t], |v|);
  *   y_u8[o][t] = clamp(round_half_even(v * y_inv_scale[t]) + 128, 0, 255), the product not rounded
  *                before, for |v * y_inv_scale[t]| < 2^15 - 128: beyond, any byte
  *
- * y and y_u8 may each be NULL, not both.  residual and abs_max may be NULL; y may be residual.
- * Rows [out_begin, out_end) are computed: both multiples of the layout's unit (lac_pattern_unit),
- * except that out_end may be n_out; y, y_u8 and residual are whole panels of n_out features.  y_u8
+ * y and y_u8 may each be NULL, not both.  factor, residual and abs_max may be NULL; y may be factor
+ * or residual.  Rows [out_begin, out_end) are computed: both multiples of the layout's unit
+ * (lac_pattern_unit), except that out_end may be n_out; y, y_u8, factor and residual are whole
+ * panels of n_out features.  y_u8
  * bytes that pad the last dword are written as 128 by whoever computes the last output.
  * Token-lane kernels take any ld and compute all its lanes.  Output-lane kernels compute and
  * write only tokens below n_tokens, and take any ld >= n_tokens, not only multiples of
@@ -74,37 +77,63 @@ enum lac_activation {
 struct lac_linear_args {
     const struct lac_weight *w;
     size_t out_begin, out_end;
-    size_t n_tokens, ld; /* ld: of x and of every output and residual */
-    const void *x;       /* u8 panel (lac_dtype_is_quantized) or f32 panel of w->n_in features */
+    size_t n_tokens, ld;  /* ld: of x and of every other panel */
+    const void *x;        /* u8 panel (lac_dtype_is_quantized) or f32 panel of w->n_in features */
     const float *x_scale; /* with a u8 panel: [ld] */
     enum lac_activation activation;
-    const float *residual; /* f32 panel or NULL */
-    float *y;              /* f32 panel or NULL */
-    float *abs_max;        /* [ld] or NULL */
-    uint8_t *y_u8;         /* u8 panel or NULL */
+    const float *factor;      /* f32 panel or NULL: the other half of a gated layer */
+    const float *residual;    /* f32 panel or NULL */
+    float *y;                 /* f32 panel or NULL */
+    float *abs_max;           /* [ld] or NULL */
+    uint8_t *y_u8;            /* u8 panel or NULL */
     const float *y_inv_scale; /* [ld], with y_u8 */
 };
+
+/* Rows.  Quantising, norm and rotary positions also take one token whose features are side by side:
+ * ld == 1 and n_lanes == 1, with a u8 panel then being uint8_t [4 * ceil(n_features / 4)].  Panels
+ * and rows give the same bits. */
 
 /* y_u8 = round_half_even(x * (127 / max|x|)) + 128, the outer product not rounded before, and a
  * scale for each token: max|x| / 127, 0 for a token of zeros (its bytes are then all 128). */
 struct lac_quantize_args {
-    const float *x; /* f32 panel */
+    const float *x;                 /* f32 panel or row */
     size_t n_features, ld, n_lanes; /* works on the first n_lanes lanes: a multiple of LAC_LANES */
-    const float *abs_max; /* [n_lanes] max|x|, or NULL: it is measured */
+    const float *abs_max;           /* [n_lanes] max|x|, or NULL: it is measured */
     uint8_t *y_u8;
     float *y_scale; /* [n_lanes] */
 };
 
-/* Layer norm over the features of each token (Ba et al. 2016): population variance, two passes.
- * Writes y (may be x), and with y_u8 also its quantised form. */
+enum lac_norm_rule {
+    LAC_RULE_LAYER_NORM, /* (x - mean) / sqrt(variance + eps) * gamma + beta   (Ba et al. 2016) */
+    LAC_RULE_RMS_NORM, /* x / sqrt(mean of x^2 + eps) * gamma + beta    (Zhang and Sennrich 2019) */
+};
+
+/* Norm over the features of each token, the variance being that of the population, in two passes.
+ * Sums are kept in 16 parts, feature f in part f mod 16, and then halves of the parts are folded
+ * onto each other; the last product and sum are fused.  Writes y (may be x), and with y_u8 also its
+ * quantised form; either may be NULL, not both. */
 struct lac_norm_args {
-    const float *x; /* f32 panel */
+    enum lac_norm_rule rule;
+    const float *x; /* f32 panel or row */
     size_t n_features, ld, n_lanes;
-    const float *gamma, *beta; /* [n_features] */
+    const float *gamma, *beta; /* [n_features]; beta NULL: zeros */
     float eps;
-    float *y;        /* f32 panel */
-    uint8_t *y_u8;   /* or NULL */
-    float *y_scale;  /* [n_lanes], with y_u8 */
+    float *y; /* as x */
+    uint8_t *y_u8;
+    float *y_scale; /* [n_lanes], with y_u8 */
+};
+
+/* Rotary positions (Su et al. 2021), in the order of GPT-NeoX and Hugging Face: in each head
+ * features i and i + n_rotated / 2, i < n_rotated / 2, become
+ *
+ *   x[i] cos[i] - x[i + n_rotated / 2] sin[i]   and   x[i + n_rotated / 2] cos[i] + x[i] sin[i],
+ *
+ * the first product rounded, the second fused with the sum; features from n_rotated on stay. */
+struct lac_rope_args {
+    float *x; /* panel of n_heads * head_dim features, or row: changed in place */
+    size_t n_heads, head_dim, n_rotated; /* n_rotated: even, at most head_dim */
+    size_t ld, n_lanes;
+    const float *cos, *sin; /* panels of n_rotated / 2 features with that ld, or rows */
 };
 
 /* Keys and values of consecutive tokens inside one tile: rows of one head. */
@@ -230,6 +259,7 @@ struct lac_kernel {
         void (*linear)(const struct lac_linear_args *args);
         void (*quantize)(const struct lac_quantize_args *args);
         void (*norm)(const struct lac_norm_args *args);
+        void (*rope)(const struct lac_rope_args *args);
         void (*attention)(const struct lac_attention_args *args);
         void (*kv_pages)(const struct lac_kv_pages_args *args);
         void (*attention_s8)(const struct lac_attention_s8_args *args);

@@ -30,6 +30,8 @@ libcore_la_SOURCES += \
 	simd/template/norm.h \
 	simd/template/panel.h \
 	simd/template/quantize.h \
+	simd/template/rope.h \
+	simd/template/row.h \
 	simd/template/scale_s8.h \
 	simd/template/softmax.h \
 	simd/scalar/attention_s8.c \

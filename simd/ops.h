@@ -9,6 +9,7 @@
 #define LAC_OPS(X, isa, needs)                                                                     \
     X(quantize, LAC_OP_QUANTIZE, isa, needs)                                                       \
     X(norm, LAC_OP_NORM, isa, needs)                                                               \
+    X(rope, LAC_OP_ROPE, isa, needs)                                                               \
     X(attention, LAC_OP_ATTENTION, isa, needs)                                                     \
     X(softmax, LAC_OP_SOFTMAX, isa, needs)                                                         \
     X(to_panel, LAC_OP_TO_PANEL, isa, needs)                                                       \

@@ -45,7 +45,7 @@ static void free_result(struct result *r)
 }
 
 /* What of a result is asked for. */
-enum outputs { Y = 1, Y_U8 = 2, RESIDUAL = 4, ABS_MAX = 8 };
+enum outputs { Y = 1, Y_U8 = 2, RESIDUAL = 4, ABS_MAX = 8, FACTOR = 16 };
 
 static struct lac_linear_args args_of(const struct product *p, const struct result *r,
                                       enum lac_activation activation, unsigned outputs)
@@ -58,6 +58,7 @@ static struct lac_linear_args args_of(const struct product *p, const struct resu
         .x = p->x,
         .x_scale = lac_dtype_is_quantized(p->dtype) ? p->x_scale : NULL,
         .activation = activation,
+        .factor = outputs & FACTOR ? p->factor : NULL,
         .residual = outputs & RESIDUAL ? p->residual : NULL,
         .y = outputs & Y ? r->y : NULL,
         .abs_max = outputs & ABS_MAX ? r->abs_max : NULL,
@@ -131,25 +132,33 @@ static const struct lac_kernel *scalar_twin(const struct lac_kernel *kernel)
     return lac_kernel_find_linear(kernel->op, &weight, 0);
 }
 
-/* What the scalar kernel makes of the product, without and with a residual: all outputs. */
-static void make_expected(const struct lac_kernel *kernel, const struct product *p,
-                          enum lac_activation activation, struct result expected[2])
+/* What is added to and multiplied with: each of these has results of its own. */
+static const unsigned panels[] = {0, RESIDUAL, RESIDUAL | FACTOR};
+
+static size_t panels_of(unsigned outputs)
 {
-    for (unsigned i = 0; i < 2; i++) {
+    return outputs & FACTOR ? 2 : outputs & RESIDUAL ? 1 : 0;
+}
+
+/* What the scalar kernel makes of the product, with each of these panels: all outputs. */
+static void make_expected(const struct lac_kernel *kernel, const struct product *p,
+                          enum lac_activation activation, struct result expected[COUNT(panels)])
+{
+    for (size_t i = 0; i < COUNT(panels); i++) {
         reset_result(&expected[i]);
         struct lac_linear_args args =
-            args_of(p, &expected[i], activation, Y | Y_U8 | ABS_MAX | (i ? RESIDUAL : 0));
+            args_of(p, &expected[i], activation, Y | Y_U8 | ABS_MAX | panels[i]);
         scalar_twin(kernel)->run.linear(&args);
     }
 }
 
 static void try_kernel(const struct lac_kernel *kernel, struct product *p, size_t piece)
 {
-    static const unsigned kinds[] = {Y, Y | RESIDUAL | ABS_MAX, Y_U8, Y | Y_U8 | RESIDUAL | ABS_MAX,
-                                     Y_U8 | ABS_MAX};
-    struct result expected[2], got;
-    make_result(p, &expected[0]);
-    make_result(p, &expected[1]);
+    static const unsigned kinds[] = {Y, Y | FACTOR | RESIDUAL | ABS_MAX, Y_U8,
+                                     Y | Y_U8 | RESIDUAL | ABS_MAX, Y_U8 | ABS_MAX};
+    struct result expected[COUNT(panels)], got;
+    for (size_t i = 0; i < COUNT(panels); i++)
+        make_result(p, &expected[i]);
     make_result(p, &got);
     /* What follows a sum does not know how long it was. */
     for (int act = 0; act < (p->n_in > 200 ? LAC_ACT_NONE + 1 : LAC_N_ACTIVATIONS); act++) {
@@ -160,11 +169,11 @@ static void try_kernel(const struct lac_kernel *kernel, struct product *p, size_
             struct lac_linear_args args = args_of(p, &got, act, kinds[i]);
             reset_result(&got);
             run_in_pieces(kernel, args, piece);
-            compare(p, &expected[!!(kinds[i] & RESIDUAL)], &got, act, kinds[i], kernel->name);
+            compare(p, &expected[panels_of(kinds[i])], &got, act, kinds[i], kernel->name);
         }
     }
-    free_result(&expected[0]);
-    free_result(&expected[1]);
+    for (size_t i = 0; i < COUNT(panels); i++)
+        free_result(&expected[i]);
     free_result(&got);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, 2^x, GELU and tanh of every instruction set: within the bounds that simd/template/math.h
- * states, and the same bits everywhere.
+/* exp, 2^x, GELU, tanh and SiLU of every instruction set: within the bounds that
+ * simd/template/math.h states, and the same bits everywhere.
  *
  * Bit patterns are taken LACUNA_TEST_STRIDE apart (default 2053: every exponent 4085 times; 1 takes
  * all 2^32 of them, in half an hour). */
@@ -81,6 +81,17 @@ static double tanh_bound(double x, double y)
     return 1.4 * ulp(y);
 }
 
+static double silu(double x)
+{
+    return x / (1 + exp(-x));
+}
+
+static double silu_bound(double x, double y)
+{
+    (void)x;
+    return 2.3e-7 * fabs(y) + 2.7e-37;
+}
+
 static const struct {
     const char *name;
     double (*exact)(double);
@@ -91,6 +102,7 @@ static const struct {
     [MATH_GELU] = {"gelu", gelu, gelu_bound},
     [MATH_GELU_TANH] = {"gelu_tanh", gelu_tanh, gelu_bound},
     [MATH_TANH] = {"tanh", tanh, tanh_bound},
+    [MATH_SILU] = {"silu", silu, silu_bound},
 };
 
 static uint32_t bits_of(float x)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantising, layer norm, softmax and panels: every kernel against the scalar one, bit for bit,
- * and the scalar one against a plain definition in double. */
+/* Quantising, norms, rotary positions, softmax and panels: every kernel against the scalar one, bit
+ * for bit, and the scalar one against a plain definition in double. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,10 +18,10 @@ enum guard { GUARD_BEHIND, GUARD_BEFORE, N_GUARDS };
 static const size_t feature_counts[] = {1, 2, 4, 7, 16, 17, 77, 256};
 enum { N_FEATURE_COUNTS = sizeof feature_counts / sizeof feature_counts[0] };
 
-/* Tiles of ld lanes of which a kernel works on n. */
+/* Tiles of ld lanes of which a kernel works on n; the first is a row. */
 static const struct {
     size_t ld, n;
-} tiles[] = {{16, 16}, {48, 16}, {48, 32}, {48, 48}};
+} tiles[] = {{1, 1}, {16, 16}, {48, 16}, {48, 32}, {48, 48}};
 enum { N_TILES = sizeof tiles / sizeof tiles[0] };
 
 static void *alloc(enum guard guard, size_t size)
@@ -59,7 +59,7 @@ static float *make_panel(enum guard guard, enum content content, size_t n_featur
 {
     float *x = alloc(guard, n_features * ld * sizeof *x);
     for (size_t i = 0; i < n_features * ld; i++)
-        x[i] = i % ld == ld - 1 ? 0 : value(content, state, i / ld);
+        x[i] = ld > 1 && i % ld == ld - 1 ? 0 : value(content, state, i / ld);
     return x;
 }
 
@@ -215,37 +215,95 @@ START_TEST(quantize_rounds_half_to_even)
 }
 END_TEST
 
-/* Layer norm. */
+/* Norms. */
 
-/* With u = eps / 2 of float, and sums of n terms in four parts (n / 4 + 3 roundings):
- *   |mean - exact| <= (n / 4 + 4) u mean|x|  =: d
- *   variance       relative (n / 4 + 8) u, and d^2 more
+/* With u = eps / 2 of float, and sums of n terms in 16 parts (n / 16 + 5 roundings):
+ *   |mean - exact| <= (n / 16 + 6) u mean|x|  =: d
+ *   variance       relative (n / 16 + 10) u, and d^2 more
  *   y              the sum of what both make, and a few roundings of its own. */
 static void assert_normed(const struct lac_norm_args *a, const float *x)
 {
-    double n = (double)a->n_features, u = FLT_EPSILON / 2, steps = n / 4 + 8;
+    double n = (double)a->n_features, u = FLT_EPSILON / 2, steps = n / 16 + 10;
     for (size_t t = 0; t < a->n_lanes; t++) {
-        double sum = 0, size = 0, squares = 0;
+        double sum = 0, size = 0, squares = 0, mean = 0, d = 0;
         for (size_t f = 0; f < a->n_features; f++) {
             sum += x[f * a->ld + t];
             size += fabs(x[f * a->ld + t]);
         }
-        double mean = sum / n, d = steps * u * size / n;
+        if (a->rule == LAC_RULE_LAYER_NORM) {
+            mean = sum / n;
+            d = steps * u * size / n;
+        }
         for (size_t f = 0; f < a->n_features; f++)
             squares += (x[f * a->ld + t] - mean) * (x[f * a->ld + t] - mean);
         double variance = squares / n, factor = 1 / sqrt(variance + a->eps);
         double factor_error = steps * u + d * d * factor * factor;
         for (size_t f = 0; f < a->n_features; f++) {
             double z = (x[f * a->ld + t] - mean) * factor, g = a->gamma[f];
-            double exact = z * g + a->beta[f];
+            double b = a->beta ? a->beta[f] : 0, exact = z * g + b;
             double bound = fabs(g) * (d * factor + fabs(z) * factor_error) +
-                           4 * u * (fabs(z * g) + fabs(a->beta[f])) +
-                           u * fabs(g * factor * x[f * a->ld + t]);
+                           4 * u * (fabs(z * g) + fabs(b)) +
+                           u * fabs(g * factor * x[f * a->ld + t]) + 0x1p-140;
             check_each(fabs(a->y[f * a->ld + t] - exact) <= bound,
                        "token %zu feature %zu of %zu: %.9g for %.9g, bound %g", t, f, a->n_features,
                        a->y[f * a->ld + t], exact, bound);
         }
     }
+}
+
+/* One set of results: all that a norm writes. */
+struct normed {
+    float *y;
+    struct quantized q;
+    size_t size;
+};
+
+static struct normed make_normed(enum guard guard, size_t n_features, size_t tile)
+{
+    size_t size = n_features * tiles[tile].ld * sizeof(float);
+    return (struct normed){alloc(guard, size), make_quantized(guard, n_features, tile), size};
+}
+
+static void release_normed(enum guard guard, struct normed *n)
+{
+    release(guard, n->y, n->size);
+    release_quantized(guard, &n->q);
+}
+
+static void run_norm(const struct lac_kernel *kernel, struct lac_norm_args args, struct normed *to)
+{
+    args.y = to->y;
+    args.y_u8 = to->q.bytes;
+    args.y_scale = to->q.scale;
+    kernel->run.norm(&args);
+}
+
+/* Each token of a panel as a row has the bits it has in the panel. */
+static void check_norm_rows(const struct lac_kernel *kernel, const struct lac_norm_args *a,
+                            const struct normed *panel)
+{
+    size_t n = a->n_features, ld = a->ld, n_bytes = lac_round_up(n, 4);
+    float *x = guarded_alloc(n * sizeof *x), *y = guarded_alloc(n * sizeof *y), scale;
+    uint8_t *bytes = guarded_alloc(n_bytes);
+    for (size_t t = 0; t < a->n_lanes; t += 1 + a->n_lanes / 3) {
+        for (size_t f = 0; f < n; f++)
+            x[f] = a->x[f * ld + t];
+        struct lac_norm_args row = *a;
+        row.x = x;
+        row.ld = row.n_lanes = 1;
+        row.y = t % 2 ? y : NULL;
+        row.y_u8 = bytes;
+        row.y_scale = &scale;
+        kernel->run.norm(&row);
+        for (size_t f = 0; f < n && row.y; f++)
+            assert_same(kernel, "y of a row", &panel->y[f * ld + t], &y[f], sizeof *y);
+        for (size_t f = 0; f < n_bytes; f++)
+            ck_assert_uint_eq(bytes[f], panel->q.bytes[(f / 4 * ld + t) * 4 + f % 4]);
+        assert_same(kernel, "scale of a row", &panel->q.scale[t], &scale, sizeof scale);
+    }
+    guarded_free(x, n * sizeof *x);
+    guarded_free(y, n * sizeof *y);
+    guarded_free(bytes, n_bytes);
 }
 
 static void check_norm(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
@@ -254,53 +312,58 @@ static void check_norm(const struct lac_kernel *kernel, const struct lac_kernel 
 {
     size_t ld = tiles[tile].ld, size = n_features * ld * sizeof(float);
     float *x = make_panel(guard, content, n_features, ld, state);
-    float *expected = alloc(guard, size), *found = alloc(guard, size);
     float *gamma = alloc(guard, n_features * sizeof(float));
     float *beta = alloc(guard, n_features * sizeof(float));
-    struct quantized expected_q = make_quantized(guard, n_features, tile);
-    struct quantized found_q = make_quantized(guard, n_features, tile);
+    struct normed expected = make_normed(guard, n_features, tile);
+    struct normed found = make_normed(guard, n_features, tile);
     for (size_t f = 0; f < n_features; f++) {
         gamma[f] = random_float(state);
         beta[f] = random_float(state);
     }
-    struct lac_norm_args args = {.x = x,
-                                 .n_features = n_features,
-                                 .ld = ld,
-                                 .n_lanes = tiles[tile].n,
-                                 .gamma = gamma,
-                                 .beta = beta,
-                                 .eps = 1e-5f,
-                                 .y = expected,
-                                 .y_u8 = expected_q.bytes,
-                                 .y_scale = expected_q.scale};
-    scalar->run.norm(&args);
+    struct lac_norm_args args = {
+        .rule = random_u64(state) & 1 ? LAC_RULE_RMS_NORM : LAC_RULE_LAYER_NORM,
+        .x = x,
+        .n_features = n_features,
+        .ld = ld,
+        .n_lanes = tiles[tile].n,
+        .gamma = gamma,
+        .beta = random_u64(state) & 1 ? beta : NULL,
+        .eps = 1e-5f,
+    };
+    run_norm(scalar, args, &expected);
+    args.y = expected.y;
     assert_normed(&args, x);
-    assert_quantized(expected, n_features, tile, &expected_q);
-    args.y = found;
-    args.y_u8 = found_q.bytes;
-    args.y_scale = found_q.scale;
+    assert_quantized(expected.y, n_features, tile, &expected.q);
+    run_norm(kernel, args, &found);
+    assert_same(kernel, "y", expected.y, found.y, size);
+    assert_same_quantized(kernel, &expected.q, &found.q);
+    check_norm_rows(kernel, &args, &expected);
+
+    /* Bytes alone. */
+    struct quantized bytes = make_quantized(guard, n_features, tile);
+    args.y = NULL;
+    args.y_u8 = bytes.bytes;
+    args.y_scale = bytes.scale;
     kernel->run.norm(&args);
-    assert_same(kernel, "y", expected, found, size);
-    assert_same_quantized(kernel, &expected_q, &found_q);
+    assert_same_quantized(kernel, &expected.q, &bytes);
+    release_quantized(guard, &bytes);
 
     /* Without bytes, and in place: lanes beyond n_lanes are then those of x. */
-    memcpy(found, x, size);
-    args.x = args.y = found;
+    memcpy(found.y, x, size);
+    args.x = args.y = found.y;
     args.y_u8 = NULL;
     args.y_scale = NULL;
     kernel->run.norm(&args);
     for (size_t i = 0; i < n_features * ld; i++)
         if (i % ld >= args.n_lanes)
-            expected[i] = x[i];
-    assert_same(kernel, "y in place", expected, found, size);
+            expected.y[i] = x[i];
+    assert_same(kernel, "y in place", expected.y, found.y, size);
 
     release(guard, x, size);
-    release(guard, expected, size);
-    release(guard, found, size);
     release(guard, gamma, n_features * sizeof(float));
     release(guard, beta, n_features * sizeof(float));
-    release_quantized(guard, &expected_q);
-    release_quantized(guard, &found_q);
+    release_normed(guard, &expected);
+    release_normed(guard, &found);
 }
 
 static void norm_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
@@ -316,6 +379,73 @@ static void norm_kernel(const struct lac_kernel *kernel, const struct lac_kernel
 START_TEST(norm)
 {
     each_kernel(LAC_OP_NORM, norm_kernel);
+}
+END_TEST
+
+/* Rotary positions. */
+
+static void assert_turned(const struct lac_rope_args *a, const float *x)
+{
+    size_t half = a->n_rotated / 2;
+    for (size_t i = 0; i < a->n_heads * a->head_dim; i++)
+        for (size_t t = 0; t < a->ld; t++) {
+            size_t d = i % a->head_dim, at = i * a->ld + t, pair = d % (half ? half : 1);
+            double exact = x[at], other, size = 0;
+            if (d < 2 * half && t < a->n_lanes) {
+                double c = a->cos[pair * a->ld + t], s = a->sin[pair * a->ld + t];
+                other = d < half ? -x[at + half * a->ld] : x[at - half * a->ld];
+                exact = x[at] * c + other * s;
+                size = fabs(x[at] * c) + fabs(other * s);
+            }
+            ck_assert_msg(fabs(a->x[at] - exact) <= FLT_EPSILON * size, "feature %zu token %zu", i,
+                          t);
+        }
+}
+
+static void check_rope(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
+                       enum guard guard, const size_t shape[3], size_t tile, uint64_t *state)
+{
+    size_t n_heads = shape[0], head_dim = shape[1], n_rotated = shape[2], ld = tiles[tile].ld;
+    size_t n = n_heads * head_dim * ld, size = n * sizeof(float), half = n_rotated / 2;
+    float *x = make_panel(guard, RANDOM, n_heads * head_dim, ld, state);
+    float *expected = alloc(guard, size), *found = alloc(guard, size);
+    float *cosine = make_panel(guard, RANDOM, half, ld, state);
+    float *sine = make_panel(guard, RANDOM, half, ld, state);
+    memcpy(expected, x, size);
+    memcpy(found, x, size);
+    struct lac_rope_args args = {.x = expected,
+                                 .n_heads = n_heads,
+                                 .head_dim = head_dim,
+                                 .n_rotated = n_rotated,
+                                 .ld = ld,
+                                 .n_lanes = tiles[tile].n,
+                                 .cos = cosine,
+                                 .sin = sine};
+    scalar->run.rope(&args);
+    assert_turned(&args, x);
+    args.x = found;
+    kernel->run.rope(&args);
+    assert_same(kernel, "x", expected, found, size);
+    release(guard, x, size);
+    release(guard, expected, size);
+    release(guard, found, size);
+    release(guard, cosine, half * ld * sizeof(float));
+    release(guard, sine, half * ld * sizeof(float));
+}
+
+static void rope_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    static const size_t shapes[][3] = {{1, 2, 2},   {3, 8, 8},   {2, 20, 10},
+                                       {1, 64, 64}, {2, 80, 32}, {1, 34, 34}};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        for (size_t tile = 0; tile < N_TILES; tile++)
+            check_rope(kernel, scalar, (i + tile) % N_GUARDS, shapes[i], tile, &state);
+}
+
+START_TEST(rope)
+{
+    each_kernel(LAC_OP_ROPE, rope_kernel);
 }
 END_TEST
 
@@ -423,7 +553,7 @@ static void all_panels(const struct lac_kernel *to, const struct lac_kernel *fro
     for (int guard = 0; guard < N_GUARDS; guard++)
         for (size_t r = 0; r < sizeof row_counts / sizeof row_counts[0]; r++)
             for (size_t f = 0; f + 1 < N_FEATURE_COUNTS; f++)
-                for (size_t tile = 0; tile < N_TILES; tile++)
+                for (size_t tile = 1; tile < N_TILES; tile++)
                     check_panels(to, from, guard, row_counts[r], feature_counts[f], tile, &state);
 }
 
@@ -453,8 +583,8 @@ END_TEST
 
 static int is_ours(enum lac_op op)
 {
-    return op == LAC_OP_QUANTIZE || op == LAC_OP_NORM || op == LAC_OP_SOFTMAX ||
-           op == LAC_OP_TO_PANEL || op == LAC_OP_FROM_PANEL;
+    return op == LAC_OP_QUANTIZE || op == LAC_OP_NORM || op == LAC_OP_ROPE ||
+           op == LAC_OP_SOFTMAX || op == LAC_OP_TO_PANEL || op == LAC_OP_FROM_PANEL;
 }
 
 int main(void)
@@ -466,6 +596,7 @@ int main(void)
     add_test(suite, "quantize", quantize);
     add_test(suite, "quantize_rounds_half_to_even", quantize_rounds_half_to_even);
     add_test(suite, "norm", norm);
+    add_test(suite, "rope", rope);
     add_test(suite, "softmax", softmax);
     add_test(suite, "to_panel", to_panel);
     add_test(suite, "from_panel", from_panel);

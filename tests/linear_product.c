@@ -99,6 +99,7 @@ void make_product(struct product *p, uint64_t *state, enum content content)
         /* y_u8 is defined for less than 2^15 steps. */
         p->inv_scale[t] = content == RANDOM ? 10 + 40 * fabsf(p->inv_scale[t]) : 1;
     }
+    p->factor = random_floats(p->n_out * p->ld, state);
     p->residual = random_floats(p->n_out * p->ld, state);
 }
 
@@ -109,5 +110,6 @@ void free_product(struct product *p)
     guarded_free(p->x, p->x_size);
     guarded_free(p->x_scale, p->ld * 4);
     guarded_free(p->inv_scale, p->ld * 4);
+    guarded_free(p->factor, p->n_out * p->ld * 4);
     guarded_free(p->residual, p->n_out * p->ld * 4);
 }

@@ -20,7 +20,7 @@ struct product {
     struct lac_weight weight;
     void *x;
     size_t x_size;
-    float *x_scale, *residual, *inv_scale;
+    float *x_scale, *factor, *residual, *inv_scale;
 };
 
 /* The sizes, dtype and pattern are set; the rest is made of them. */

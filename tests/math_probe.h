@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vector functions exp, 2^x, GELU and tanh on arrays of n floats, n a multiple of 16. */
+/* The vector functions exp, 2^x, GELU, tanh and SiLU on arrays of n floats, n a multiple of 16. */
 #ifndef LACUNA_TESTS_MATH_PROBE_H
 #define LACUNA_TESTS_MATH_PROBE_H
 
@@ -13,6 +13,7 @@ enum math_function {
     MATH_GELU,
     MATH_GELU_TANH,
     MATH_TANH,
+    MATH_SILU,
     N_MATH_FUNCTIONS,
 };
 

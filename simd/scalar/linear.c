@@ -21,6 +21,8 @@ static float activate(enum lac_activation activation, float v)
         return 0.5f * v * (1 + tanhf(0.79788456f * (v + 0.044715f * v * v * v)));
     case LAC_ACT_TANH:
         return tanhf(v);
+    case LAC_ACT_SILU:
+        return v / (1 + expf(-v));
     case LAC_ACT_NONE:
     case LAC_N_ACTIVATIONS:
         break;
@@ -40,6 +42,8 @@ static void finish(const struct lac_linear_args *a, size_t o, size_t t, float v)
 {
     size_t at = o * a->ld + t;
     v = activate(a->activation, v);
+    if (a->factor)
+        v *= a->factor[at];
     if (a->residual)
         v += a->residual[at];
     if (a->y)

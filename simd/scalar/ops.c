@@ -42,40 +42,83 @@ static void quantize(const struct lac_quantize_args *a)
     }
 }
 
-/* Sums are kept in four parts, feature f in part f mod 4. */
-static float add_parts(const float part[4])
+/* Halves of the sums are folded onto each other. */
+static float fold_parts(float part[LAC_LANES])
 {
-    return (part[0] + part[1]) + (part[2] + part[3]);
+    for (size_t half = LAC_LANES / 2; half; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            part[i] += part[i + half];
+    return part[0];
 }
 
+static float sum_token(const float *x, size_t n_features, size_t ld)
+{
+    float part[LAC_LANES] = {0};
+    for (size_t f = 0; f < n_features; f++)
+        part[f % LAC_LANES] += x[f * ld];
+    return fold_parts(part);
+}
+
+static float sum_squares(const float *x, size_t n_features, size_t ld, float mean)
+{
+    float part[LAC_LANES] = {0};
+    for (size_t f = 0; f < n_features; f++) {
+        float distance = x[f * ld] - mean;
+        part[f % LAC_LANES] = fmaf(distance, distance, part[f % LAC_LANES]);
+    }
+    return fold_parts(part);
+}
+
+/* What one token's features are normed with. */
+struct token_norm {
+    float mean, factor;
+};
+
+static float norm_feature(const struct lac_norm_args *a, struct token_norm n, size_t f, size_t t)
+{
+    return fmaf((a->x[f * a->ld + t] - n.mean) * n.factor, a->gamma[f], a->beta ? a->beta[f] : 0);
+}
+
+/* Bytes before features: y may be x. */
 static void norm_token(const struct lac_norm_args *a, size_t t)
 {
-    const float *x = a->x + t;
-    float *y = a->y + t;
-    float share = 1.0f / (float)a->n_features;
-    float sums[4] = {0}, squares[4] = {0}, most = 0;
-    for (size_t f = 0; f < a->n_features; f++)
-        sums[f % 4] += x[f * a->ld];
-    float mean = add_parts(sums) * share;
-    for (size_t f = 0; f < a->n_features; f++) {
-        float distance = x[f * a->ld] - mean;
-        squares[f % 4] = fmaf(distance, distance, squares[f % 4]);
-    }
-    float variance = add_parts(squares) * share;
-    float factor = 1.0f / sqrtf(variance + a->eps);
-    for (size_t f = 0; f < a->n_features; f++) {
-        float v = fmaf((x[f * a->ld] - mean) * factor, a->gamma[f], a->beta[f]);
-        y[f * a->ld] = v;
-        most = fmaxf(most, fabsf(v));
-    }
+    size_t n = a->n_features, ld = a->ld;
+    float share = 1.0f / (float)n, most = 0;
+    struct token_norm token = {0, 0};
+    if (a->rule == LAC_RULE_LAYER_NORM)
+        token.mean = sum_token(a->x + t, n, ld) * share;
+    token.factor = 1.0f / sqrtf(sum_squares(a->x + t, n, ld, token.mean) * share + a->eps);
+    for (size_t f = 0; f < n; f++)
+        most = fmaxf(most, fabsf(norm_feature(a, token, f, t)));
+    float factor = fminf(127.0f / most, FLT_MAX);
+    for (size_t f = 0; a->y_u8 && f < lac_round_up(n, 4); f++)
+        a->y_u8[(f / 4 * ld + t) * 4 + f % 4] =
+            f < n ? quantize_value(norm_feature(a, token, f, t), factor) : 128;
     if (a->y_u8)
-        quantize_token(y, a->n_features, a->ld, most, a->y_u8 + t * 4, a->y_scale + t);
+        a->y_scale[t] = most / 127.0f;
+    for (size_t f = 0; a->y && f < n; f++)
+        a->y[f * ld + t] = norm_feature(a, token, f, t);
 }
 
 static void norm(const struct lac_norm_args *a)
 {
     for (size_t t = 0; t < a->n_lanes; t++)
         norm_token(a, t);
+}
+
+static void rope(const struct lac_rope_args *a)
+{
+    size_t half = a->n_rotated / 2;
+    for (size_t head = 0; head < a->n_heads; head++)
+        for (size_t i = 0; i < half; i++)
+            for (size_t t = 0; t < a->n_lanes; t++) {
+                float *low = a->x + (head * a->head_dim + i) * a->ld + t,
+                      *high = low + half * a->ld;
+                float x0 = *low, x1 = *high;
+                float cosine = a->cos[i * a->ld + t], sine = a->sin[i * a->ld + t];
+                *low = fmaf(-x1, sine, x0 * cosine);
+                *high = fmaf(x0, sine, x1 * cosine);
+            }
 }
 
 /* Softmax and weighted sum so far of one query. */
@@ -145,18 +188,6 @@ static void attention(const struct lac_attention_args *a)
             attend(a, lane);
 }
 
-/* Element i adds to sum i mod 16, and then halves of the sums are folded onto each other. */
-static float sum_row(const float *x, size_t n)
-{
-    float sums[LAC_LANES] = {0};
-    for (size_t i = 0; i < n; i++)
-        sums[i % LAC_LANES] += x[i];
-    for (size_t half = LAC_LANES / 2; half; half /= 2)
-        for (size_t i = 0; i < half; i++)
-            sums[i] += sums[i + half];
-    return sums[0];
-}
-
 static void softmax(const struct lac_softmax_args *a)
 {
     float max = -INFINITY;
@@ -164,7 +195,7 @@ static void softmax(const struct lac_softmax_args *a)
         max = fmaxf(max, a->x[i]);
     for (size_t i = 0; i < a->n; i++)
         a->y[i] = lac_exp(a->x[i] - max);
-    float share = 1.0f / sum_row(a->y, a->n);
+    float share = 1.0f / sum_token(a->y, a->n, 1);
     for (size_t i = 0; i < a->n; i++)
         a->y[i] *= share;
 }

@@ -27,6 +27,10 @@ static __attribute__((noinline)) void activate(enum lac_activation activation, v
         for (size_t i = 0; i < n; i++)
             values[i] = vec_tanh(values[i]);
         break;
+    case LAC_ACT_SILU:
+        for (size_t i = 0; i < n; i++)
+            values[i] = vec_silu(values[i]);
+        break;
     case LAC_ACT_NONE:
     case LAC_N_ACTIVATIONS:
         break;

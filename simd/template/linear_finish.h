@@ -27,7 +27,7 @@ ALWAYS_INLINE void store_u8(const struct lac_linear_args *a, size_t out, size_t 
     }
 }
 
-/* Activation, residual, stores and row statistics of n_rows <= 4 outputs. */
+/* Activation, factor, residual, stores and row statistics of n_rows <= 4 outputs. */
 ALWAYS_INLINE void finish_rows(const struct lac_linear_args *a, size_t out, size_t lane,
                                vec *values, const size_t n_rows, const size_t vecs)
 {
@@ -40,6 +40,17 @@ ALWAYS_INLINE void finish_rows(const struct lac_linear_args *a, size_t out, size
         UNROLL
         for (size_t i = 0; i < n_rows * vecs; i++)
             values[i] = activated[i];
+    }
+    if (a->factor) {
+        UNROLL
+        for (size_t r = 0; r < n_rows; r++) {
+            const float *factor = a->factor + (out + r) * a->ld + lane;
+            UNROLL
+            for (size_t v = 0; v < vecs; v++) {
+                vec *value = &values[r * vecs + v];
+                *value = vec_mul(*value, vec_load(factor + v * VEC_LANES));
+            }
+        }
     }
     if (a->residual) {
         UNROLL

@@ -50,9 +50,11 @@ static __attribute__((noinline)) void finish_token(const struct lac_linear_args 
     float values[VEC_LANES];
     size_t n = out < a->w->n_out ? lac_min_size(VEC_LANES, a->w->n_out - out) : 0;
     size_t at = out * a->ld + t;
-    if (a->residual) {
+    if (a->factor || a->residual) {
         vec_store(values, value);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; a->factor && i < n; i++)
+            values[i] *= a->factor[at + i * a->ld];
+        for (size_t i = 0; a->residual && i < n; i++)
             values[i] += a->residual[at + i * a->ld];
         value = vec_load(values);
     }
@@ -72,22 +74,35 @@ static __attribute__((noinline)) void finish_token(const struct lac_linear_args 
         }
 }
 
+/* A vector of rows of four tokens, as finish_quad has them. */
+ALWAYS_INLINE void load_quad(const float *at, size_t ld, vec quads[4])
+{
+    const float *rows[VEC_LANES];
+    UNROLL
+    for (size_t i = 0; i < VEC_LANES; i++)
+        rows[i] = at + i * ld;
+    UNROLL
+    for (size_t i = 0; i < 4; i++)
+        quads[i] = vec_load_quads(rows + i);
+    vec_transpose_quads(quads);
+}
+
 /* A vector of outputs of four tokens, all of which exist.  After the transposition lane 4 g + j of
  * vector i is output 4 g + i of token j. */
 ALWAYS_INLINE void finish_quad(const struct lac_linear_args *a, size_t out, size_t t, vec *values,
                                vec *most)
 {
     const size_t at = out * a->ld + t;
-    if (a->residual) {
-        const float *rows[VEC_LANES];
-        vec residual[4];
-        UNROLL
-        for (size_t i = 0; i < VEC_LANES; i++)
-            rows[i] = a->residual + at + i * a->ld;
+    if (a->factor) {
+        vec factor[4];
+        load_quad(a->factor + at, a->ld, factor);
         UNROLL
         for (size_t i = 0; i < 4; i++)
-            residual[i] = vec_load_quads(rows + i);
-        vec_transpose_quads(residual);
+            values[i] = vec_mul(values[i], factor[i]);
+    }
+    if (a->residual) {
+        vec residual[4];
+        load_quad(a->residual + at, a->ld, residual);
         UNROLL
         for (size_t i = 0; i < 4; i++)
             values[i] = vec_add(values[i], residual[i]);

@@ -159,8 +159,8 @@ ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
 ALWAYS_INLINE bool is_plain(const struct lac_linear_args *a, const size_t block_rows)
 {
     const size_t unit = block_rows < 4 ? 4 : block_rows;
-    return a->ld == LAC_TILE && a->activation == LAC_ACT_NONE && !a->residual && !a->abs_max &&
-           !a->w->outliers.n && a->out_end % unit == 0;
+    return a->ld == LAC_TILE && a->activation == LAC_ACT_NONE && !a->factor && !a->residual &&
+           !a->abs_max && !a->w->outliers.n && a->out_end % unit == 0;
 }
 
 ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t block_rows,
@@ -177,6 +177,7 @@ ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t b
         /* Said once more as constants, so that nothing of it is asked for each row. */
         a.ld = LAC_TILE;
         a.activation = LAC_ACT_NONE;
+        a.factor = NULL;
         a.residual = NULL;
         a.abs_max = NULL;
         w.n_out = SIZE_MAX;

@@ -4,8 +4,11 @@
 #define LACUNA_SIMD_TEMPLATE_QUANTIZE_H
 
 #include <float.h>
+#include <string.h>
 
 #include "simd/kernel.h"
+#include "simd/template/row.h"
+#include "src/base/checked.h"
 
 static inline vec max_parts(const vec part[4])
 {
@@ -54,8 +57,55 @@ static inline void quantize_tokens(const float *x, size_t n_features, size_t ld,
     vec_store_bytes(y, rows, factor);
 }
 
+/* quantize_factor for one token. */
+static inline vec row_factor(float most, float *scale)
+{
+    float factor = 127.0f / most;
+    *scale = most / 127.0f;
+    return vec_set1(factor < FLT_MAX ? factor : FLT_MAX);
+}
+
+/* n <= VEC_LANES bytes of a row, and those that pad the last dword: lanes from n on are 0. */
+static inline void store_row_bytes(uint8_t *y, vec x, vec factor, size_t n)
+{
+    uint8_t bytes[VEC_LANES];
+    if (n >= VEC_LANES) {
+        vec_store_row_bytes(y, x, factor);
+        return;
+    }
+    vec_store_row_bytes(bytes, x, factor);
+    memcpy(y, bytes, lac_round_up(n, 4));
+}
+
+static inline float measure_row(const float *x, size_t n)
+{
+    vec most[ROW_VECS];
+    for (size_t j = 0; j < ROW_VECS; j++)
+        most[j] = vec_set1(0);
+    for (size_t f = 0; f < n; f += LAC_LANES)
+#pragma GCC unroll 4
+        for (size_t j = 0; j < ROW_VECS; j++) {
+            size_t at = f + j * VEC_LANES;
+            most[j] = vec_max_abs(most[j], vec_load_lanes(x + at, lanes_below(n, at), vec_set1(0)));
+        }
+    return max_lanes(most);
+}
+
+static inline void quantize_row(const float *x, size_t n, float most, uint8_t *y, float *scale)
+{
+    const vec factor = row_factor(most, scale);
+    for (size_t f = 0; f < n; f += VEC_LANES)
+        store_row_bytes(y + f, vec_load_lanes(x + f, lanes_below(n, f), vec_set1(0)), factor,
+                        n - f);
+}
+
 static inline void quantize(const struct lac_quantize_args *a)
 {
+    if (a->ld == 1) {
+        float most = a->abs_max ? a->abs_max[0] : measure_row(a->x, a->n_features);
+        quantize_row(a->x, a->n_features, most, a->y_u8, a->y_scale);
+        return;
+    }
     for (size_t lane = 0; lane < a->n_lanes; lane += VEC_LANES) {
         const float *x = a->x + lane;
         vec most =

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, GELU and tanh of 4 floats; what they compute and how well: simd/template/math.h. */
+/* exp, GELU, tanh and SiLU of 4 floats; what they compute and how well: simd/template/math.h. */
 #ifndef LACUNA_SIMD_NEON_MATH_H
 #define LACUNA_SIMD_NEON_MATH_H
 

@@ -12,6 +12,7 @@
 #include "simd/template/norm.h"
 #include "simd/template/panel.h"
 #include "simd/template/quantize.h"
+#include "simd/template/rope.h"
 #include "simd/template/softmax.h"
 
 #define TILES_TO_8(X, n_vecs)                                                                      \

@@ -164,6 +164,14 @@ static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
     vst1q_u8(to, vqtbl1q_u8(bytes, vld1q_u8(transpose)));
 }
 
+static inline void vec_store_row_bytes(uint8_t *to, vec x, vec factor)
+{
+    const vec shift = vdupq_n_f32(0x1.8p23f + 128);
+    uint16x4_t words = vmovn_u32(vreinterpretq_u32_f32(vfmaq_f32(shift, x, factor)));
+    uint8x8_t bytes = vmovn_u16(vcombine_u16(words, words));
+    vst1_lane_u32((uint32_t *)(void *)to, vreinterpret_u32_u8(bytes), 0);
+}
+
 static inline vec vec_load_quads(const float *const *rows)
 {
     return vld1q_f32(rows[0]);

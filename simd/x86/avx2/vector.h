@@ -147,6 +147,16 @@ static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
     _mm256_storeu_si256((__m256i *)to, _mm256_shuffle_epi8(bytes, transpose));
 }
 
+static inline void vec_store_row_bytes(uint8_t *to, vec x, vec factor)
+{
+    const __m256 shift = _mm256_set1_ps(0x1.8p23f + 128);
+    __m256i dwords = _mm256_castps_si256(_mm256_fmadd_ps(x, factor, shift));
+    dwords = _mm256_and_si256(dwords, _mm256_set1_epi32(255));
+    __m128i words =
+        _mm_packs_epi32(_mm256_castsi256_si128(dwords), _mm256_extracti128_si256(dwords, 1));
+    _mm_storel_epi64((void *)to, _mm_packus_epi16(words, words));
+}
+
 static inline vec vec_load_quads(const float *const *rows)
 {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[0])),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* exp, GELU and tanh of 16 floats; what they compute and how well: simd/template/math.h. */
+/* exp, GELU, tanh and SiLU of 16 floats; what they compute and how well: simd/template/math.h. */
 #ifndef LACUNA_SIMD_AVX512_MATH_H
 #define LACUNA_SIMD_AVX512_MATH_H
 

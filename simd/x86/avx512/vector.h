@@ -141,6 +141,14 @@ static inline void vec_store_bytes(uint8_t *to, const vec x[4], vec factor)
     _mm512_storeu_si512(to, _mm512_shuffle_epi8(bytes, transpose));
 }
 
+/* A byte for each lane, the same way: for |x * factor| < 128. */
+static inline void vec_store_row_bytes(uint8_t *to, vec x, vec factor)
+{
+    const __m512 shift = _mm512_set1_ps(0x1.8p23f + 128);
+    __m512i bytes = _mm512_castps_si512(_mm512_fmadd_ps(x, factor, shift));
+    _mm_storeu_si128((void *)to, _mm512_cvtepi32_epi8(bytes));
+}
+
 /* Group i of four lanes is what rows[4 * i] points to. */
 static inline vec vec_load_quads(const float *const *rows)
 {
