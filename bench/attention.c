@@ -8,7 +8,7 @@
 #include "bench/ceiling.h"
 #include "bench/names.h"
 #include "bench/sweep.h"
-#include "simd/kernel.h"
+#include "simd/attention.h"
 #include "src/base/arena.h"
 #include "src/base/checked.h"
 
@@ -48,7 +48,7 @@ struct head {
     float **q, **y; /* [n_tiles][dim][lanes] */
     struct lac_kv_segment *segments;
     char *pages;
-    const struct lac_kv_page **page_at; /* [ceil(length / LAC_LANES)] */
+    void **page_at; /* [ceil(length / LAC_LANES)] */
 };
 
 struct entry {
@@ -96,17 +96,19 @@ static enum lac_status open_head(struct head *head, size_t length, size_t dim,
         head->y[i] = random_panel(head, ld, &random);
         head->segments[i] = (struct lac_kv_segment){.k = random_panel(head, ld, &random),
                                                     .v = random_panel(head, ld, &random),
-                                                    .ld = ld,
+                                                    .k_ld = ld,
+                                                    .v_ld = ld,
+                                                    .v_step = 1,
                                                     .n_keys = n};
         failed = !head->q[i] || !head->y[i] || !head->segments[i].k || !head->segments[i].v;
     }
-    size_t n_pages = lac_ceil_div(length, LAC_LANES), page = lac_kv_page_bytes(dim);
+    size_t n_pages = lac_ceil_div(length, LAC_LANES), page = lac_kv_page_bytes(LAC_S8, dim);
     head->pages = lac_arena_alloc(&head->arena, n_pages, page);
     head->page_at = lac_arena_alloc(&head->arena, n_pages, sizeof *head->page_at);
     if (failed || !head->pages || !head->page_at)
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu tokens", length);
     for (size_t i = 0; i < n_pages; i++)
-        head->page_at[i] = (const struct lac_kv_page *)(void *)(head->pages + i * page);
+        head->page_at[i] = head->pages + i * page;
     return LAC_OK;
 }
 
@@ -139,7 +141,7 @@ static void attend_f32(const struct entry *entry)
 static void attend_s8(const struct entry *entry)
 {
     const struct head *head = entry->head;
-    struct lac_kv_pages_args pages = {head->segments, head->n_tiles, head->dim, head->pages};
+    struct lac_kv_pages_args pages = {head->segments, head->n_tiles, head->dim, head->page_at, 0};
     entry->pager->run.kv_pages(&pages);
     for (size_t i = 0; i < head->n_tiles; i++) {
         struct lac_attention_args f32 = args_of(head, i);
@@ -150,7 +152,7 @@ static void attend_s8(const struct entry *entry)
             .lane_mask = f32.lane_mask,
             .head_dim = f32.head_dim,
             .scale = f32.scale,
-            .pages = head->page_at,
+            .pages = (const void *const *)head->page_at,
             .n_keys = head->length,
             .y = f32.y,
             .y_ld = f32.y_ld,
@@ -237,8 +239,8 @@ static void add_kernels(struct comparison *c, enum lac_op op)
         unsigned features = i < isas.n ? bench_isa_features(isas.at[i]) : 0;
         struct entry *entry = &c->entries[c->n];
         *entry = (struct entry){
-            .kernel = lac_kernel_find(op, features),
-            .pager = quantized ? lac_kernel_find(LAC_OP_KV_PAGES, features) : NULL,
+            .kernel = lac_kernel_find_dtype(op, quantized ? LAC_S8 : LAC_F32, features),
+            .pager = quantized ? lac_kernel_find_dtype(LAC_OP_KV_PAGES, LAC_S8, features) : NULL,
             .head = &c->head,
         };
         const struct bench_roof *roof =

@@ -33,9 +33,11 @@ enum lac_op {
     LAC_OP_QUANTIZE,
     LAC_OP_NORM,
     LAC_OP_ROPE,
-    LAC_OP_ATTENTION,
-    LAC_OP_KV_PAGES,
+    /* simd/attention.h */
+    LAC_OP_KV_PAGES,  /* LAC_F32, LAC_BF16, LAC_S8 */
+    LAC_OP_ATTENTION, /* LAC_F32, LAC_BF16 */
     LAC_OP_ATTENTION_S8,
+    LAC_OP_ATTENTION_ROW, /* LAC_F32, LAC_BF16, LAC_S8 */
     LAC_OP_SOFTMAX,
     LAC_OP_TO_PANEL,
     LAC_OP_FROM_PANEL,
@@ -136,93 +138,6 @@ struct lac_rope_args {
     const float *cos, *sin; /* panels of n_rotated / 2 features with that ld, or rows */
 };
 
-/* Keys and values of consecutive tokens inside one tile: rows of one head. */
-struct lac_kv_segment {
-    const float *k, *v; /* [head_dim][ld], at the segment's first token: any alignment */
-    size_t ld;
-    size_t n_keys;
-};
-
-/* For queries in lanes and one head: y = sum_j softmax_j(scale * q.k_j) v_j over the keys of all
- * segments, in their order.  Keys are taken in blocks of LAC_KEY_BLOCK counted from the first key
- * of the first segment (so a result depends on its own sequence alone, never on where in a batch
- * that lies), by online softmax in fp32.  Only lanes whose bit is set in lane_mask are written.
- * Takes up to 68 KB of stack. */
-enum { LAC_KEY_BLOCK = 64, LAC_MAX_HEAD_DIM = 256 };
-
-struct lac_attention_args {
-    const float *q; /* [head_dim][q_ld], 64-byte aligned */
-    size_t q_ld;
-    size_t n_lanes; /* 16, 32 or 48 */
-    uint64_t lane_mask;
-    size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
-    float scale;
-    const struct lac_kv_segment *segments;
-    size_t n_segments; /* at least one key in all */
-    float *y; /* [head_dim][y_ld] */
-    size_t y_ld;
-};
-
-/* Quantised keys and values of LAC_LANES consecutive tokens of one head; 64-byte aligned.  Behind
- * the scales, with the head's features padded to whole dwords:
- *
- *   keys    uint8_t [dwords][LAC_LANES][4]      u8 = s8 + 128: the form of a u8 panel
- *   values  int8_t  [LAC_LANES / 4][4 * dwords][4]   4 consecutive tokens of a feature are a dword
- *
- * Each token's key and value have scales of their own, max|x| / 127, so that tokens can be added
- * to a page without touching those before.  Features that pad are 0 (keys: 128); so are tokens
- * that are not there, with scales of 0. */
-struct lac_kv_page {
-    float k_scale[LAC_LANES], v_scale[LAC_LANES];
-    uint8_t rows[];
-};
-
-static inline size_t lac_kv_page_keys_bytes(size_t head_dim)
-{
-    return (head_dim + 3) / 4 * 4 * LAC_LANES;
-}
-
-static inline size_t lac_kv_page_bytes(size_t head_dim)
-{
-    return sizeof(struct lac_kv_page) + 2 * lac_kv_page_keys_bytes(head_dim);
-}
-
-/* Pages of all keys of the segments, in their order: page i has keys [16 i, 16 i + 16) and begins
- * at pages + i * lac_kv_page_bytes(head_dim).  Bytes are those of struct lac_quantize_args, less
- * 128 in values.  Takes up to 16 KB of stack. */
-struct lac_kv_pages_args {
-    const struct lac_kv_segment *segments;
-    size_t n_segments;
-    size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
-    void *pages;
-};
-
-/* Attention as in struct lac_attention_args, but in integers, on pages: for blocks of
- * LAC_KEY_BLOCK keys, with the query quantised as keys are, and the powers of 2 that
- * simd/template/math.h calls vec_exp2_weight,
- *
- *   s[j] = (q . k[j]) * (k_scale[j] * (q_scale * (scale * log2 e)))
- *   m' = max(m, max s);  p[j] = 2^(s[j] - m');  c = 2^(m - m');  l = c l + sum p[j]
- *   w[j] = round_half_even(p[j] * (v_scale[j] * (16383 / v_max)))     14 bits, in 7 + 7 if need be
- *   o = c o + (w . v) * (v_max / 16383)          v_max = max(2^-100, max v_scale[j]) of the block
- *
- * and y = o / l.  Scores and weighted sums are exact; all else is in fp32.  Weights of 8 bits would
- * lose the many small ones beside a large one.
- * Takes up to 100 KB of stack. */
-struct lac_attention_s8_args {
-    const float *q; /* [head_dim][q_ld], 64-byte aligned */
-    size_t q_ld;
-    size_t n_lanes; /* 16, 32 or 48 */
-    uint64_t lane_mask;
-    size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
-    float scale;
-    const struct lac_kv_page *const *pages; /* [ceil(n_keys / LAC_LANES)] */
-    size_t n_keys;                          /* at least 1 */
-    float *y;                               /* [head_dim][y_ld] */
-    size_t y_ld;
-    float *abs_max; /* [n_lanes], raised for lanes in the mask, or NULL */
-};
-
 /* y[i] = exp(x[i] - max) / sum; n >= 1; y may be x. */
 struct lac_softmax_args {
     const float *x;
@@ -244,11 +159,16 @@ struct lac_from_panel_args {
     float *const *rows;
 };
 
+struct lac_kv_pages_args;
+struct lac_attention_args;
+struct lac_attention_s8_args;
+struct lac_attention_row_args;
+
 struct lac_kernel {
     const char *name; /* "linear_token_4x4_s8/avx512_vnni", "norm/avx2" */
     enum lac_op op;
     enum lac_pattern pattern; /* linear only */
-    enum lac_dtype dtype;     /* linear only */
+    enum lac_dtype dtype;     /* linear only, and where an operation has several kernels */
     unsigned needs;           /* set of enum lac_cpu_feature */
     /* Linear only; NULL: always.  May refuse a weight. */
     int (*fits)(const struct lac_weight *weight);
@@ -260,9 +180,10 @@ struct lac_kernel {
         void (*quantize)(const struct lac_quantize_args *args);
         void (*norm)(const struct lac_norm_args *args);
         void (*rope)(const struct lac_rope_args *args);
-        void (*attention)(const struct lac_attention_args *args);
         void (*kv_pages)(const struct lac_kv_pages_args *args);
+        void (*attention)(const struct lac_attention_args *args);
         void (*attention_s8)(const struct lac_attention_s8_args *args);
+        void (*attention_row)(const struct lac_attention_row_args *args);
         void (*softmax)(const struct lac_softmax_args *args);
         void (*to_panel)(const struct lac_to_panel_args *args);
         void (*from_panel)(const struct lac_from_panel_args *args);
@@ -277,6 +198,9 @@ int lac_kernel_allowed(const struct lac_kernel *kernel, unsigned features);
 
 /* The first kernel of an operation that features allow; never NULL, as scalar needs nothing. */
 const struct lac_kernel *lac_kernel_find(enum lac_op op, unsigned features);
+/* The same for an operation that has a kernel for each of several dtypes. */
+const struct lac_kernel *lac_kernel_find_dtype(enum lac_op op, enum lac_dtype dtype,
+                                               unsigned features);
 /* The same for a linear operation on this weight. */
 const struct lac_kernel *lac_kernel_find_linear(enum lac_op op, const struct lac_weight *weight,
                                                 unsigned features);

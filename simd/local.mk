@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 libcore_la_SOURCES += \
+	simd/attention.h \
 	simd/cpu.c \
 	simd/cpu.h \
 	simd/cpu_name.c \
@@ -16,6 +17,7 @@ libcore_la_SOURCES += \
 	simd/template/int_sums.h \
 	simd/template/kernels.h \
 	simd/template/kv_pages.h \
+	simd/template/kv_pages_s8.h \
 	simd/template/linear_finish.h \
 	simd/template/linear_output.h \
 	simd/template/linear_output_f32.h \
@@ -28,13 +30,17 @@ libcore_la_SOURCES += \
 	simd/template/linear_token_wide.h \
 	simd/template/math.h \
 	simd/template/norm.h \
+	simd/template/page_parts.h \
 	simd/template/panel.h \
 	simd/template/quantize.h \
 	simd/template/rope.h \
 	simd/template/row.h \
 	simd/template/scale_s8.h \
+	simd/template/sight.h \
 	simd/template/softmax.h \
+	simd/scalar/attention.c \
 	simd/scalar/attention_s8.c \
+	simd/scalar/keys.h \
 	simd/scalar/linear.c \
 	simd/scalar/linear.h \
 	simd/scalar/math.h \
@@ -49,6 +55,7 @@ isa_libraries += libsimd_avx2.la
 endif
 libsimd_avx2_la_CFLAGS = $(AM_CFLAGS) $(AVX2_CFLAGS)
 libsimd_avx2_la_SOURCES = \
+	simd/x86/avx2/attention.c \
 	simd/x86/avx2/attention_s8.c \
 	simd/x86/avx2/dot_s8.h \
 	simd/x86/avx2/lanes.h \
@@ -83,6 +90,7 @@ endif
 libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/dot_s8.h \
+	simd/x86/avx512/attention.c \
 	simd/x86/avx512/lanes.h \
 	simd/x86/avx512/linear_output_f32.c \
 	simd/x86/avx512/linear_output_s8.c \
@@ -137,6 +145,7 @@ isa_libraries += libsimd_neon.la
 endif
 libsimd_neon_la_CFLAGS = $(AM_CFLAGS) $(NEON_CFLAGS)
 libsimd_neon_la_SOURCES = \
+	simd/arm/neon/attention.c \
 	simd/arm/neon/attention_s8.c \
 	simd/arm/neon/attention_s8.h \
 	simd/arm/neon/dot_s8.h \

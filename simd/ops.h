@@ -5,35 +5,55 @@
 
 #include "simd/kernel.h"
 
-/* X(operation, enum lac_op, isa, needs) for each. */
+/* X(name, member of run, enum lac_op, enum lac_dtype, isa, needs) for each. */
 #define LAC_OPS(X, isa, needs)                                                                     \
-    X(quantize, LAC_OP_QUANTIZE, isa, needs)                                                       \
-    X(norm, LAC_OP_NORM, isa, needs)                                                               \
-    X(rope, LAC_OP_ROPE, isa, needs)                                                               \
-    X(attention, LAC_OP_ATTENTION, isa, needs)                                                     \
-    X(softmax, LAC_OP_SOFTMAX, isa, needs)                                                         \
-    X(to_panel, LAC_OP_TO_PANEL, isa, needs)                                                       \
-    X(from_panel, LAC_OP_FROM_PANEL, isa, needs)
+    X(quantize, quantize, LAC_OP_QUANTIZE, 0, isa, needs)                                          \
+    X(norm, norm, LAC_OP_NORM, 0, isa, needs)                                                      \
+    X(rope, rope, LAC_OP_ROPE, 0, isa, needs)                                                      \
+    X(softmax, softmax, LAC_OP_SOFTMAX, 0, isa, needs)                                             \
+    X(to_panel, to_panel, LAC_OP_TO_PANEL, 0, isa, needs)                                          \
+    X(from_panel, from_panel, LAC_OP_FROM_PANEL, 0, isa, needs)
 
-/* The same for attention in integers, which needs other instructions than the rest. */
+/* The same for attention, */
+#define LAC_ATTENTION_OPS(X, isa, needs)                                                           \
+    X(kv_pages_f32, kv_pages, LAC_OP_KV_PAGES, LAC_F32, isa, needs)                                \
+    X(kv_pages_bf16, kv_pages, LAC_OP_KV_PAGES, LAC_BF16, isa, needs)                              \
+    X(attention_f32, attention, LAC_OP_ATTENTION, LAC_F32, isa, needs)                             \
+    X(attention_bf16, attention, LAC_OP_ATTENTION, LAC_BF16, isa, needs)
+
+/* and for attention in integers, which needs other instructions than the rest. */
 #define LAC_ATTENTION_S8_OPS(X, isa, needs)                                                        \
-    X(kv_pages, LAC_OP_KV_PAGES, isa, needs)                                                       \
-    X(attention_s8, LAC_OP_ATTENTION_S8, isa, needs)
+    X(kv_pages_s8, kv_pages, LAC_OP_KV_PAGES, LAC_S8, isa, needs)                                  \
+    X(attention_s8, attention_s8, LAC_OP_ATTENTION_S8, LAC_S8, isa, needs)
 
-#define LAC_OPS_DECLARE_ONE(name, op, isa, needs) extern const struct lac_kernel lac_##name##_##isa;
-#define LAC_OPS_LIST_ONE(name, op, isa, needs)    &lac_##name##_##isa,
-#define LAC_OPS_DEFINE_ONE(name_, op_, isa_, needs_)                                               \
-    const struct lac_kernel lac_##name_##_##isa_ = {                                               \
-        .name = #name_ "/" #isa_, .op = op_, .needs = needs_, .run.name_ = name_};
+/* Rows. */
+#define LAC_ROW_OPS(X, isa, needs)                                                                 \
+    X(attention_row_f32, attention_row, LAC_OP_ATTENTION_ROW, LAC_F32, isa, needs)                 \
+    X(attention_row_bf16, attention_row, LAC_OP_ATTENTION_ROW, LAC_BF16, isa, needs)
+#define LAC_ROW_S8_OPS(X, isa, needs)                                                              \
+    X(attention_row_s8, attention_row, LAC_OP_ATTENTION_ROW, LAC_S8, isa, needs)
+
+#define LAC_OPS_DECLARE_ONE(name, member, op, dtype, isa, needs)                                   \
+    extern const struct lac_kernel lac_##name##_##isa;
+#define LAC_OPS_LIST_ONE(name, member, op, dtype, isa, needs) &lac_##name##_##isa,
+#define LAC_OPS_DEFINE_ONE(name_, member_, op_, dtype_, isa_, needs_)                              \
+    const struct lac_kernel lac_##name_##_##isa_ = {.name = #name_ "/" #isa_,                      \
+                                                    .op = op_,                                     \
+                                                    .dtype = dtype_,                               \
+                                                    .needs = needs_,                               \
+                                                    .run.member_ = name_};
 
 /* For table.c: before it and within it. */
 #define LAC_OPS_DECLARE(isa)              LAC_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
 #define LAC_OPS_LIST(isa)                 LAC_OPS(LAC_OPS_LIST_ONE, isa, 0)
+#define LAC_ATTENTION_OPS_DECLARE(isa)    LAC_ATTENTION_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
+#define LAC_ATTENTION_OPS_LIST(isa)       LAC_ATTENTION_OPS(LAC_OPS_LIST_ONE, isa, 0)
 #define LAC_ATTENTION_S8_OPS_DECLARE(isa) LAC_ATTENTION_S8_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
 #define LAC_ATTENTION_S8_OPS_LIST(isa)    LAC_ATTENTION_S8_OPS(LAC_OPS_LIST_ONE, isa, 0)
 
 /* For a file that has a function of each operation's name. */
 #define LAC_OPS_DEFINE(isa, needs)              LAC_OPS(LAC_OPS_DEFINE_ONE, isa, needs)
+#define LAC_ATTENTION_OPS_DEFINE(isa, needs)    LAC_ATTENTION_OPS(LAC_OPS_DEFINE_ONE, isa, needs)
 #define LAC_ATTENTION_S8_OPS_DEFINE(isa, needs) LAC_ATTENTION_S8_OPS(LAC_OPS_DEFINE_ONE, isa, needs)
 
 #endif

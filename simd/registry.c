@@ -36,8 +36,8 @@ static const struct lac_kernel *const *const tables[] = {
     lac_table_neon,
 #endif
     lac_table_scalar,
-    /* Last: lac_kernel_find_linear never gets here.  The measured plan does, by name, and only then
-     * is the library opened. */
+/* Last: lac_kernel_find_linear never gets here.  The measured plan does, by name, and only then
+ * is the library opened. */
 #ifdef LACUNA_HAVE_ONEDNN
     lac_table_onednn,
 #endif
@@ -73,6 +73,15 @@ const struct lac_kernel *lac_kernel_find(enum lac_op op, unsigned features)
 {
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
         if ((*k)->op == op && lac_kernel_allowed(*k, features))
+            return *k;
+    return NULL;
+}
+
+const struct lac_kernel *lac_kernel_find_dtype(enum lac_op op, enum lac_dtype dtype,
+                                               unsigned features)
+{
+    for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
+        if ((*k)->op == op && (*k)->dtype == dtype && lac_kernel_allowed(*k, features))
             return *k;
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention in fp32 and in integers: every kernel against the scalar one, bit for bit, however the
- * keys are cut into segments and wherever queries lie; the scalar one against a plain definition in
- * double. */
+/* Attention in fp32, of bf16 and in integers: every kernel against the scalar one, bit for bit,
+ * however the keys are cut into segments and wherever queries lie; the scalar one against a plain
+ * definition in double. */
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
@@ -9,17 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "simd/kernel.h"
 #include "src/base/checked.h"
-#include "tests/support.h"
+#include "src/base/half.h"
+#include "tests/attention_suite.h"
 
 enum { MOST_SEGMENTS = 32, LD = LAC_TILE };
 
 /* One sequence's head: queries [n_queries][head_dim], keys and values [n_keys][head_dim]. */
 struct head {
+    enum lac_dtype dtype; /* what keys and values are kept as */
     size_t n_queries, n_keys, head_dim;
     float *q, *k, *v;
     float scale;
+    ptrdiff_t first_query; /* position of query 0 */
+    size_t window;
 };
 
 /* The same keys and values cut into segments, each between guard pages, with not-a-number in
@@ -43,13 +46,24 @@ static float *random_array(size_t n, float width, uint64_t *state)
     return x;
 }
 
-static struct head make_head(size_t n_queries, size_t n_keys, size_t head_dim, float width,
-                             uint64_t *state)
+/* Numbers that bf16 keeps as they are. */
+static void round_bf16(float *x, size_t n)
 {
-    struct head h = {n_queries, n_keys, head_dim, NULL, NULL, NULL, 0.3f};
+    for (size_t i = 0; i < n; i++)
+        x[i] = lac_bf16_to_f32(lac_bf16_from_f32(x[i]));
+}
+
+static struct head make_head(const struct lac_kernel *kernel, size_t n_queries, size_t n_keys,
+                             size_t head_dim, float width, uint64_t *state)
+{
+    struct head h = {kernel->dtype, n_queries, n_keys, head_dim, NULL, NULL, NULL, 0.3f, 0, 0};
     h.q = random_array(n_queries * head_dim, width, state);
     h.k = random_array(n_keys * head_dim, width, state);
     h.v = random_array(n_keys * head_dim, width, state);
+    if (h.dtype == LAC_BF16) {
+        round_bf16(h.k, n_keys * head_dim);
+        round_bf16(h.v, n_keys * head_dim);
+    }
     return h;
 }
 
@@ -62,20 +76,24 @@ static void free_head(struct head *h)
 
 static size_t segment_size(const struct cut *cut, const struct head *h, size_t i)
 {
-    return ((h->head_dim - 1) * cut->segments[i].ld + cut->segments[i].n_keys) * sizeof(float);
+    size_t n = (h->head_dim - 1) * cut->segments[i].k_ld + cut->segments[i].n_keys;
+    return n * (h->dtype == LAC_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
-/* Rows end at the guard page, or begin after one: at an alignment of any 4 bytes. */
-static float *make_rows(const struct cut *cut, const struct head *h, size_t i, const float *from,
-                        int in_front)
+/* Rows end at the guard page, or begin after one: at any alignment of a number. */
+static void *make_rows(const struct cut *cut, const struct head *h, size_t i, const float *from,
+                       int in_front)
 {
     const struct lac_kv_segment *s = &cut->segments[i];
     size_t size = segment_size(cut, h, i);
-    float *rows = in_front ? guarded_alloc_front(size) : guarded_alloc(size);
+    void *rows = in_front ? guarded_alloc_front(size) : guarded_alloc(size);
     memset(rows, 0xff, size); /* not a number */
     for (size_t j = 0; j < s->n_keys; j++)
         for (size_t d = 0; d < h->head_dim; d++)
-            rows[d * s->ld + j] = from[j * h->head_dim + d];
+            if (h->dtype == LAC_BF16)
+                ((uint16_t *)rows)[d * s->k_ld + j] = lac_bf16_from_f32(from[j * h->head_dim + d]);
+            else
+                ((float *)rows)[d * s->k_ld + j] = from[j * h->head_dim + d];
     return rows;
 }
 
@@ -91,7 +109,8 @@ static struct cut make_cut(const struct head *h, size_t first, size_t step, int 
         size_t left = h->n_keys - at,
                n = i == MOST_SEGMENTS - 1 ? left : lac_min_size(wanted, left);
         cut.segments[i].n_keys = n;
-        cut.segments[i].ld = lac_round_up(n + 1, LAC_LANES);
+        cut.segments[i].k_ld = cut.segments[i].v_ld = lac_round_up(n + 1, LAC_LANES);
+        cut.segments[i].v_step = 1;
         if (!n)
             continue; /* a segment without keys has no memory either */
         cut.segments[i].k = make_rows(&cut, h, i, h->k + at * h->head_dim, in_front);
@@ -111,34 +130,34 @@ static void free_cut(struct cut *cut, const struct head *h, int in_front)
         }
 }
 
-static const struct lac_kernel *find_kernel(enum lac_op op, unsigned needs)
+const struct lac_kernel *find_kernel(enum lac_op op, enum lac_dtype dtype, unsigned needs)
 {
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
-        if ((*k)->op == op && (*k)->needs == needs)
+        if ((*k)->op == op && (*k)->dtype == dtype && (*k)->needs == needs)
             return *k;
-    ck_abort_msg("no kernel of operation %d for %#x", (int)op, needs);
+    return lac_kernel_find_dtype(op, dtype, 0);
 }
 
 /* Quantised keys and values between guard pages. */
 struct pages {
     size_t n, size;
     char *memory;
-    const struct lac_kv_page *at[512 / LAC_LANES];
+    void *at[512 / LAC_LANES];
 };
 
 static struct pages make_pages(const struct lac_kernel *kernel, const struct head *h,
                                const struct cut *cut)
 {
-    size_t page_bytes = lac_kv_page_bytes(h->head_dim);
+    size_t page_bytes = lac_kv_page_bytes(LAC_S8, h->head_dim);
     struct pages pages = {.n = lac_ceil_div(h->n_keys, LAC_LANES)};
     ck_assert_uint_le(pages.n, sizeof pages.at / sizeof pages.at[0]);
     pages.size = pages.n * page_bytes;
     pages.memory = guarded_alloc(pages.size);
     memset(pages.memory, 0xff, pages.size);
-    struct lac_kv_pages_args args = {cut->segments, cut->n, h->head_dim, pages.memory};
-    kernel->run.kv_pages(&args);
     for (size_t i = 0; i < pages.n; i++)
-        pages.at[i] = (const struct lac_kv_page *)(void *)(pages.memory + i * page_bytes);
+        pages.at[i] = pages.memory + i * page_bytes;
+    struct lac_kv_pages_args args = {cut->segments, cut->n, h->head_dim, pages.at, 0};
+    kernel->run.kv_pages(&args);
     return pages;
 }
 
@@ -151,9 +170,9 @@ static void free_pages(struct pages *pages)
 static void run_integers(const struct lac_kernel *kernel, const struct head *h,
                          const struct cut *cut, const struct lac_attention_args *a, float *abs_max)
 {
-    const struct lac_kernel *pager = find_kernel(LAC_OP_KV_PAGES, kernel->needs);
+    const struct lac_kernel *pager = find_kernel(LAC_OP_KV_PAGES, LAC_S8, kernel->needs);
     struct pages pages = make_pages(pager, h, cut);
-    struct pages expected = make_pages(find_kernel(LAC_OP_KV_PAGES, 0), h, cut);
+    struct pages expected = make_pages(find_kernel(LAC_OP_KV_PAGES, LAC_S8, 0), h, cut);
     ck_assert_msg(!memcmp(pages.memory, expected.memory, pages.size),
                   "%s: %zu keys, head size %zu: pages differ", pager->name, h->n_keys, h->head_dim);
     struct lac_attention_s8_args args = {.q = a->q,
@@ -162,8 +181,10 @@ static void run_integers(const struct lac_kernel *kernel, const struct head *h,
                                          .lane_mask = a->lane_mask,
                                          .head_dim = a->head_dim,
                                          .scale = a->scale,
-                                         .pages = pages.at,
+                                         .pages = (const void *const *)pages.at,
                                          .n_keys = h->n_keys,
+                                         .first_query = a->first_query,
+                                         .window = a->window,
                                          .y = a->y,
                                          .y_ld = a->y_ld,
                                          .abs_max = abs_max};
@@ -196,6 +217,8 @@ static void run_lanes(const struct lac_kernel *kernel, const struct head *h, con
                                       .scale = h->scale,
                                       .segments = cut->segments,
                                       .n_segments = cut->n,
+                                      .first_query = h->first_query - (ptrdiff_t)lane,
+                                      .window = h->window,
                                       .y = y,
                                       .y_ld = LD};
     if (kernel->op == LAC_OP_ATTENTION_S8)
@@ -241,6 +264,13 @@ static void assert_same_result(const struct lac_kernel *kernel, const char *what
                       !memcmp(expected->abs_max, found->abs_max, h->n_queries * sizeof(float)),
                   "%s: %zu queries, %zu keys, head size %zu: differs with %s", kernel->name,
                   h->n_queries, h->n_keys, h->head_dim, what);
+}
+
+/* Does query t see key j? */
+static bool sees(const struct head *h, size_t t, size_t j)
+{
+    ptrdiff_t query = h->first_query + (ptrdiff_t)t, key = (ptrdiff_t)j;
+    return !h->window || (key <= query && (size_t)(query - key) < h->window);
 }
 
 static double score(const struct head *h, size_t t, size_t j, double *size)
@@ -320,9 +350,16 @@ static void assert_attention(const struct lac_kernel *kernel, const struct head 
         double max = -INFINITY, sum = 0, size, largest = 0, most = 1e-3f, width = 0;
         struct errors errors = errors_of(kernel, h, t);
         for (size_t j = 0; j < h->n_keys; j++) {
-            p[j] = score(h, t, j, &size);
+            p[j] = sees(h, t, j) ? score(h, t, j, &size) : -INFINITY;
+            if (!sees(h, t, j))
+                continue;
             max = fmax(max, p[j]);
             largest = fmax(largest, size);
+        }
+        if (isinf(max)) { /* sees nothing */
+            for (size_t d = 0; d < h->head_dim; d++)
+                ck_assert(r->y[t * h->head_dim + d] == 0);
+            continue;
         }
         for (size_t j = 0; j < h->n_keys; j++) {
             /* Far below the maximum nothing is left that an error could be seen in. */
@@ -394,7 +431,7 @@ static void each_kernel(void (*check)(const struct lac_kernel *, const struct la
     size_t n = 0;
     for (const struct lac_kernel *const *k = lac_kernels(); *k; k++)
         if (is_attention(*k) && !((*k)->needs & ~lac_cpu_features())) {
-            check(*k, find_kernel((*k)->op, 0));
+            check(*k, find_kernel((*k)->op, (*k)->dtype, 0));
             n++;
         }
     ck_assert_uint_ge(n, 2);
@@ -409,7 +446,7 @@ static void shapes_kernel(const struct lac_kernel *kernel, const struct lac_kern
     for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
         for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
             size_t n = queries[(d + k) % (sizeof queries / sizeof queries[0])];
-            struct head h = make_head(n, keys[k], dims[d], 1, &state);
+            struct head h = make_head(kernel, n, keys[k], dims[d], 1, &state);
             check_head(kernel, scalar, &h, &state);
             free_head(&h);
         }
@@ -425,11 +462,11 @@ static void large_heads_kernel(const struct lac_kernel *kernel, const struct lac
 {
     uint64_t state = test_seed();
     for (size_t d = 117; d <= LAC_MAX_HEAD_DIM; d += 139) {
-        struct head h = make_head(5, 70, d, 1, &state);
+        struct head h = make_head(kernel, 5, 70, d, 1, &state);
         check_head(kernel, scalar, &h, &state);
         free_head(&h);
     }
-    struct head h = make_head(3, 9, LAC_MAX_HEAD_DIM, 1, &state);
+    struct head h = make_head(kernel, 3, 9, LAC_MAX_HEAD_DIM, 1, &state);
     check_head(kernel, scalar, &h, &state);
     free_head(&h);
 }
@@ -445,7 +482,7 @@ static void remainders_kernel(const struct lac_kernel *kernel, const struct lac_
 {
     uint64_t state = test_seed();
     for (size_t n = 1; n <= 33; n++) {
-        struct head h = make_head(4, n, 34 - n, 1, &state);
+        struct head h = make_head(kernel, 4, n, 34 - n, 1, &state);
         check_head(kernel, scalar, &h, &state);
         free_head(&h);
     }
@@ -463,14 +500,16 @@ static void contents_kernel(const struct lac_kernel *kernel, const struct lac_ke
     static const float widths[] = {0, 1e-20f, 30, 1e6f};
     uint64_t state = test_seed();
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
-        struct head h = make_head(7, 150, 16, widths[i], &state);
+        struct head h = make_head(kernel, 7, 150, 16, widths[i], &state);
         check_head(kernel, scalar, &h, &state);
         free_head(&h);
     }
-    struct head h = make_head(7, 200, 16, 1, &state);
+    struct head h = make_head(kernel, 7, 200, 16, 1, &state);
     for (size_t j = 0; j < h.n_keys; j++)
         for (size_t d = 0; d < h.head_dim; d++)
             h.k[j * h.head_dim + d] = h.q[d] * (float)j; /* growing for query 0 */
+    if (h.dtype == LAC_BF16)
+        round_bf16(h.k, h.n_keys * h.head_dim);
     check_head(kernel, scalar, &h, &state);
     free_head(&h);
 }
@@ -478,6 +517,28 @@ static void contents_kernel(const struct lac_kernel *kernel, const struct lac_ke
 START_TEST(contents)
 {
     each_kernel(contents_kernel);
+}
+END_TEST
+
+/* Causal, and sliding windows of all sizes; queries before, among and behind the keys. */
+static void windows_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < 40; i++) {
+        size_t n_queries = 1 + random_below(&state, LAC_TILE),
+               n_keys = 1 + random_below(&state, 300);
+        struct head h =
+            make_head(kernel, n_queries, n_keys, 1 + random_below(&state, 40), 2, &state);
+        h.first_query = (ptrdiff_t)random_below(&state, n_keys + 20);
+        h.window = i % 3 ? 1 + random_below(&state, i % 3 == 1 ? 30 : 200) : SIZE_MAX;
+        check_head(kernel, scalar, &h, &state);
+        free_head(&h);
+    }
+}
+
+START_TEST(windows)
+{
+    each_kernel(windows_kernel);
 }
 END_TEST
 
@@ -491,5 +552,7 @@ int main(void)
     add_test(suite, "large_heads", large_heads);
     add_test(suite, "remainders", remainders);
     add_test(suite, "contents", contents);
+    add_test(suite, "windows", windows);
+    add_page_tests(suite);
     return run_suite(suite);
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention in integers in plain C: the definition. */
+#include "simd/attention.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "simd/ops.h"
+#include "simd/scalar/keys.h"
 #include "simd/scalar/math.h"
 #include "src/base/checked.h"
 
@@ -37,39 +40,39 @@ static int8_t *value_at(struct lac_kv_page *page, size_t head_dim, size_t token,
            token % 4;
 }
 
-static void add_token(struct lac_kv_page *page, size_t token, const float *k, const float *v,
-                      size_t ld, size_t head_dim)
+static void add_token(struct lac_kv_page *page, size_t slot, const struct lac_kv_segment *s,
+                      size_t token, size_t head_dim)
 {
-    float k_factor = quantize_factor(k, head_dim, ld, &page->k_scale[token]);
-    float v_factor = quantize_factor(v, head_dim, ld, &page->v_scale[token]);
+    const float *k = (const float *)s->k + token, *v = (const float *)s->v + token * s->v_step;
+    float k_factor = quantize_factor(k, head_dim, s->k_ld, &page->k_scale[slot]);
+    float v_factor = quantize_factor(v, head_dim, s->v_ld, &page->v_scale[slot]);
     for (size_t d = 0; d < head_dim; d++) {
-        *key_at(page, token, d) = (uint8_t)(quantize_value(k[d * ld], k_factor) + 128);
-        *value_at(page, head_dim, token, d) = (int8_t)quantize_value(v[d * ld], v_factor);
+        *key_at(page, slot, d) = (uint8_t)(quantize_value(k[d * s->k_ld], k_factor) + 128);
+        *value_at(page, head_dim, slot, d) = (int8_t)quantize_value(v[d * s->v_ld], v_factor);
     }
 }
 
-static void clear_page(struct lac_kv_page *page, size_t head_dim)
+/* Features that pad too. */
+static void clear_slot(struct lac_kv_page *page, size_t slot, size_t head_dim)
 {
-    memset(page, 0, lac_kv_page_bytes(head_dim));
-    memset(page->rows, 128, lac_kv_page_keys_bytes(head_dim));
+    page->k_scale[slot] = page->v_scale[slot] = 0;
+    for (size_t d = 0; d < lac_round_up(head_dim, 4); d++) {
+        *key_at(page, slot, d) = 128;
+        *value_at(page, head_dim, slot, d) = 0;
+    }
 }
 
-static void kv_pages(const struct lac_kv_pages_args *a)
+static void kv_pages_s8(const struct lac_kv_pages_args *a)
 {
-    char *next = a->pages;
-    struct lac_kv_page *page = NULL;
-    size_t token = 0;
-    for (size_t i = 0; i < a->n_segments; i++) {
-        const struct lac_kv_segment *s = &a->segments[i];
-        for (size_t j = 0; j < s->n_keys; j++, token++) {
-            if (token % LAC_LANES == 0) {
-                page = (struct lac_kv_page *)(void *)next;
-                next += lac_kv_page_bytes(a->head_dim);
-                clear_page(page, a->head_dim);
-            }
-            add_token(page, token % LAC_LANES, s->k + j, s->v + j, s->ld, a->head_dim);
+    size_t key = a->first_key;
+    for (size_t i = 0; i < a->n_segments; i++)
+        for (size_t j = 0; j < a->segments[i].n_keys; j++, key++) {
+            struct lac_kv_page *page = a->pages[key / LAC_LANES];
+            clear_slot(page, key % LAC_LANES, a->head_dim);
+            add_token(page, key % LAC_LANES, &a->segments[i], j, a->head_dim);
         }
-    }
+    for (; key > a->first_key && key % LAC_LANES; key++)
+        clear_slot(a->pages[key / LAC_LANES], key % LAC_LANES, a->head_dim);
 }
 
 /* A quantised query, and its softmax and weighted sum so far. */
@@ -88,74 +91,98 @@ static float score(const struct running *r, const struct lac_kv_page *page, size
     return (float)dot * (page->k_scale[token] * r->q_factor);
 }
 
-static float max_scale(const struct lac_kv_page *const *pages, size_t n_keys)
+static const struct lac_kv_page *page_of(const void *const *pages, size_t key)
 {
-    float most = 0x1p-100f;
-    for (size_t j = 0; j < n_keys; j++)
-        most = fmaxf(most, pages[j / LAC_LANES]->v_scale[j % LAC_LANES]);
-    return most;
+    return pages[key / LAC_LANES];
 }
 
-static int weighted_sum(const struct lac_kv_page *const *pages, const int *w, size_t n_keys,
+/* Of one feature, over the keys [begin, end). */
+static int weighted_sum(const void *const *pages, const int *w, struct lac_keys_seen keys,
                         size_t head_dim, size_t feature)
 {
     size_t padded = lac_round_up(head_dim, 4);
     int sum = 0;
-    for (size_t j = 0; j < n_keys; j++) {
-        const int8_t *values = (const int8_t *)pages[j / LAC_LANES]->rows + padded * LAC_LANES;
-        sum += w[j] * values[(j % LAC_LANES / 4 * padded + feature) * 4 + j % 4];
+    for (size_t j = keys.begin; j < keys.end; j++) {
+        const int8_t *values = (const int8_t *)page_of(pages, j)->rows + padded * LAC_LANES;
+        sum += w[j - keys.begin] * values[(j % LAC_LANES / 4 * padded + feature) * 4 + j % 4];
     }
     return sum;
 }
 
-/* One block of n_keys keys. */
-static void add_block(const struct lac_kv_page *const *pages, size_t n_keys, size_t head_dim,
+/* Keys of one block. */
+static void add_block(const void *const *pages, struct lac_keys_seen keys, size_t head_dim,
                       struct running *r)
 {
-    float s[LAC_KEY_BLOCK], max = r->max, sum = 0, v_max = max_scale(pages, n_keys);
+    float s[LAC_KEY_BLOCK], part[4] = {0}, max = r->max, v_max = 0x1p-100f;
     int w[LAC_KEY_BLOCK];
-    for (size_t j = 0; j < n_keys; j++) {
-        s[j] = score(r, pages[j / LAC_LANES], j % LAC_LANES, head_dim);
-        max = vec_max(max, s[j]);
+    for (size_t j = keys.begin; j < keys.end; j++) {
+        s[j - keys.begin] = score(r, page_of(pages, j), j % LAC_LANES, head_dim);
+        max = vec_max(max, s[j - keys.begin]);
+        v_max = fmaxf(v_max, page_of(pages, j)->v_scale[j % LAC_LANES]);
     }
-    for (size_t j = 0; j < n_keys; j++) {
-        float p = vec_exp2_weight(s[j] - max);
-        float share = pages[j / LAC_LANES]->v_scale[j % LAC_LANES] * (16383.0f / v_max);
-        sum += p;
-        w[j] = (int)nearbyint((double)p * share);
+    for (size_t j = keys.begin; j < keys.end; j++) {
+        float p = vec_exp2_weight(s[j - keys.begin] - max);
+        float share = page_of(pages, j)->v_scale[j % LAC_LANES] * (16383.0f / v_max);
+        part[j % 4] += p;
+        w[j - keys.begin] = (int)nearbyint((double)p * share);
     }
     float correction = vec_exp2_weight(r->max - max), step = v_max / 16383.0f;
     r->max = max;
-    r->sum = fmaf(r->sum, correction, sum);
+    r->sum = fmaf(r->sum, correction, (part[0] + part[1]) + (part[2] + part[3]));
     for (size_t d = 0; d < head_dim; d++)
         r->o[d] =
-            fmaf((float)weighted_sum(pages, w, n_keys, head_dim, d), step, correction * r->o[d]);
+            fmaf((float)weighted_sum(pages, w, keys, head_dim, d), step, correction * r->o[d]);
 }
 
-static void attend(const struct lac_attention_s8_args *a, size_t lane)
+/* A query whose features are ld apart, as those of y. */
+struct query {
+    const float *q;
+    size_t ld, head_dim;
+    float scale;
+};
+
+/* Returns max|y|. */
+static float attend(const struct query *q, const void *const *pages, struct lac_keys_seen seen,
+                    float *y, size_t y_ld)
 {
     struct running r = {.max = -INFINITY};
-    float scale, factor = quantize_factor(a->q + lane, a->head_dim, a->q_ld, &scale);
-    for (size_t d = 0; d < a->head_dim; d++)
-        r.q[d] = quantize_value(a->q[d * a->q_ld + lane], factor);
-    r.q_factor = scale * (a->scale * 0x1.715476p0f); /* log2 e */
-    for (size_t key = 0; key < a->n_keys; key += LAC_KEY_BLOCK)
-        add_block(a->pages + key / LAC_LANES, lac_min_size(a->n_keys - key, LAC_KEY_BLOCK),
-                  a->head_dim, &r);
-    float share = 1.0f / r.sum;
-    for (size_t d = 0; d < a->head_dim; d++) {
-        float y = r.o[d] * share;
-        a->y[d * a->y_ld + lane] = y;
-        if (a->abs_max)
-            a->abs_max[lane] = fmaxf(a->abs_max[lane], fabsf(y));
+    float scale, factor = quantize_factor(q->q, q->head_dim, q->ld, &scale), most = 0;
+    for (size_t d = 0; d < q->head_dim; d++)
+        r.q[d] = quantize_value(q->q[d * q->ld], factor);
+    r.q_factor = scale * (q->scale * 0x1.715476p0f); /* log2 e */
+    for (size_t begin = seen.begin, end; begin < seen.end; begin = end) {
+        end = lac_min_size((begin / LAC_KEY_BLOCK + 1) * LAC_KEY_BLOCK, seen.end);
+        add_block(pages, (struct lac_keys_seen){begin, end}, q->head_dim, &r);
     }
+    float share = r.sum > 0 ? 1.0f / r.sum : 0;
+    for (size_t d = 0; d < q->head_dim; d++) {
+        y[d * y_ld] = r.o[d] * share + 0.0f;
+        most = fmaxf(most, fabsf(y[d * y_ld]));
+    }
+    return most;
 }
 
 static void attention_s8(const struct lac_attention_s8_args *a)
 {
     for (size_t lane = 0; lane < a->n_lanes; lane++)
-        if (a->lane_mask >> lane & 1)
-            attend(a, lane);
+        if (a->lane_mask >> lane & 1) {
+            struct query q = {a->q + lane, a->q_ld, a->head_dim, a->scale};
+            ptrdiff_t position = a->first_query + (ptrdiff_t)lane;
+            float most = attend(&q, a->pages, lac_keys_seen(position, a->window, a->n_keys),
+                                a->y + lane, a->y_ld);
+            if (a->abs_max)
+                a->abs_max[lane] = fmaxf(a->abs_max[lane], most);
+        }
+}
+
+static void attention_row_s8(const struct lac_attention_row_args *a)
+{
+    for (size_t i = 0; i < a->n_queries; i++) {
+        struct query q = {a->q + i * a->head_dim, 1, a->head_dim, a->scale};
+        attend(&q, a->pages, (struct lac_keys_seen){a->first_key, a->n_keys},
+               a->y + i * a->head_dim, 1);
+    }
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(scalar, 0)
+LAC_ROW_S8_OPS(LAC_OPS_DEFINE_ONE, scalar, 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything but linear layers in plain C: the definitions that all other kernels are compared
- * with.  Sums have a fixed order and multiply-adds are fused, so that comparing is for equality. */
+/* Everything but linear layers and attention in plain C: the definitions that all other kernels are
+ * compared with.  Sums have a fixed order and multiply-adds are fused, so that comparing is for
+ * equality. */
 #include "simd/ops.h"
 
 #include <float.h>
@@ -119,73 +120,6 @@ static void rope(const struct lac_rope_args *a)
                 *low = fmaf(-x1, sine, x0 * cosine);
                 *high = fmaf(x0, sine, x1 * cosine);
             }
-}
-
-/* Softmax and weighted sum so far of one query. */
-struct running {
-    float max, sum;
-    float o[LAC_MAX_HEAD_DIM];
-};
-
-/* One block of keys: k[j] and v[j] are at key j, whose rows are ld[j] apart. */
-struct keys {
-    const float *k[LAC_KEY_BLOCK], *v[LAC_KEY_BLOCK];
-    size_t ld[LAC_KEY_BLOCK], n;
-};
-
-static void add_block(const struct lac_attention_args *a, const float *q, const struct keys *keys,
-                      struct running *r)
-{
-    float p[LAC_KEY_BLOCK], max = r->max, sum = 0;
-    for (size_t j = 0; j < keys->n; j++) {
-        float dot = 0;
-        for (size_t d = 0; d < a->head_dim; d++)
-            dot = fmaf(keys->k[j][d * keys->ld[j]], q[d * a->q_ld], dot);
-        p[j] = dot * a->scale;
-        max = vec_max(max, p[j]);
-    }
-    for (size_t j = 0; j < keys->n; j++) {
-        p[j] = lac_exp(p[j] - max);
-        sum += p[j];
-    }
-    float correction = lac_exp(r->max - max);
-    r->max = max;
-    r->sum = fmaf(r->sum, correction, sum);
-    for (size_t d = 0; d < a->head_dim; d++) {
-        r->o[d] *= correction;
-        for (size_t j = 0; j < keys->n; j++)
-            r->o[d] = fmaf(keys->v[j][d * keys->ld[j]], p[j], r->o[d]);
-    }
-}
-
-static void attend(const struct lac_attention_args *a, size_t lane)
-{
-    struct running r = {.max = -INFINITY};
-    struct keys keys = {.n = 0};
-    for (size_t i = 0; i < a->n_segments; i++) {
-        const struct lac_kv_segment *s = &a->segments[i];
-        for (size_t j = 0; j < s->n_keys; j++) {
-            keys.k[keys.n] = s->k + j;
-            keys.v[keys.n] = s->v + j;
-            keys.ld[keys.n++] = s->ld;
-            if (keys.n == LAC_KEY_BLOCK) {
-                add_block(a, a->q + lane, &keys, &r);
-                keys.n = 0;
-            }
-        }
-    }
-    if (keys.n)
-        add_block(a, a->q + lane, &keys, &r);
-    float share = 1.0f / r.sum;
-    for (size_t d = 0; d < a->head_dim; d++)
-        a->y[d * a->y_ld + lane] = r.o[d] * share;
-}
-
-static void attention(const struct lac_attention_args *a)
-{
-    for (size_t lane = 0; lane < a->n_lanes; lane++)
-        if (a->lane_mask >> lane & 1)
-            attend(a, lane);
 }
 
 static void softmax(const struct lac_softmax_args *a)

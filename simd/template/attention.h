@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention, for every vector instruction set: include after a math.h and the definitions of
+/* Attention of queries in lanes, for every vector instruction set: include after a math.h and the
+ * definitions of
  *
  *   ATTENTION_VECS          vectors of queries that are worked on together, at most 3
  *   ATTENTION_ROWS(n_vecs)  keys, or rows of values, whose sums fit in registers beside them
  *
- * For each block of keys, online softmax (Milakov and Gimelshein 2018, as in Dao et al. 2022):
- *
- *   s = scale * K q;  m' = max(m, max s);  p = exp(s - m');  c = exp(m - m')
- *   l = c l + sum p;  o = c o + V p;  m = m'          and in the end  y = o / l
- *
- * Every lane sums in a fixed order: over the rows of the head for s, over the keys for l and o.
- * How keys are spread over segments, or lanes over vectors, therefore changes no bit. */
+ * What is computed: simd/attention.h. */
 #ifndef LACUNA_SIMD_TEMPLATE_ATTENTION_H
 #define LACUNA_SIMD_TEMPLATE_ATTENTION_H
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
-#include "simd/kernel.h"
+#include "simd/attention.h"
+#include "simd/template/sight.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NEVER_INLINE  __attribute__((noinline))
@@ -27,7 +24,7 @@ enum { MOST_ROWS = 16, MOST_LANES = ATTENTION_VECS * VEC_LANES };
 /* Keys of one block that lie in one segment. */
 struct key_part {
     const float *k, *v;
-    size_t ld, n_keys;
+    size_t k_ld, v_ld, v_step, n_keys;
 };
 
 struct key_block {
@@ -49,24 +46,72 @@ struct attention_state {
     vec correction[ATTENTION_VECS], sum[ATTENTION_VECS];
 };
 
-static int next_block(struct key_cursor *cursor, struct key_block *block)
+/* The widened keys and values of a block of bf16. */
+struct wide_keys {
+    float k[LAC_MAX_HEAD_DIM * LAC_KEY_BLOCK]; /* [head_dim][LAC_KEY_BLOCK] */
+    float v[LAC_KEY_BLOCK * LAC_MAX_HEAD_DIM]; /* [LAC_KEY_BLOCK][head_dim] */
+};
+
+static inline void skip_keys(struct key_cursor *cursor, size_t n)
 {
-    block->n_parts = block->n_keys = 0;
-    while (block->n_keys < LAC_KEY_BLOCK && cursor->segment < cursor->end) {
+    cursor->key += n;
+    while (cursor->segment < cursor->end && cursor->key >= cursor->segment->n_keys)
+        cursor->key -= cursor->segment++->n_keys;
+}
+
+/* The part of the next n keys that lies in one segment; not empty. */
+static inline size_t next_part(const struct key_cursor *cursor, size_t n)
+{
+    return lac_min_size(cursor->segment->n_keys - cursor->key, n);
+}
+
+static void next_block(struct key_cursor *cursor, size_t n_keys, struct key_block *block)
+{
+    block->n_parts = 0;
+    block->n_keys = n_keys;
+    for (size_t left = n_keys, n; left; left -= n, skip_keys(cursor, n)) {
         const struct lac_kv_segment *s = cursor->segment;
-        size_t room = LAC_KEY_BLOCK - block->n_keys, left = s->n_keys - cursor->key;
-        size_t n = left < room ? left : room;
-        if (n)
-            block->parts[block->n_parts++] =
-                (struct key_part){s->k + cursor->key, s->v + cursor->key, s->ld, n};
-        block->n_keys += n;
-        cursor->key += n;
-        if (n == left) {
-            cursor->segment++;
-            cursor->key = 0;
-        }
+        n = next_part(cursor, left);
+        block->parts[block->n_parts++] = (struct key_part){
+            .k = (const float *)s->k + cursor->key,
+            .v = (const float *)s->v + cursor->key * s->v_step,
+            .k_ld = s->k_ld,
+            .v_ld = s->v_ld,
+            .v_step = s->v_step,
+            .n_keys = n,
+        };
     }
-    return block->n_keys > 0;
+}
+
+static inline void widen(const uint16_t *from, size_t step, size_t n, float *to)
+{
+    size_t i = 0;
+    if (step == 1)
+        for (; i + VEC_LANES <= n; i += VEC_LANES)
+            vec_store(to + i, vec_load_bf16(from + i));
+    for (; i < n; i++) {
+        uint32_t bits = (uint32_t)from[i * step] << 16;
+        memcpy(to + i, &bits, sizeof bits);
+    }
+}
+
+/* The same for bf16: one part, in scratch memory. */
+static void next_wide_block(struct key_cursor *cursor, size_t n_keys, size_t head_dim,
+                            struct wide_keys *wide, struct key_block *block)
+{
+    for (size_t at = 0, n; at < n_keys; at += n, skip_keys(cursor, n)) {
+        const struct lac_kv_segment *s = cursor->segment;
+        const uint16_t *k = (const uint16_t *)s->k + cursor->key;
+        const uint16_t *v = (const uint16_t *)s->v + cursor->key * s->v_step;
+        n = next_part(cursor, n_keys - at);
+        for (size_t d = 0; d < head_dim; d++)
+            widen(k + d * s->k_ld, 1, n, wide->k + d * LAC_KEY_BLOCK + at);
+        for (size_t j = 0; j < n; j++)
+            widen(v + j * s->v_step, s->v_ld, head_dim, wide->v + (at + j) * head_dim);
+    }
+    block->n_parts = 1;
+    block->n_keys = n_keys;
+    block->parts[0] = (struct key_part){wide->k, wide->v, LAC_KEY_BLOCK, 1, head_dim, n_keys};
 }
 
 /* s[j] = scale * sum_d k[d][j] q[d] for n_rows keys, and their maximum. */
@@ -120,9 +165,9 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
                             ? vec_mul(correction[i], vec_load(o + (r * n_vecs + i) * VEC_LANES))
                             : vec_set1(0);
     for (const struct key_part *part = block->parts; part < block->parts + block->n_parts; part++) {
-        const float *v = part->v + row * part->ld;
-        const size_t ld = part->ld;
-        for (size_t j = 0; j < part->n_keys; j++, v++, p += n_vecs * VEC_LANES) {
+        const float *v = part->v + row * part->v_ld;
+        const size_t ld = part->v_ld, step = part->v_step;
+        for (size_t j = 0; j < part->n_keys; j++, v += step, p += n_vecs * VEC_LANES) {
             vec x[ATTENTION_VECS];
 #pragma GCC unroll 3
             for (int i = 0; i < n_vecs; i++)
@@ -188,33 +233,64 @@ ALWAYS_INLINE void score_block(const struct lac_attention_args *a, const float *
         const struct key_part *part = &block->parts[i];
         for (size_t j = 0, n; j < part->n_keys; j += n) {
             n = tile_rows(part->n_keys - j, ATTENTION_ROWS(n_vecs));
-            tiles[n].score(a, q, part->k + j, part->ld, s, state->block_max);
+            tiles[n].score(a, q, part->k + j, part->k_ld, s, state->block_max);
             s += n * n_vecs * VEC_LANES;
         }
     }
 }
 
-/* Scores to exponentials, and the lanes' sums. */
-ALWAYS_INLINE void weigh_block(struct attention_state *state, size_t n_keys, const int n_vecs)
+/* block_max once more, where keys were hidden. */
+ALWAYS_INLINE void find_max(struct attention_state *state, size_t n_keys, const int n_vecs)
 {
-    vec max[ATTENTION_VECS], sum[ATTENTION_VECS];
-#pragma GCC unroll 3
     for (int i = 0; i < n_vecs; i++) {
-        max[i] = vec_max(state->max[i], state->block_max[i]);
-        state->correction[i] = vec_exp(vec_sub(state->max[i], max[i]));
-        state->max[i] = max[i];
-        sum[i] = vec_set1(0);
+        vec max = vec_set1(NOT_SEEN);
+        for (size_t j = 0; j < n_keys; j++)
+            max = vec_max(max, vec_load(state->s + (j * n_vecs + i) * VEC_LANES));
+        state->block_max[i] = max;
     }
-    for (float *s = state->s; s < state->s + n_keys * n_vecs * VEC_LANES; s += n_vecs * VEC_LANES)
-#pragma GCC unroll 3
-        for (int i = 0; i < n_vecs; i++) {
-            vec p = vec_exp(vec_sub(vec_load(s + i * VEC_LANES), max[i]));
-            vec_store(s + i * VEC_LANES, p);
-            sum[i] = vec_add(sum[i], p);
+}
+
+/* One vector of queries: scores to exponentials, s[0], s[step], ...; their sum. */
+ALWAYS_INLINE vec weigh_lanes(float *s, size_t step, size_t n_keys, vec max, const int hides)
+{
+    vec part[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
+    for (size_t j = 0; j < n_keys; j += 4)
+#pragma GCC unroll 4
+        for (size_t r = 0; r < 4; r++, s += step) {
+            if (j + r >= n_keys)
+                break;
+            vec x = vec_load(s), p = vec_exp(vec_sub(x, max));
+            if (hides)
+                p = hide_weight(x, p);
+            vec_store(s, p);
+            part[r] = vec_add(part[r], p);
         }
-#pragma GCC unroll 3
-    for (int i = 0; i < n_vecs; i++)
-        state->sum[i] = vec_fma(state->sum[i], state->correction[i], sum[i]);
+    return vec_add(vec_add(part[0], part[1]), vec_add(part[2], part[3]));
+}
+
+static NEVER_INLINE vec weigh_all(float *s, size_t step, size_t n_keys, vec max)
+{
+    return weigh_lanes(s, step, n_keys, max, 0);
+}
+
+static NEVER_INLINE vec weigh_seen(float *s, size_t step, size_t n_keys, vec max)
+{
+    return weigh_lanes(s, step, n_keys, max, 1);
+}
+
+ALWAYS_INLINE void weigh_block(struct attention_state *state, size_t n_keys, int hides,
+                               const int n_vecs)
+{
+    const size_t step = (size_t)n_vecs * VEC_LANES;
+    for (int i = 0; i < n_vecs; i++) {
+        float *s = state->s + i * VEC_LANES;
+        vec max = vec_max(state->max[i], state->block_max[i]);
+        vec correction = vec_exp(vec_sub(state->max[i], max));
+        vec sum = hides ? weigh_seen(s, step, n_keys, max) : weigh_all(s, step, n_keys, max);
+        state->max[i] = max;
+        state->correction[i] = correction;
+        state->sum[i] = vec_fma(state->sum[i], correction, sum);
+    }
 }
 
 ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct key_block *block,
@@ -228,37 +304,59 @@ ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct ke
     }
 }
 
-ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane,
+ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane, uint64_t lanes,
                           const struct attention_state *state, const int n_vecs)
 {
+    const vec zero = vec_set1(0);
     for (int i = 0; i < n_vecs; i++) {
         size_t at = lane + (size_t)i * VEC_LANES;
-        uint64_t lanes = a->lane_mask >> at;
-        vec share = vec_div(vec_set1(1.0f), state->sum[i]);
+        vec sum = state->sum[i];
+        vec share = vec_select_lt(zero, sum, vec_div(vec_set1(1.0f), sum), zero);
         const float *o = state->o + i * VEC_LANES;
         for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES)
-            vec_store_lanes(a->y + d * a->y_ld + at, lanes, vec_mul(vec_load(o), share));
+            vec_store_lanes(a->y + d * a->y_ld + at, lanes >> i * VEC_LANES,
+                            vec_add(vec_mul(vec_load(o), share), zero));
     }
 }
 
-/* Queries from lane on, as many as n_vecs vectors hold. */
-ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane,
+/* Queries from lane on, as many as n_vecs vectors hold.  wide: keys are bf16. */
+ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, struct wide_keys *wide,
                           const struct attention_tiles *tiles, const int n_vecs)
 {
     struct attention_state state;
     struct key_block block;
     struct key_cursor cursor = {a->segments, a->segments + a->n_segments, 0};
+    const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
     const float *q = a->q + lane;
+    size_t n_keys = 0;
+    if (!lanes)
+        return;
+    for (size_t i = 0; i < a->n_segments; i++)
+        n_keys += a->segments[i].n_keys;
+    struct sight sight = look(a->first_query + (ptrdiff_t)lane, lanes, a->window, n_keys);
     for (int i = 0; i < n_vecs; i++) {
         state.max[i] = vec_set1(-INFINITY);
         state.sum[i] = vec_set1(0);
     }
-    for (int is_first = 1; next_block(&cursor, &block); is_first = 0) {
+    if (sight.begin >= sight.end)
+        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
+    skip_keys(&cursor, sight.begin);
+    for (size_t key = sight.begin, end; key < sight.end; key = end) {
+        end = block_end(&sight, key);
+        int hides = has_edge(&sight, key, end);
+        if (wide)
+            next_wide_block(&cursor, end - key, a->head_dim, wide, &block);
+        else
+            next_block(&cursor, end - key, &block);
         score_block(a, q, &block, tiles, &state, n_vecs);
-        weigh_block(&state, block.n_keys, n_vecs);
-        add_block(a, &block, tiles, is_first, &state, n_vecs);
+        if (hides) {
+            hide_keys(&sight, key, end - key, state.s, n_vecs);
+            find_max(&state, end - key, n_vecs);
+        }
+        weigh_block(&state, end - key, hides, n_vecs);
+        add_block(a, &block, tiles, key == sight.begin, &state, n_vecs);
     }
-    finish(a, lane, &state, n_vecs);
+    finish(a, lane, lanes, &state, n_vecs);
 }
 
 #endif

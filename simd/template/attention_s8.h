@@ -24,18 +24,20 @@
 #include <math.h>
 #include <string.h>
 
-#include "simd/kernel.h"
+#include "simd/attention.h"
 #include "simd/template/quantize.h"
+#include "simd/template/row.h"
+#include "simd/template/sight.h"
 #include "src/base/checked.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NEVER_INLINE  __attribute__((noinline))
 
-enum { MOST_LANES = ATTENTION_VECS * VEC_LANES, MOST_PAGES = LAC_KEY_BLOCK / LAC_LANES };
+enum { MOST_LANES = ATTENTION_VECS * VEC_LANES };
 
 /* Up to LAC_KEY_BLOCK keys. */
 struct page_block {
-    const struct lac_kv_page *const *pages;
+    const void *const *pages;
     size_t n_keys, n_dwords; /* dwords of a key */
 };
 
@@ -45,8 +47,9 @@ struct integer_state {
     float s[LAC_KEY_BLOCK * MOST_LANES];
     uint8_t w[LAC_KEY_BLOCK * MOST_LANES * 2];
     float o[LAC_MAX_HEAD_DIM * MOST_LANES];
-    float share[LAC_KEY_BLOCK]; /* what the block's keys multiply their weights with */
-    float step;                 /* of their weighted sums */
+    float share[LAC_KEY_BLOCK];       /* what the block's keys multiply their weights with */
+    vec value_factor[ATTENTION_VECS]; /* instead of share: 16383 / v_max, where keys are hidden */
+    vec step[ATTENTION_VECS];         /* of the block's weighted sums */
     vec q_factor[ATTENTION_VECS], max[ATTENTION_VECS];
     vec correction[ATTENTION_VECS], sum[ATTENTION_VECS];
     veci q_offset[ATTENTION_VECS];
@@ -102,8 +105,8 @@ ALWAYS_INLINE void add_values(struct integer_state *state, const struct page_blo
     for (int i = 0; i < 4 * n_vecs; i++)
         sum[i] = begin_values();
     for (size_t key = 0; key < block->n_keys; key += LAC_LANES) {
-        const int8_t *v =
-            (const int8_t *)block->pages[key / LAC_LANES]->rows + group_bytes * 4 + f * 4;
+        const struct lac_kv_page *page = block->pages[key / LAC_LANES];
+        const int8_t *v = (const int8_t *)page->rows + group_bytes * 4 + f * 4;
         size_t end = lac_min_size(block->n_keys - key, LAC_LANES);
         for (size_t j = 0; j < end; j += 4, v += group_bytes) {
             struct weights x[ATTENTION_VECS];
@@ -123,14 +126,13 @@ ALWAYS_INLINE void add_values(struct integer_state *state, const struct page_blo
     for (int i = 0; i < 4 * n_vecs; i++)
         KEEP_SUM(sum[i]);
     float *o = state->o + f * (size_t)n_vecs * VEC_LANES;
-    const vec step = vec_set1(state->step);
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++)
 #pragma GCC unroll 3
         for (int i = 0; i < n_vecs; i++, o += VEC_LANES) {
             vec y = vec_from_int(end_values(sum[r * n_vecs + i]));
             vec old = is_first ? vec_set1(0) : vec_mul(state->correction[i], vec_load(o));
-            vec_store(o, vec_fma(y, step, old));
+            vec_store(o, vec_fma(y, state->step[i], old));
         }
 }
 
@@ -198,62 +200,101 @@ ALWAYS_INLINE void score_block(const struct page_block *block, const struct inte
                      state->s + j * (size_t)n_vecs * VEC_LANES);
 }
 
-/* share and step, from the scales of the block's values. */
-static void scale_values(const struct page_block *block, struct integer_state *state)
+static const float *value_scales(const struct page_block *block, size_t key)
 {
-    size_t n_pages = lac_ceil_div(block->n_keys, LAC_LANES);
-    vec most = vec_set1(0x1p-100f);
-    for (size_t i = 0; i < n_pages; i++)
-        for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES)
-            most = vec_max(most, vec_load(block->pages[i]->v_scale + lane));
-    float lanes[VEC_LANES], v_max = 0;
-    vec_store(lanes, most);
-    for (size_t i = 0; i < VEC_LANES; i++)
-        v_max = lanes[i] > v_max ? lanes[i] : v_max;
-    const vec factor = vec_set1(16383.0f / v_max);
-    state->step = v_max / 16383.0f;
-    for (size_t i = 0; i < n_pages; i++)
-        for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES)
-            vec_store(state->share + i * LAC_LANES + lane,
-                      vec_mul(vec_load(block->pages[i]->v_scale + lane), factor));
+    const struct lac_kv_page *page = block->pages[key / LAC_LANES];
+    return page->v_scale + key % LAC_LANES;
 }
 
-/* Weights of n keys, n <= 4, from key on; 2^23 puts an integer into the low bits. */
-ALWAYS_INLINE void weigh_keys(struct integer_state *state, size_t key, const size_t n, vec *sum,
+/* share and step, from the scales of the block's values. */
+ALWAYS_INLINE void scale_values(const struct page_block *block, struct integer_state *state,
+                                const int n_vecs)
+{
+    vec most[ROW_VECS];
+    for (size_t j = 0; j < ROW_VECS; j++)
+        most[j] = vec_set1(0x1p-100f);
+    for (size_t key = 0; key < block->n_keys; key += VEC_LANES)
+        most[0] = vec_max(most[0], vec_load_lanes(value_scales(block, key),
+                                                  lanes_below(block->n_keys, key), vec_set1(0)));
+    float v_max = max_lanes(most);
+    const vec factor = vec_set1(16383.0f / v_max);
+    for (int i = 0; i < n_vecs; i++)
+        state->step[i] = vec_set1(v_max / 16383.0f);
+    for (size_t key = 0; key < block->n_keys; key += VEC_LANES)
+        vec_store(state->share + key, vec_mul(vec_load(value_scales(block, key)), factor));
+}
+
+/* The same where each lane sees keys of its own. */
+ALWAYS_INLINE void scale_seen(const struct page_block *block, struct integer_state *state,
                               const int n_vecs)
 {
-    const vec shift = vec_set1(0x1p23f);
-    const float *s = state->s + key * (size_t)n_vecs * VEC_LANES;
-    uint8_t *to = state->w + key * (size_t)n_vecs * VEC_LANES * 2;
-#pragma GCC unroll 3
+    const vec least = vec_set1(0x1p-100f), steps = vec_set1(16383.0f);
     for (int i = 0; i < n_vecs; i++) {
-        vec w[4];
-#pragma GCC unroll 4
-        for (size_t r = 0; r < 4; r++) {
-            if (r >= n) {
-                w[r] = vec_set1(0);
-                continue;
-            }
-            vec x =
-                vec_sub(vec_load(s + (r * (size_t)n_vecs + (size_t)i) * VEC_LANES), state->max[i]);
-            vec p = vec_exp2_weight(x);
-            sum[i] = vec_add(sum[i], p);
-            w[r] = vec_fma(p, vec_set1(state->share[key + r]), shift);
+        vec most = least;
+        const float *s = state->s + i * VEC_LANES;
+        for (size_t key = 0; key < block->n_keys; key++, s += n_vecs * VEC_LANES) {
+            vec scale = vec_set1(*value_scales(block, key));
+            most = vec_max(most, hide_weight(vec_load(s), scale));
         }
-        store_weights(to + i * 8 * VEC_LANES, w);
+        state->value_factor[i] = vec_div(steps, most);
+        state->step[i] = vec_div(most, steps);
     }
 }
 
-/* Scores to weights, and the lanes' sums. */
-ALWAYS_INLINE void weigh_block(const struct page_block *block, struct integer_state *state,
-                               const int n_vecs)
+/* Weights of n keys, n <= 4, from key on; 2^23 puts an integer into the low bits.  scales: of their
+ * values, where keys are hidden; else NULL. */
+ALWAYS_INLINE void weigh_keys(struct integer_state *state, size_t key, const size_t n,
+                              const float *scales, vec sum[4], const int i, const int n_vecs)
 {
-    vec sum[ATTENTION_VECS], max[ATTENTION_VECS];
-#pragma GCC unroll 3
-    for (int i = 0; i < n_vecs; i++) {
-        sum[i] = vec_set1(0);
-        max[i] = state->max[i];
+    const vec shift = vec_set1(0x1p23f);
+    const float *s = state->s + (key * (size_t)n_vecs + (size_t)i) * VEC_LANES;
+    vec w[4];
+#pragma GCC unroll 4
+    for (size_t r = 0; r < 4; r++, s += n_vecs * VEC_LANES) {
+        if (r >= n) {
+            w[r] = vec_set1(0);
+            continue;
+        }
+        vec x = vec_load(s), share;
+        vec p = vec_exp2_weight(vec_sub(x, state->max[i]));
+        if (scales) {
+            p = hide_weight(x, p);
+            share = vec_mul(vec_set1(scales[r]), state->value_factor[i]);
+        } else {
+            share = vec_set1(state->share[key + r]);
+        }
+        sum[r] = vec_add(sum[r], p);
+        w[r] = vec_fma(p, share, shift);
     }
+    store_weights(state->w + (key * (size_t)n_vecs * 2 + (size_t)i * 8) * VEC_LANES, w);
+}
+
+/* One vector of lanes; the sum of their p. */
+ALWAYS_INLINE vec weigh_lanes(const struct page_block *block, struct integer_state *state,
+                              const int hides, const int i, const int n_vecs)
+{
+    vec sum[4] = {vec_set1(0), vec_set1(0), vec_set1(0), vec_set1(0)};
+    size_t key = 0;
+    for (; key + 4 <= block->n_keys; key += 4)
+        weigh_keys(state, key, 4, hides ? value_scales(block, key) : NULL, sum, i, n_vecs);
+    const float *scales = hides && key < block->n_keys ? value_scales(block, key) : NULL;
+    if (block->n_keys - key == 3)
+        weigh_keys(state, key, 3, scales, sum, i, n_vecs);
+    else if (block->n_keys - key == 2)
+        weigh_keys(state, key, 2, scales, sum, i, n_vecs);
+    else if (block->n_keys - key == 1)
+        weigh_keys(state, key, 1, scales, sum, i, n_vecs);
+    return vec_add(vec_add(sum[0], sum[1]), vec_add(sum[2], sum[3]));
+}
+
+/* The largest scores of a block, and of all before. */
+ALWAYS_INLINE void raise_max(const struct page_block *block, struct integer_state *state,
+                             const int n_vecs)
+{
+    vec max[ATTENTION_VECS];
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++)
+        max[i] = state->max[i];
     const float *s = state->s;
     for (size_t j = 0; j < block->n_keys; j++)
 #pragma GCC unroll 3
@@ -264,30 +305,34 @@ ALWAYS_INLINE void weigh_block(const struct page_block *block, struct integer_st
         state->correction[i] = vec_exp2_weight(vec_sub(state->max[i], max[i]));
         state->max[i] = max[i];
     }
-    size_t key = 0;
-    for (; key + 4 <= block->n_keys; key += 4)
-        weigh_keys(state, key, 4, sum, n_vecs);
-    if (block->n_keys - key == 3)
-        weigh_keys(state, key, 3, sum, n_vecs);
-    else if (block->n_keys - key == 2)
-        weigh_keys(state, key, 2, sum, n_vecs);
-    else if (block->n_keys - key == 1)
-        weigh_keys(state, key, 1, sum, n_vecs);
-#pragma GCC unroll 3
-    for (int i = 0; i < n_vecs; i++)
-        state->sum[i] = vec_fma(state->sum[i], state->correction[i], sum[i]);
 }
 
-ALWAYS_INLINE void finish(const struct lac_attention_s8_args *a, size_t lane,
+/* Scores to weights, and the lanes' sums. */
+ALWAYS_INLINE void weigh_block(const struct page_block *block, struct integer_state *state,
+                               const int hides, const int n_vecs)
+{
+    raise_max(block, state, n_vecs);
+    if (hides)
+        scale_seen(block, state, n_vecs);
+    else
+        scale_values(block, state, n_vecs);
+#pragma GCC unroll 3
+    for (int i = 0; i < n_vecs; i++)
+        state->sum[i] = vec_fma(state->sum[i], state->correction[i],
+                                weigh_lanes(block, state, hides, i, n_vecs));
+}
+
+ALWAYS_INLINE void finish(const struct lac_attention_s8_args *a, size_t lane, uint64_t lanes,
                           const struct integer_state *state, const int n_vecs)
 {
-    for (int i = 0; i < n_vecs; i++) {
+    const vec zero = vec_set1(0);
+    for (int i = 0; i < n_vecs; i++, lanes >>= VEC_LANES) {
         size_t at = lane + (size_t)i * VEC_LANES;
-        uint64_t lanes = a->lane_mask >> at;
-        vec share = vec_div(vec_set1(1.0f), state->sum[i]), most = vec_set1(0);
+        vec sum = state->sum[i], most = zero;
+        vec share = vec_select_lt(zero, sum, vec_div(vec_set1(1.0f), sum), zero);
         const float *o = state->o + i * VEC_LANES;
         for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES) {
-            vec y = vec_mul(vec_load(o), share);
+            vec y = vec_add(vec_mul(vec_load(o), share), zero);
             vec_store_lanes(a->y + d * a->y_ld + at, lanes, y);
             most = vec_max_abs(most, y);
         }
@@ -301,22 +346,34 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, size_t lane,
                           const struct integer_tiles *tiles, const int n_vecs)
 {
     struct integer_state state;
-    struct page_block block = {.pages = a->pages, .n_dwords = lac_ceil_div(a->head_dim, 4)};
+    struct page_block block = {.n_dwords = lac_ceil_div(a->head_dim, 4)};
+    const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
+    if (!lanes)
+        return;
+    struct sight sight = look(a->first_query + (ptrdiff_t)lane, lanes, a->window, a->n_keys);
     quantize_query(a, lane, &state, n_vecs);
     for (int i = 0; i < n_vecs; i++) {
         state.max[i] = vec_set1(-INFINITY);
         state.sum[i] = vec_set1(0);
     }
-    for (size_t key = 0; key < a->n_keys; key += LAC_KEY_BLOCK, block.pages += MOST_PAGES) {
-        block.n_keys = lac_min_size(a->n_keys - key, LAC_KEY_BLOCK);
+    if (sight.begin >= sight.end)
+        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
+    for (size_t key = sight.begin, end; key < sight.end; key = end) {
+        end = block_end(&sight, key);
+        block.pages = a->pages + key / LAC_LANES;
+        block.n_keys = end - key;
         score_block(&block, tiles, &state, n_vecs);
-        scale_values(&block, &state);
-        weigh_block(&block, &state, n_vecs);
-        add_function *add = key ? tiles->add : tiles->add_first;
+        if (has_edge(&sight, key, end)) {
+            hide_keys(&sight, key, end - key, state.s, n_vecs);
+            weigh_block(&block, &state, 1, n_vecs);
+        } else {
+            weigh_block(&block, &state, 0, n_vecs);
+        }
+        add_function *add = key > sight.begin ? tiles->add : tiles->add_first;
         for (size_t f = 0; f < block.n_dwords * 4; f += 4)
             add(&state, &block, f);
     }
-    finish(a, lane, &state, n_vecs);
+    finish(a, lane, lanes, &state, n_vecs);
 }
 
 #endif

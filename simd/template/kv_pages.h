@@ -1,109 +1,104 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys and values to pages, for every vector instruction set: include after
- * simd/template/quantize.h and the definition of
- *
- *   store_values(to, stride, x, factor)  bytes round_half_even(x[i] * factor) of a vector of tokens
- *                                        and 4 features: 4 tokens of a feature are a dword, the
- *                                        features side by side, groups of 4 tokens stride apart */
+/* Keys and values to pages of fp32 and bf16, for every vector instruction set: include after
+ * simd/template/panel.h. */
 #ifndef LACUNA_SIMD_TEMPLATE_KV_PAGES_H
 #define LACUNA_SIMD_TEMPLATE_KV_PAGES_H
 
 #include <string.h>
 
-#include "simd/kernel.h"
-#include "simd/template/quantize.h"
-#include "src/base/checked.h"
+#include "simd/template/page_parts.h"
+#include "src/base/half.h"
 
-/* Tokens of one page that lie in one segment. */
-struct page_part {
-    const float *k, *v;
-    size_t ld, n;
-};
-
-struct page_cursor {
-    const struct lac_kv_segment *segment, *end;
-    size_t key; /* in *segment */
-};
-
-static size_t next_page(struct page_cursor *cursor, struct page_part parts[LAC_LANES])
+/* Elements at, at + 1, ... of a page from n floats side by side. */
+static inline void store_run(void *page, size_t at, const float *x, size_t n, const int is_bf16)
 {
-    size_t n_parts = 0, room = LAC_LANES;
-    while (room && cursor->segment < cursor->end) {
-        const struct lac_kv_segment *s = cursor->segment;
-        size_t left = s->n_keys - cursor->key, n = lac_min_size(left, room);
-        if (n)
-            parts[n_parts++] = (struct page_part){s->k + cursor->key, s->v + cursor->key, s->ld, n};
-        room -= n;
-        cursor->key += n;
-        if (n == left) {
-            cursor->segment++;
-            cursor->key = 0;
+    size_t i = 0;
+    if (!is_bf16) {
+        for (; i < n; i += VEC_LANES) {
+            uint64_t lanes = first_lanes(lac_min_size(n - i, VEC_LANES));
+            vec_store_lanes((float *)page + at + i, lanes,
+                            vec_load_lanes(x + i, lanes, vec_set1(0)));
         }
+        return;
     }
-    return n_parts;
+    for (; i + VEC_LANES <= n; i += VEC_LANES)
+        vec_store_bf16((uint16_t *)page + at + i, vec_load(x + i));
+    for (; i < n; i++)
+        ((uint16_t *)page)[at + i] = lac_bf16_from_f32(x[i]);
 }
 
-/* rows[f][at + i] = x[f][i] for n tokens. */
-static void copy_part(const float *x, size_t ld, size_t n, size_t n_features, float *rows)
+static inline void store_one(void *page, size_t at, float x, const int is_bf16)
 {
-    for (size_t i = 0; i < n; i += VEC_LANES) {
-        uint64_t lanes = (1u << lac_min_size(n - i, VEC_LANES)) - 1;
-        for (size_t f = 0; f < n_features; f++)
-            vec_store_lanes(rows + f * LAC_LANES + i, lanes,
-                            vec_load_lanes(x + f * ld + i, lanes, vec_set1(0)));
-    }
+    if (is_bf16)
+        ((uint16_t *)page)[at] = lac_bf16_from_f32(x);
+    else
+        ((float *)page)[at] = x;
 }
 
-/* Bytes and scales of a page's keys; x is [n_features][ld]. */
-static void page_keys(const float *x, size_t ld, size_t n_features, struct lac_kv_page *page)
+static inline void add_keys(const struct page_part *p, size_t head_dim, void *page,
+                            const int is_bf16)
 {
-    for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES) {
-        vec most = measure_tokens(x + lane, n_features, ld);
-        quantize_tokens(x + lane, n_features, ld, most, page->rows + lane * 4, LAC_LANES,
-                        page->k_scale + lane);
-    }
+    for (size_t f = 0; f < head_dim; f++)
+        if (p->n == 1)
+            store_one(page, f * LAC_LANES + p->slot, p->k[f * p->k_ld], is_bf16);
+        else
+            store_run(page, f * LAC_LANES + p->slot, p->k + f * p->k_ld, p->n, is_bf16);
 }
 
-static void page_values(const float *x, size_t ld, size_t n_features, struct lac_kv_page *page)
+static inline void add_values_of(const struct page_part *p, size_t head_dim, void *page,
+                                 const int is_bf16)
 {
-    int8_t *values = (int8_t *)page->rows + lac_kv_page_keys_bytes(n_features);
-    size_t stride = lac_round_up(n_features, 4) * 4;
-    for (size_t lane = 0; lane < LAC_LANES; lane += VEC_LANES) {
-        const float *from = x + lane;
-        int8_t *to = values + lane / 4 * stride;
-        vec factor = quantize_factor(measure_tokens(from, n_features, ld), page->v_scale + lane);
-        for (size_t f = 0; f < n_features; f += 4, from += 4 * ld, to += 16) {
-            vec rows[4];
-#pragma GCC unroll 4
-            for (size_t i = 0; i < 4; i++)
-                rows[i] = f + i < n_features ? vec_load(from + i * ld) : vec_set1(0);
-            store_values(to, stride, rows, factor);
+    size_t at = (LAC_LANES + p->slot) * head_dim;
+    if (p->v_ld == 1) {
+        for (size_t j = 0; j < p->n; j++)
+            store_run(page, at + j * head_dim, p->v + j * p->v_step, head_dim, is_bf16);
+        return;
+    }
+    if (p->n == LAC_LANES && p->v_step == 1) {
+        float scratch[LAC_LANES * LAC_MAX_HEAD_DIM], *rows[LAC_LANES];
+        for (size_t j = 0; j < LAC_LANES; j++)
+            rows[j] = (is_bf16 ? scratch : (float *)page + at) + j * head_dim;
+        from_panel(&(struct lac_from_panel_args){p->v, LAC_LANES, head_dim, p->v_ld, rows});
+        if (is_bf16)
+            store_run(page, at, scratch, LAC_LANES * head_dim, 1);
+        return;
+    }
+    for (size_t j = 0; j < p->n; j++)
+        for (size_t f = 0; f < head_dim; f++)
+            store_one(page, at + j * head_dim + f, p->v[f * p->v_ld + j * p->v_step], is_bf16);
+}
+
+/* Empties the slots from `slot` on. */
+static inline void clear_slots(void *page, size_t slot, size_t head_dim, size_t element_bytes)
+{
+    char *keys = page, *values = keys + (LAC_LANES + slot) * head_dim * element_bytes;
+    size_t n = (LAC_LANES - slot) * element_bytes;
+    for (size_t f = 0; n && f < head_dim; f++)
+        memset(keys + (f * LAC_LANES + slot) * element_bytes, 0, n);
+    memset(values, 0, n * head_dim);
+}
+
+static inline void write_pages(const struct lac_kv_pages_args *a, const int is_bf16)
+{
+    struct page_parts parts;
+    struct page_cursor cursor = begin_pages(a);
+    for (size_t i = a->first_key / LAC_LANES; next_page(&cursor, &parts); i++) {
+        for (size_t k = 0; k < parts.n; k++) {
+            add_keys(&parts.at[k], a->head_dim, a->pages[i], is_bf16);
+            add_values_of(&parts.at[k], a->head_dim, a->pages[i], is_bf16);
         }
+        clear_slots(a->pages[i], parts.end, a->head_dim, is_bf16 ? 2 : 4);
     }
 }
 
-static void kv_pages(const struct lac_kv_pages_args *a)
+static void kv_pages_f32(const struct lac_kv_pages_args *a)
 {
-    float rows[LAC_MAX_HEAD_DIM * LAC_LANES];
-    struct page_part parts[LAC_LANES];
-    struct page_cursor cursor = {a->segments, a->segments + a->n_segments, 0};
-    size_t n_parts, page_bytes = lac_kv_page_bytes(a->head_dim);
-    char *to = a->pages;
-    for (; (n_parts = next_page(&cursor, parts)); to += page_bytes) {
-        struct lac_kv_page *page = (struct lac_kv_page *)(void *)to;
-        if (parts[0].n == LAC_LANES) {
-            page_keys(parts[0].k, parts[0].ld, a->head_dim, page);
-            page_values(parts[0].v, parts[0].ld, a->head_dim, page);
-            continue;
-        }
-        memset(rows, 0, a->head_dim * LAC_LANES * sizeof *rows);
-        for (size_t i = 0, at = 0; i < n_parts; at += parts[i++].n)
-            copy_part(parts[i].k, parts[i].ld, parts[i].n, a->head_dim, rows + at);
-        page_keys(rows, LAC_LANES, a->head_dim, page);
-        for (size_t i = 0, at = 0; i < n_parts; at += parts[i++].n)
-            copy_part(parts[i].v, parts[i].ld, parts[i].n, a->head_dim, rows + at);
-        page_values(rows, LAC_LANES, a->head_dim, page);
-    }
+    write_pages(a, 0);
+}
+
+static void kv_pages_bf16(const struct lac_kv_pages_args *a)
+{
+    write_pages(a, 1);
 }
 
 #endif

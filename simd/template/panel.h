@@ -8,7 +8,7 @@
 
 #include "simd/kernel.h"
 
-static void to_panel(const struct lac_to_panel_args *a)
+static inline void to_panel(const struct lac_to_panel_args *a)
 {
     static const float zeros[4];
     float *panel = a->panel;
@@ -33,7 +33,7 @@ static void to_panel(const struct lac_to_panel_args *a)
             panel[i] = i < a->n_rows ? a->rows[i][f] : 0;
 }
 
-static void from_panel(const struct lac_from_panel_args *a)
+static inline void from_panel(const struct lac_from_panel_args *a)
 {
     const float *panel = a->panel;
     size_t f = 0;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "simd/attention.h"
 #include "src/run/member.h"
 
 /* Queries of one sequence in one tile: lanes [begin, end). */
@@ -60,7 +61,9 @@ static size_t find_segments(const struct lac_member *m, size_t sequence, size_t 
         segments[n++] = (struct lac_kv_segment){
             .k = lac_tile_f32(m->region->k, i, hidden) + offset,
             .v = lac_tile_f32(m->region->v, i, hidden) + offset,
-            .ld = tile.ld,
+            .k_ld = tile.ld,
+            .v_ld = tile.ld,
+            .v_step = 1,
             .n_keys = lanes.end - lanes.begin,
         };
     }
@@ -71,30 +74,29 @@ static size_t find_segments(const struct lac_member *m, size_t sequence, size_t 
 struct keys {
     const struct lac_kv_segment *segments;
     size_t n_segments;
-    const struct lac_kv_page *const *pages; /* int8 */
+    const void *const *pages; /* int8 */
     size_t n_keys;
 };
 
 /* Quantised by each member that asks for a head, into memory that is still in its cache when the
  * head's queries come: few heads have more than one. */
-static const struct lac_kv_page *const *make_pages(const struct lac_member *m,
-                                                   const struct keys *keys)
+static const void *const *make_pages(const struct lac_member *m, const struct keys *keys)
 {
     const struct lac_region *r = m->region;
     size_t head_dim = m->network->config.hidden_size / m->network->config.n_heads;
-    size_t n_most = r->n_lanes / LAC_LANES, page_bytes = lac_kv_page_bytes(head_dim);
+    size_t n_most = r->n_lanes / LAC_LANES, page_bytes = lac_kv_page_bytes(LAC_S8, head_dim);
     uint8_t *kv = r->kv + m->rank * n_most * page_bytes;
-    const struct lac_kv_page **pages = r->pages + m->rank * n_most;
+    void **pages = r->pages + m->rank * n_most;
+    for (size_t i = 0; i < lac_ceil_div(keys->n_keys, LAC_LANES); i++)
+        pages[i] = kv + i * page_bytes;
     struct lac_kv_pages_args args = {
         .segments = keys->segments,
         .n_segments = keys->n_segments,
         .head_dim = head_dim,
-        .pages = kv,
+        .pages = pages,
     };
     m->network->kernels.kv_pages->run.kv_pages(&args);
-    for (size_t i = 0; i < lac_ceil_div(keys->n_keys, LAC_LANES); i++)
-        pages[i] = (const struct lac_kv_page *)(const void *)(kv + i * page_bytes);
-    return pages;
+    return (const void *const *)pages;
 }
 
 static struct keys find_keys(const struct lac_member *m, size_t sequence, size_t head)

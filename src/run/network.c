@@ -6,6 +6,7 @@
 
 #include <lacuna/model.h>
 
+#include "simd/attention.h"
 #include "src/base/checked.h"
 #include "src/run/plan.h"
 

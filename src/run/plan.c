@@ -322,8 +322,8 @@ void lac_plan_shared(struct lac_kernels *kernels, unsigned features)
 {
     kernels->quantize = lac_kernel_find(LAC_OP_QUANTIZE, features);
     kernels->norm = lac_kernel_find(LAC_OP_NORM, features);
-    kernels->attention = lac_kernel_find(LAC_OP_ATTENTION, features);
-    kernels->kv_pages = lac_kernel_find(LAC_OP_KV_PAGES, features);
+    kernels->attention = lac_kernel_find_dtype(LAC_OP_ATTENTION, LAC_F32, features);
+    kernels->kv_pages = lac_kernel_find_dtype(LAC_OP_KV_PAGES, LAC_S8, features);
     kernels->attention_s8 = lac_kernel_find(LAC_OP_ATTENTION_S8, features);
     kernels->softmax = lac_kernel_find(LAC_OP_SOFTMAX, features);
     kernels->to_panel = lac_kernel_find(LAC_OP_TO_PANEL, features);

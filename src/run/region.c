@@ -2,6 +2,7 @@
 /* The memory of a forward pass: one allocation, cut up. */
 #include "src/run/region.h"
 
+#include "simd/attention.h"
 #include "src/base/checked.h"
 
 /* Cuts pieces off memory in turn; with base NULL it only adds up their sizes. */
@@ -46,7 +47,7 @@ static void lay_out(struct lac_region *r, const struct lac_network *network,
     r->rows_in = cut(c, m * (LAC_LANES + 1), hidden, sizeof *r->rows_in);
     r->segments = cut(c, m, n / LAC_TILE, sizeof *r->segments);
     size_t n_pages = is_quantized ? m * (n / LAC_LANES) : 0;
-    r->kv = cut(c, n_pages, lac_kv_page_bytes(hidden / network->config.n_heads), 1);
+    r->kv = cut(c, n_pages, lac_kv_page_bytes(LAC_S8, hidden / network->config.n_heads), 1);
     r->pages = cut(c, n_pages, 1, sizeof *r->pages);
     r->first = cut(c, n + 1, 1, sizeof *r->first);
     r->kept = cut(c, n, 1, sizeof *r->kept);

@@ -43,13 +43,13 @@ struct lac_region {
     float *abs_max; /* [n_members][n_lanes] */
     float *ffn_max; /* [n_members][n_ffn_lanes] */
     float *logits;
-    float *rows_in;                   /* [n_members][LAC_LANES + 1][hidden] */
-    struct lac_kv_segment *segments;  /* [n_members][n_lanes / LAC_TILE] */
-    uint8_t *kv;                      /* [n_members][n_lanes / LAC_LANES] pages of a head */
-    const struct lac_kv_page **pages; /* [n_members][n_lanes / LAC_LANES] */
-    size_t *first;                    /* [n_lanes + 1] */
-    size_t *kept;                     /* [n_lanes] */
-    float **out;                      /* [n_lanes] */
+    float *rows_in;                  /* [n_members][LAC_LANES + 1][hidden] */
+    struct lac_kv_segment *segments; /* [n_members][n_lanes / LAC_TILE] */
+    uint8_t *kv;                     /* [n_members][n_lanes / LAC_LANES] pages of a head */
+    void **pages;                    /* [n_members][n_lanes / LAC_LANES] */
+    size_t *first;                   /* [n_lanes + 1] */
+    size_t *kept;                    /* [n_lanes] */
+    float **out;                     /* [n_lanes] */
     size_t n_kept;
 };
 

@@ -4,6 +4,7 @@
 #include "simd/tables.h"
 
 LAC_OPS_DECLARE(neon)
+LAC_ATTENTION_OPS_DECLARE(neon)
 LAC_ATTENTION_S8_OPS_DECLARE(neon)
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 4, s8, )
 extern const struct lac_kernel lac_linear_token_bitmap_s8_neon;
@@ -28,6 +29,7 @@ const struct lac_kernel *const lac_table_neon[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 2, bf16, )
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 2, f16, )
     LAC_OPS_LIST(neon)
+    LAC_ATTENTION_OPS_LIST(neon)
     LAC_ATTENTION_S8_OPS_LIST(neon)
     NULL,
 };

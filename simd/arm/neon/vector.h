@@ -172,6 +172,19 @@ static inline void vec_store_row_bytes(uint8_t *to, vec x, vec factor)
     vst1_lane_u32((uint32_t *)(void *)to, vreinterpret_u32_u8(bytes), 0);
 }
 
+static inline vec vec_load_bf16(const uint16_t *from)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16));
+}
+
+static inline void vec_store_bf16(uint16_t *to, vec a)
+{
+    uint32x4_t bits = vreinterpretq_u32_f32(a);
+    uint32x4_t odd = vandq_u32(vshrq_n_u32(bits, 16), vdupq_n_u32(1));
+    bits = vaddq_u32(vaddq_u32(bits, vdupq_n_u32(0x7fff)), odd);
+    vst1_u16(to, vshrn_n_u32(bits, 16));
+}
+
 static inline vec vec_load_quads(const float *const *rows)
 {
     return vld1q_f32(rows[0]);

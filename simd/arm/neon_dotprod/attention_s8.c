@@ -40,7 +40,7 @@ static inline veci score_dot(veci acc, struct query query, struct key key)
 }
 
 #include "simd/template/attention_s8.h"
-#include "simd/template/kv_pages.h"
+#include "simd/template/kv_pages_s8.h"
 
 DEFINE_TILES(2)
 

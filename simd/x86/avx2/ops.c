@@ -1,30 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything but linear layers in AVX2. */
+/* Everything but linear layers and attention in AVX2. */
 #include "simd/x86/avx2/math.h"
 
-/* 12 sums, 2 queries and a broadcast key of 16 registers. */
-#define ATTENTION_VECS         2
-#define ATTENTION_ROWS(n_vecs) 6
-
 #include "simd/ops.h"
-#include "simd/template/attention.h"
 #include "simd/template/norm.h"
 #include "simd/template/panel.h"
 #include "simd/template/quantize.h"
 #include "simd/template/rope.h"
 #include "simd/template/softmax.h"
-
-#define TILES_TO_6(X, n_vecs)                                                                      \
-    X(n_vecs, 1) X(n_vecs, 2) X(n_vecs, 3) X(n_vecs, 4) X(n_vecs, 5) X(n_vecs, 6)
-
-TILES_TO_6(DEFINE_TILE, 2)
-
-static const struct attention_tiles tiles_2[] = {TILES_TO_6(LIST_TILE, 2)};
-
-static void attention(const struct lac_attention_args *a)
-{
-    for (size_t lane = 0; lane < a->n_lanes; lane += LAC_LANES)
-        attend(a, lane, tiles_2, 2);
-}
 
 LAC_OPS_DEFINE(avx2, LAC_CPU_AVX2)

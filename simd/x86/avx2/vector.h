@@ -157,6 +157,22 @@ static inline void vec_store_row_bytes(uint8_t *to, vec x, vec factor)
     _mm_storel_epi64((void *)to, _mm_packus_epi16(words, words));
 }
 
+static inline vec vec_load_bf16(const uint16_t *from)
+{
+    __m256i dwords = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)from));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(dwords, 16));
+}
+
+static inline void vec_store_bf16(uint16_t *to, vec a)
+{
+    __m256i bits = _mm256_castps_si256(a);
+    __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    bits = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    bits = _mm256_srli_epi32(bits, 16);
+    _mm_storeu_si128((void *)to, _mm_packus_epi32(_mm256_castsi256_si128(bits),
+                                                  _mm256_extracti128_si256(bits, 1)));
+}
+
 static inline vec vec_load_quads(const float *const *rows)
 {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[0])),

@@ -4,6 +4,7 @@
 #include "simd/tables.h"
 
 LAC_OPS_DECLARE(avx512)
+LAC_ATTENTION_OPS_DECLARE(avx512)
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, token, 4, s8, )
 extern const struct lac_kernel lac_linear_token_bitmap_s8_avx512;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, output, 4, s8, )
@@ -27,5 +28,6 @@ const struct lac_kernel *const lac_table_avx512[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, token, 2, bf16, )
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, token, 2, f16, )
     LAC_OPS_LIST(avx512)
+    LAC_ATTENTION_OPS_LIST(avx512)
     NULL,
 };

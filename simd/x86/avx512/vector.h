@@ -149,6 +149,21 @@ static inline void vec_store_row_bytes(uint8_t *to, vec x, vec factor)
     _mm_storeu_si128((void *)to, _mm512_cvtepi32_epi8(bytes));
 }
 
+/* bf16, the upper half of fp32: widened, and rounded to nearest even (finite numbers). */
+static inline vec vec_load_bf16(const uint16_t *from)
+{
+    __m512i dwords = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)from));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(dwords, 16));
+}
+
+static inline void vec_store_bf16(uint16_t *to, vec a)
+{
+    __m512i bits = _mm512_castps_si512(a);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    bits = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    _mm256_storeu_si256((void *)to, _mm512_cvtepi32_epi16(_mm512_srli_epi32(bits, 16)));
+}
+
 /* Group i of four lanes is what rows[4 * i] points to. */
 static inline vec vec_load_quads(const float *const *rows)
 {

@@ -132,7 +132,7 @@ static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec f
 }
 
 #include "simd/template/attention_s8.h"
-#include "simd/template/kv_pages.h"
+#include "simd/template/kv_pages_s8.h"
 
 DEFINE_TILES(1)
 DEFINE_TILES(2)

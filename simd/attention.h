@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract of attention: keys and values in panels, in pages, and the queries that see them.
+ *
+ * A query's result has the same bits however its keys were stored (with one dtype), with every
+ * kernel, alone or beside other queries, in lanes (struct lac_attention_args,
+ * lac_attention_s8_args) or as a row (struct lac_attention_row_args).  Keys are taken in blocks of
+ * LAC_KEY_BLOCK counted from key 0, by online softmax in fp32 (Milakov and Gimelshein 2018, as in
+ * Dao et al. 2022).  With m = -infinity, l = 0 and o = 0 in the beginning, each block of which the
+ * query sees a key makes
+ *
+ *   s[j] = scale * q.k[j]            the sum fused and over features in their order, then a product
+ *   m' = max(m, max s);  c = e^(m - m');  p[j] = e^(s[j] - m')             by vec_exp of math.h
+ *   t[i] = p[i] + p[4 + i] + p[8 + i] + ...                   i < 4: keys of equal number mod 4
+ *   l = l c + ((t[0] + t[1]) + (t[2] + t[3]))                 fused
+ *   o = c o + sum p[j] v[j]          the product rounded; the sum fused and over keys in their
+ * order
+ *
+ * over the keys that it sees, and in the end y = o * (1 / l) + 0, or 0 for a query that sees none.
+ * Other keys of a block count as p[j] = 0: that changes no bit but the sign of a zero, which the
+ * last addition takes off. */
+#ifndef LACUNA_SIMD_ATTENTION_H
+#define LACUNA_SIMD_ATTENTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "simd/kernel.h"
+
+enum { LAC_KEY_BLOCK = 64, LAC_MAX_HEAD_DIM = 256 };
+
+/* Keys and values of consecutive tokens, of one key/value head.  Feature f of token j:
+ *
+ *   k[f * k_ld + j]    v[f * v_ld + j * v_step]
+ *
+ * Rows of a panel have k_ld = v_ld = its ld and v_step = 1; one token whose features are side by
+ * side has k_ld = v_ld = 1; a page (below) has k_ld = LAC_LANES, v_ld = 1, v_step = head_dim. */
+struct lac_kv_segment {
+    const void *k, *v; /* float, or uint16_t for a kernel of bf16: aligned as such */
+    size_t k_ld, v_ld, v_step;
+    size_t n_keys;
+};
+
+/* A page has keys and values of LAC_LANES consecutive tokens, in slots, of one key/value head;
+ * 64-byte aligned, lac_kv_page_bytes() long:
+ *
+ *   fp32, bf16   keys [head_dim][LAC_LANES], then values [LAC_LANES][head_dim]
+ *   int8         struct lac_kv_page
+ *
+ * In integers each token's key and value have scales of their own, max|x| / 127, so that tokens can
+ * be added to a page without touching those before.  Behind the scales, with the head's features
+ * padded to whole dwords by 0 (keys: 128):
+ *
+ *   keys    uint8_t [dwords][LAC_LANES][4]           u8 = s8 + 128: the form of a u8 panel
+ *   values  int8_t  [LAC_LANES / 4][4 * dwords][4]   4 consecutive tokens of a feature are a dword
+ *
+ * An empty slot is all 0 (int8 keys: 128). */
+struct lac_kv_page {
+    float k_scale[LAC_LANES], v_scale[LAC_LANES];
+    uint8_t rows[];
+};
+
+/* Of an int8 page. */
+static inline size_t lac_kv_page_keys_bytes(size_t head_dim)
+{
+    return (head_dim + 3) / 4 * 4 * LAC_LANES;
+}
+
+/* dtype: LAC_F32, LAC_BF16 or LAC_S8. */
+static inline size_t lac_kv_page_bytes(enum lac_dtype dtype, size_t head_dim)
+{
+    if (dtype == LAC_S8)
+        return sizeof(struct lac_kv_page) + 2 * lac_kv_page_keys_bytes(head_dim);
+    return 2 * LAC_LANES * head_dim * (dtype == LAC_BF16 ? 2 : 4);
+}
+
+/* Writes the segments' tokens into pages as keys first_key, first_key + 1, ...; key i lies in slot
+ * i % LAC_LANES of pages[i / LAC_LANES].  Slots before first_key stay as they are, and slots behind
+ * the last new key become empty; other pages are not looked at.  bf16 is rounded to nearest even;
+ * int8 bytes are those of struct lac_quantize_args, less 128 in values.  Takes up to 34 KB of
+ * stack.
+ */
+struct lac_kv_pages_args {
+    const struct lac_kv_segment *segments; /* of float: panels or rows */
+    size_t n_segments;
+    size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
+    void *const *pages;
+    size_t first_key;
+};
+
+/* Attention of one head for queries in lanes.  The query in lane l is at position first_query + l
+ * and sees the keys (first_query + l - window, first_query + l]; with window 0 all of them.  Lanes
+ * whose bit is set in lane_mask are written, no others, and blocks that none of these sees are
+ * skipped; of the others, groups of LAC_LANES keys (pages) that no query sees are not looked at,
+ * and the rest must be finite.  Takes up to 200 KB of stack. */
+struct lac_attention_args {
+    const float *q; /* [head_dim][q_ld], 64-byte aligned */
+    size_t q_ld;
+    size_t n_lanes; /* 16, 32 or 48 */
+    uint64_t lane_mask;
+    size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
+    float scale;
+    const struct lac_kv_segment *segments; /* of the kernel's dtype */
+    size_t n_segments;                     /* at least one key in all */
+    ptrdiff_t first_query;                 /* may be negative for lanes that are not in the mask */
+    size_t window;
+    float *y; /* [head_dim][y_ld] */
+    size_t y_ld;
+};
+
+/* The same in integers, on pages.  The query is quantised as keys are, and powers of 2 are those
+ * that simd/template/math.h calls vec_exp2_weight:
+ *
+ *   s[j] = (q . k[j]) * (k_scale[j] * (q_scale * (scale * log2 e)))
+ *   m' = max(m, max s);  c = 2^(m - m');  p[j] = 2^(s[j] - m');  l as above
+ *   w[j] = round_half_even(p[j] * (v_scale[j] * (16383 / v_max)))     14 bits, in 7 + 7 if need be
+ *   o = c o + (w . v) * (v_max / 16383)
+ *
+ * v_max = max(2^-100, max v_scale[j]) over the keys of the block that the query sees.  Dot products
+ * are exact; all else is in fp32.  Weights of 8 bits would lose the many small ones beside a large
+ * one.  Takes up to 100 KB of stack. */
+struct lac_attention_s8_args {
+    const float *q; /* [head_dim][q_ld], 64-byte aligned */
+    size_t q_ld;
+    size_t n_lanes; /* 16, 32 or 48 */
+    uint64_t lane_mask;
+    size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
+    float scale;
+    const void *const *pages; /* [ceil(n_keys / LAC_LANES)] */
+    size_t n_keys;            /* at least 1 */
+    ptrdiff_t first_query;
+    size_t window;
+    float *y; /* [head_dim][y_ld] */
+    size_t y_ld;
+    float *abs_max; /* [n_lanes], raised for lanes in the mask, or NULL */
+};
+
+/* Attention for one token: the queries of those heads that share a key/value head, on pages of the
+ * kernel's dtype.  They see the keys [first_key, n_keys); pages that hold none of these are not
+ * looked at, and may not be there.  Each page is read once for up to LAC_ROW_QUERIES queries. Takes
+ * up to 100 KB of stack. */
+enum { LAC_ROW_QUERIES = 8 };
+
+struct lac_attention_row_args {
+    const float *q; /* [n_queries][head_dim] */
+    size_t n_queries, head_dim;
+    float scale;
+    const void *const *pages; /* [ceil(n_keys / LAC_LANES)] */
+    size_t first_key, n_keys;
+    float *y; /* [n_queries][head_dim] */
+};
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention and pages of fp32 and bf16 in plain C: the definition. */
+#include "simd/attention.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "simd/ops.h"
+#include "simd/scalar/keys.h"
+#include "simd/scalar/math.h"
+#include "src/base/checked.h"
+#include "src/base/half.h"
+
+static float load(enum lac_dtype dtype, const void *from, size_t at)
+{
+    return dtype == LAC_BF16 ? lac_bf16_to_f32(((const uint16_t *)from)[at])
+                             : ((const float *)from)[at];
+}
+
+static void store(enum lac_dtype dtype, void *to, size_t at, float x)
+{
+    if (dtype == LAC_BF16)
+        ((uint16_t *)to)[at] = lac_bf16_from_f32(x);
+    else
+        ((float *)to)[at] = x;
+}
+
+/* ---- Pages. ---- */
+
+static void write_slot(enum lac_dtype dtype, void *page, size_t slot, size_t head_dim,
+                       const struct lac_kv_segment *s, size_t token)
+{
+    for (size_t f = 0; f < head_dim; f++) {
+        float k = s ? ((const float *)s->k)[f * s->k_ld + token] : 0;
+        float v = s ? ((const float *)s->v)[f * s->v_ld + token * s->v_step] : 0;
+        store(dtype, page, f * LAC_LANES + slot, k);
+        store(dtype, page, (LAC_LANES + slot) * head_dim + f, v);
+    }
+}
+
+static void kv_pages(const struct lac_kv_pages_args *a, enum lac_dtype dtype)
+{
+    size_t key = a->first_key;
+    for (size_t i = 0; i < a->n_segments; i++)
+        for (size_t j = 0; j < a->segments[i].n_keys; j++, key++)
+            write_slot(dtype, a->pages[key / LAC_LANES], key % LAC_LANES, a->head_dim,
+                       &a->segments[i], j);
+    for (; key > a->first_key && key % LAC_LANES; key++)
+        write_slot(dtype, a->pages[key / LAC_LANES], key % LAC_LANES, a->head_dim, NULL, 0);
+}
+
+static void kv_pages_f32(const struct lac_kv_pages_args *a)
+{
+    kv_pages(a, LAC_F32);
+}
+
+static void kv_pages_bf16(const struct lac_kv_pages_args *a)
+{
+    kv_pages(a, LAC_BF16);
+}
+
+/* ---- Attention. ---- */
+
+/* Keys that lie in segments, or else in pages. */
+struct source {
+    enum lac_dtype dtype;
+    size_t head_dim;
+    const struct lac_kv_segment *segments;
+    const void *const *pages;
+};
+
+/* Feature f of one key is element k_at + f * k_ld of k. */
+struct key {
+    const void *k, *v;
+    size_t k_at, k_ld, v_at, v_ld;
+};
+
+static struct key find_key(const struct source *from, size_t j)
+{
+    const struct lac_kv_segment *s = from->segments;
+    if (!s) {
+        const void *page = from->pages[j / LAC_LANES];
+        size_t slot = j % LAC_LANES;
+        return (struct key){page, page, slot, LAC_LANES, (LAC_LANES + slot) * from->head_dim, 1};
+    }
+    for (; j >= s->n_keys; s++)
+        j -= s->n_keys;
+    return (struct key){s->k, s->v, j, s->k_ld, j * s->v_step, s->v_ld};
+}
+
+/* Softmax and weighted sum so far of one query. */
+struct running {
+    float max, sum;
+    float o[LAC_MAX_HEAD_DIM];
+};
+
+struct query {
+    const float *q;
+    size_t ld;
+    float scale;
+};
+
+/* The keys [begin, end), which lie in one block. */
+static void add_block(const struct query *q, const struct source *from, size_t begin, size_t end,
+                      struct running *r)
+{
+    float p[LAC_KEY_BLOCK], part[4] = {0}, max = r->max;
+    struct key keys[LAC_KEY_BLOCK];
+    for (size_t j = begin; j < end; j++) {
+        struct key *key = &keys[j - begin];
+        float dot = 0;
+        *key = find_key(from, j);
+        for (size_t d = 0; d < from->head_dim; d++)
+            dot = fmaf(load(from->dtype, key->k, key->k_at + d * key->k_ld), q->q[d * q->ld], dot);
+        p[j - begin] = dot * q->scale;
+        max = vec_max(max, p[j - begin]);
+    }
+    for (size_t j = begin; j < end; j++) {
+        p[j - begin] = lac_exp(p[j - begin] - max);
+        part[j % 4] += p[j - begin];
+    }
+    float correction = lac_exp(r->max - max);
+    r->max = max;
+    r->sum = fmaf(r->sum, correction, (part[0] + part[1]) + (part[2] + part[3]));
+    for (size_t d = 0; d < from->head_dim; d++) {
+        r->o[d] *= correction;
+        for (size_t j = 0; j < end - begin; j++)
+            r->o[d] =
+                fmaf(load(from->dtype, keys[j].v, keys[j].v_at + d * keys[j].v_ld), p[j], r->o[d]);
+    }
+}
+
+/* y may be as far apart as the query. */
+static void attend(const struct query *q, const struct source *from, struct lac_keys_seen seen,
+                   float *y, size_t y_ld)
+{
+    struct running r = {.max = -INFINITY};
+    for (size_t begin = seen.begin, end; begin < seen.end; begin = end) {
+        end = lac_min_size((begin / LAC_KEY_BLOCK + 1) * LAC_KEY_BLOCK, seen.end);
+        add_block(q, from, begin, end, &r);
+    }
+    float share = r.sum > 0 ? 1.0f / r.sum : 0;
+    for (size_t d = 0; d < from->head_dim; d++)
+        y[d * y_ld] = r.o[d] * share + 0.0f;
+}
+
+static void attention(const struct lac_attention_args *a, enum lac_dtype dtype)
+{
+    struct source from = {.dtype = dtype, .head_dim = a->head_dim, .segments = a->segments};
+    size_t n_keys = 0;
+    for (size_t i = 0; i < a->n_segments; i++)
+        n_keys += a->segments[i].n_keys;
+    for (size_t lane = 0; lane < a->n_lanes; lane++)
+        if (a->lane_mask >> lane & 1) {
+            struct query q = {a->q + lane, a->q_ld, a->scale};
+            attend(&q, &from, lac_keys_seen(a->first_query + (ptrdiff_t)lane, a->window, n_keys),
+                   a->y + lane, a->y_ld);
+        }
+}
+
+static void attention_f32(const struct lac_attention_args *a)
+{
+    attention(a, LAC_F32);
+}
+
+static void attention_bf16(const struct lac_attention_args *a)
+{
+    attention(a, LAC_BF16);
+}
+
+static void attention_row(const struct lac_attention_row_args *a, enum lac_dtype dtype)
+{
+    struct source from = {.dtype = dtype, .head_dim = a->head_dim, .pages = a->pages};
+    struct lac_keys_seen seen = {a->first_key, a->n_keys};
+    for (size_t i = 0; i < a->n_queries; i++) {
+        struct query q = {a->q + i * a->head_dim, 1, a->scale};
+        attend(&q, &from, seen, a->y + i * a->head_dim, 1);
+    }
+}
+
+static void attention_row_f32(const struct lac_attention_row_args *a)
+{
+    attention_row(a, LAC_F32);
+}
+
+static void attention_row_bf16(const struct lac_attention_row_args *a)
+{
+    attention_row(a, LAC_BF16);
+}
+
+LAC_ATTENTION_OPS_DEFINE(scalar, 0)
+LAC_ROW_OPS(LAC_OPS_DEFINE_ONE, scalar, 0)
