@@ -12,6 +12,8 @@ libcore_la_SOURCES += \
 	simd/tables.h \
 	simd/template/activate.h \
 	simd/template/attention.h \
+	simd/template/attention_row.h \
+	simd/template/attention_row_s8.h \
 	simd/template/attention_s8.h \
 	simd/template/bitmap.h \
 	simd/template/int_sums.h \
@@ -35,6 +37,7 @@ libcore_la_SOURCES += \
 	simd/template/quantize.h \
 	simd/template/rope.h \
 	simd/template/row.h \
+	simd/template/row_block.h \
 	simd/template/scale_s8.h \
 	simd/template/sight.h \
 	simd/template/softmax.h \

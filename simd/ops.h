@@ -19,18 +19,14 @@
     X(kv_pages_f32, kv_pages, LAC_OP_KV_PAGES, LAC_F32, isa, needs)                                \
     X(kv_pages_bf16, kv_pages, LAC_OP_KV_PAGES, LAC_BF16, isa, needs)                              \
     X(attention_f32, attention, LAC_OP_ATTENTION, LAC_F32, isa, needs)                             \
-    X(attention_bf16, attention, LAC_OP_ATTENTION, LAC_BF16, isa, needs)
+    X(attention_bf16, attention, LAC_OP_ATTENTION, LAC_BF16, isa, needs)                           \
+    X(attention_row_f32, attention_row, LAC_OP_ATTENTION_ROW, LAC_F32, isa, needs)                 \
+    X(attention_row_bf16, attention_row, LAC_OP_ATTENTION_ROW, LAC_BF16, isa, needs)
 
 /* and for attention in integers, which needs other instructions than the rest. */
 #define LAC_ATTENTION_S8_OPS(X, isa, needs)                                                        \
     X(kv_pages_s8, kv_pages, LAC_OP_KV_PAGES, LAC_S8, isa, needs)                                  \
-    X(attention_s8, attention_s8, LAC_OP_ATTENTION_S8, LAC_S8, isa, needs)
-
-/* Rows. */
-#define LAC_ROW_OPS(X, isa, needs)                                                                 \
-    X(attention_row_f32, attention_row, LAC_OP_ATTENTION_ROW, LAC_F32, isa, needs)                 \
-    X(attention_row_bf16, attention_row, LAC_OP_ATTENTION_ROW, LAC_BF16, isa, needs)
-#define LAC_ROW_S8_OPS(X, isa, needs)                                                              \
+    X(attention_s8, attention_s8, LAC_OP_ATTENTION_S8, LAC_S8, isa, needs)                         \
     X(attention_row_s8, attention_row, LAC_OP_ATTENTION_ROW, LAC_S8, isa, needs)
 
 #define LAC_OPS_DECLARE_ONE(name, member, op, dtype, isa, needs)                                   \

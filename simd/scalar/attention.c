@@ -190,4 +190,3 @@ static void attention_row_bf16(const struct lac_attention_row_args *a)
 }
 
 LAC_ATTENTION_OPS_DEFINE(scalar, 0)
-LAC_ROW_OPS(LAC_OPS_DEFINE_ONE, scalar, 0)

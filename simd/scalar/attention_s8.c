@@ -185,4 +185,3 @@ static void attention_row_s8(const struct lac_attention_row_args *a)
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(scalar, 0)
-LAC_ROW_S8_OPS(LAC_OPS_DEFINE_ONE, scalar, 0)

@@ -7,8 +7,6 @@
 LAC_OPS_DECLARE(scalar)
 LAC_ATTENTION_OPS_DECLARE(scalar)
 LAC_ATTENTION_S8_OPS_DECLARE(scalar)
-LAC_ROW_OPS(LAC_OPS_DECLARE_ONE, scalar, 0)
-LAC_ROW_S8_OPS(LAC_OPS_DECLARE_ONE, scalar, 0)
 LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , token, )
 LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , output, )
 
@@ -17,6 +15,5 @@ LAC_LINEAR_KERNELS(LAC_DECLARE_LINEAR, , output, )
 const struct lac_kernel *const lac_table_scalar[] = {
     LAC_LINEAR_KERNELS(LIST_LINEAR, , token, ) LAC_LINEAR_KERNELS(LIST_LINEAR, , output, )
         LAC_OPS_LIST(scalar) LAC_ATTENTION_OPS_LIST(scalar) LAC_ATTENTION_S8_OPS_LIST(scalar)
-            LAC_ROW_OPS(LAC_OPS_LIST_ONE, scalar, 0) LAC_ROW_S8_OPS(LAC_OPS_LIST_ONE, scalar, 0)
                 NULL,
 };

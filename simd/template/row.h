@@ -34,10 +34,10 @@ static inline float sum_lanes(const vec parts[ROW_VECS])
 
 static inline float max_lanes(const vec parts[ROW_VECS])
 {
-    struct lane_array a = to_array(parts);
-    for (size_t i = 1; i < LAC_LANES; i++)
-        a.lane[0] = a.lane[i] > a.lane[0] ? a.lane[i] : a.lane[0];
-    return a.lane[0];
+    vec most = parts[0];
+    for (size_t i = 1; i < ROW_VECS; i++)
+        most = vec_max(most, parts[i]);
+    return vec_largest(most);
 }
 
 /* Bits for those of the elements from at on that are below n. */

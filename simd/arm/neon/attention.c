@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention in fp32, and of keys and values kept as bf16, in NEON. */
-#include "simd/arm/neon/math.h"
+#include "simd/arm/neon/lanes.h"
 
 /* 24 sums, 3 queries and a broadcast key of 32 registers for 12 lanes; the 4 that then remain of
  * 16 or 32 go with 16 sums for as many keys. */
 #define ATTENTION_VECS         3
 #define ATTENTION_ROWS(n_vecs) ((n_vecs) == 3 ? 8 : (n_vecs) == 2 ? 12 : 16)
+#define ROW_SUMS               16
 
 #include "simd/ops.h"
 #include "simd/template/attention.h"
+#include "simd/template/attention_row.h"
 #include "simd/template/panel.h"
+
 #include "simd/template/kv_pages.h"
 
 #define TILES_TO_8(X, n_vecs)                                                                      \

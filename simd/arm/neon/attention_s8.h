@@ -95,4 +95,67 @@ static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec f
     vst1q_s8(to, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
 }
 
+/* Rows: values of 4 features by weights of 4 keys, one sum a feature. */
+#define ROW_WEIGHT_BYTES 2
+#define ROW_SUMS         4
+#define ROW_SCORES       16
+
+struct row_weights {
+    int16x8_t numbers; /* of 4 keys, twice */
+};
+
+struct row_values {
+    int8x16_t bytes;
+};
+
+struct row_sum {
+    veci feature[4];
+};
+
+#define KEEP_ROW_SUM(sum)                                                                          \
+    do {                                                                                           \
+        for (int feature = 0; feature < 4; feature++)                                              \
+            KEEP_IN_REGISTER((sum).feature[feature]);                                              \
+    } while (0)
+
+static inline void store_row_weights(uint8_t *to, size_t key, vec w)
+{
+    vst1_u16((uint16_t *)(void *)(to + key * 2), vmovn_u32(vreinterpretq_u32_f32(w)));
+}
+
+static inline struct row_weights broadcast_weights(const uint8_t *from, size_t key)
+{
+    return (struct row_weights){
+        vreinterpretq_s16_s64(vld1q_dup_s64((const int64_t *)(const void *)(from + key * 2)))};
+}
+
+static inline struct row_values load_values(const int8_t *from)
+{
+    return (struct row_values){vld1q_s8(from)};
+}
+
+static inline struct row_sum begin_row_sum(void)
+{
+    const veci zero = veci_set1(0);
+    return (struct row_sum){{zero, zero, zero, zero}};
+}
+
+static inline struct row_sum row_value_dot(struct row_sum sum, struct row_weights w,
+                                           struct row_values v)
+{
+    int16x8_t low = vmovl_s8(vget_low_s8(v.bytes)), high = vmovl_high_s8(v.bytes);
+    int16x4_t x = vget_low_s16(w.numbers);
+    sum.feature[0] = vmlal_s16(sum.feature[0], vget_low_s16(low), x);
+    sum.feature[1] = vmlal_high_s16(sum.feature[1], low, w.numbers);
+    sum.feature[2] = vmlal_s16(sum.feature[2], vget_low_s16(high), x);
+    sum.feature[3] = vmlal_high_s16(sum.feature[3], high, w.numbers);
+    return sum;
+}
+
+static inline veci end_row_sum(struct row_sum sum)
+{
+    return vpaddq_s32(vpaddq_s32(sum.feature[0], sum.feature[1]),
+                      vpaddq_s32(sum.feature[2], sum.feature[3]));
+}
+
 #endif

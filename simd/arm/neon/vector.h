@@ -107,6 +107,11 @@ static inline vec vec_max_abs(vec a, vec b)
     return vmaxq_f32(a, vabsq_f32(b));
 }
 
+static inline float vec_largest(vec a)
+{
+    return vmaxvq_f32(a);
+}
+
 static inline vec vec_load(const float *from)
 {
     return vld1q_f32(from);

@@ -39,6 +39,31 @@ static inline veci score_dot(veci acc, struct query query, struct key key)
     return dot_lanes(acc, query.bytes, key.bytes);
 }
 
+struct row_query {
+    int8x16_t bytes;
+};
+
+struct row_keys {
+    int8x16_t bytes;
+};
+
+static inline struct row_query broadcast_query(const int8_t *from)
+{
+    return (struct row_query){
+        vreinterpretq_s8_s32(vld1q_dup_s32((const int32_t *)(const void *)from))};
+}
+
+static inline struct row_keys load_keys(const uint8_t *from)
+{
+    return (struct row_keys){dot_x(veci_load(from))};
+}
+
+static inline veci row_dot(veci acc, struct row_keys keys, struct row_query query)
+{
+    return dot_lanes(acc, keys.bytes, query.bytes);
+}
+
+#include "simd/template/attention_row_s8.h"
 #include "simd/template/attention_s8.h"
 #include "simd/template/kv_pages_s8.h"
 

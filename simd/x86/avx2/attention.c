@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Attention in fp32, and of keys and values kept as bf16, in AVX2. */
-#include "simd/x86/avx2/math.h"
+#include "simd/x86/avx2/lanes.h"
 
 /* 12 sums, 2 queries and a broadcast key of 16 registers. */
 #define ATTENTION_VECS         2
 #define ATTENTION_ROWS(n_vecs) 6
+#define ROW_SUMS               8
 
 #include "simd/ops.h"
 #include "simd/template/attention.h"
+#include "simd/template/attention_row.h"
 #include "simd/template/panel.h"
+
 #include "simd/template/kv_pages.h"
 
 #define TILES_TO_6(X, n_vecs)                                                                      \

@@ -142,6 +142,92 @@ static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec f
     _mm_storeu_si128((void *)(to + stride), _mm256_extracti128_si256(bytes, 1));
 }
 
+/* Rows: the same with keys in lanes, or features. */
+#define ROW_WEIGHT_BYTES 2
+#define ROW_SUMS         4
+#define ROW_SCORES       8
+
+struct row_query {
+    struct pairs pairs;
+};
+
+struct row_keys {
+    struct pairs pairs;
+};
+
+struct row_weights {
+    struct pairs pairs;
+};
+
+struct row_values {
+    struct pairs pairs;
+};
+
+struct row_sum {
+    veci sum;
+};
+
+#define KEEP_ROW_SUM(sum) KEEP_SUM(sum)
+
+static inline struct pairs signed_pairs(veci bytes)
+{
+    return (struct pairs){_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8),
+                          _mm256_srai_epi16(bytes, 8)};
+}
+
+static inline struct row_query broadcast_query(const int8_t *from)
+{
+    return (struct row_query){signed_pairs(dword_set1(from))};
+}
+
+static inline struct row_keys load_keys(const uint8_t *from)
+{
+    veci bytes = veci_load(from);
+    return (struct row_keys){
+        {_mm256_and_si256(bytes, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(bytes, 8)}};
+}
+
+static inline veci row_dot(veci acc, struct row_keys keys, struct row_query query)
+{
+    return pairs_dot(acc, keys.pairs, query.pairs);
+}
+
+/* Of each 4 keys those of 0 and 2, then of 1 and 3. */
+static inline void store_row_weights(uint8_t *to, size_t key, vec w)
+{
+    veci words = _mm256_and_si256(_mm256_castps_si256(w), veci_set1(0xffff));
+    words = _mm256_shufflelo_epi16(_mm256_packus_epi32(words, words), 0xd8);
+    _mm_storel_epi64((void *)(to + key * 2), _mm256_castsi256_si128(words));
+    _mm_storel_epi64((void *)(to + key * 2 + 8), _mm256_extracti128_si256(words, 1));
+}
+
+static inline struct row_weights broadcast_weights(const uint8_t *from, size_t key)
+{
+    return (struct row_weights){{dword_set1(from + key * 2), dword_set1(from + key * 2 + 4)}};
+}
+
+static inline struct row_values load_values(const int8_t *from)
+{
+    return (struct row_values){signed_pairs(veci_load(from))};
+}
+
+static inline struct row_sum begin_row_sum(void)
+{
+    return (struct row_sum){veci_set1(0)};
+}
+
+static inline struct row_sum row_value_dot(struct row_sum sum, struct row_weights w,
+                                           struct row_values v)
+{
+    return (struct row_sum){pairs_dot(sum.sum, w.pairs, v.pairs)};
+}
+
+static inline veci end_row_sum(struct row_sum sum)
+{
+    return sum.sum;
+}
+
+#include "simd/template/attention_row_s8.h"
 #include "simd/template/attention_s8.h"
 #include "simd/template/kv_pages_s8.h"
 

@@ -105,6 +105,13 @@ static inline vec vec_max_abs(vec a, vec b)
     return vec_max(a, vec_abs(b));
 }
 
+static inline float vec_largest(vec a)
+{
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_movehdup_ps(four)));
+}
+
 static inline vec vec_load(const float *from)
 {
     return _mm256_loadu_ps(from);

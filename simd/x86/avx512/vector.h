@@ -99,6 +99,12 @@ static inline vec vec_max_abs(vec a, vec b)
     return _mm512_range_ps(a, b, 0xb);
 }
 
+/* The largest lane. */
+static inline float vec_largest(vec a)
+{
+    return _mm512_reduce_max_ps(a);
+}
+
 static inline vec vec_load(const float *from)
 {
     return _mm512_loadu_ps(from);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "simd/attention.h"
 #include "simd/ops.h"
 
 /* 24 sums, 3 queries and a broadcast key of 32 registers; vpdpbusd takes 5 cycles and two start in
@@ -131,6 +132,87 @@ static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec f
     _mm_storeu_si128((void *)(to + 3 * stride), _mm512_extracti32x4_epi32(bytes, 3));
 }
 
+/* Rows: the same instructions, with keys in lanes, or features. */
+#define ROW_WEIGHT_BYTES 2
+#define ROW_SUMS         8
+#define ROW_SCORES       16
+
+struct row_query {
+    veci dwords;
+};
+
+struct row_keys {
+    veci dwords;
+};
+
+struct row_weights {
+    veci high, low;
+};
+
+struct row_values {
+    veci dwords;
+};
+
+struct row_sum {
+    veci high, low;
+};
+
+#define KEEP_ROW_SUM(sum) KEEP_SUM(sum)
+
+static inline struct row_query broadcast_query(const int8_t *from)
+{
+    return (struct row_query){dword_set1(from)};
+}
+
+static inline struct row_keys load_keys(const uint8_t *from)
+{
+    return (struct row_keys){veci_load(from)};
+}
+
+static inline veci row_dot(veci acc, struct row_keys keys, struct row_query query)
+{
+    return _mm512_dpbusd_epi32(acc, keys.dwords, query.dwords);
+}
+
+/* All high parts, then all low ones. */
+static inline void store_row_weights(uint8_t *to, size_t key, vec w)
+{
+    const veci bits = veci_set1(127);
+    veci low = _mm512_castps_si512(w), high = _mm512_srli_epi32(low, 7);
+    _mm_storeu_si128((void *)(to + key), _mm512_cvtepi32_epi8(_mm512_and_si512(high, bits)));
+    _mm_storeu_si128((void *)(to + LAC_KEY_BLOCK + key),
+                     _mm512_cvtepi32_epi8(_mm512_and_si512(low, bits)));
+}
+
+static inline struct row_weights broadcast_weights(const uint8_t *from, size_t key)
+{
+    return (struct row_weights){dword_set1(from + key), dword_set1(from + LAC_KEY_BLOCK + key)};
+}
+
+static inline struct row_values load_values(const int8_t *from)
+{
+    return (struct row_values){veci_load(from)};
+}
+
+static inline struct row_sum begin_row_sum(void)
+{
+    return (struct row_sum){veci_set1(0), veci_set1(0)};
+}
+
+static inline struct row_sum row_value_dot(struct row_sum sum, struct row_weights w,
+                                           struct row_values v)
+{
+    sum.high = _mm512_dpbusd_epi32(sum.high, w.high, v.dwords);
+    sum.low = _mm512_dpbusd_epi32(sum.low, w.low, v.dwords);
+    return sum;
+}
+
+static inline veci end_row_sum(struct row_sum sum)
+{
+    return veci_add(_mm512_slli_epi32(sum.high, 7), sum.low);
+}
+
+#include "simd/template/attention_row_s8.h"
 #include "simd/template/attention_s8.h"
 #include "simd/template/kv_pages_s8.h"
 

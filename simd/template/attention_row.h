@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention for one token on pages of fp32 and bf16, for every vector instruction set: include
+ * after a math.h.  What is computed: simd/attention.h. */
+#ifndef LACUNA_SIMD_TEMPLATE_ATTENTION_ROW_H
+#define LACUNA_SIMD_TEMPLATE_ATTENTION_ROW_H
+
+#include "simd/template/row_block.h"
+
+struct row_state {
+    struct row_softmax softmax;
+    float o[LAC_ROW_QUERIES][LAC_MAX_HEAD_DIM];
+};
+
+ROW_INLINE vec load_elements(const void *from, size_t at, const int is_bf16)
+{
+    return is_bf16 ? vec_load_bf16((const uint16_t *)from + at)
+                   : vec_load((const float *)from + at);
+}
+
+/* n < VEC_LANES of them; the others are 0. */
+static inline vec load_some_elements(const void *from, size_t at, size_t n, const int is_bf16)
+{
+    uint16_t halves[VEC_LANES] = {0};
+    if (!is_bf16)
+        return vec_load_lanes((const float *)from + at, lanes_below(n, 0), vec_set1(0));
+    memcpy(halves, (const uint16_t *)from + at, n * sizeof *halves);
+    return vec_load_bf16(halves);
+}
+
+/* Scores of n queries and the keys of n_pages pages. */
+ROW_INLINE void score_pages(const struct lac_attention_row_args *a, const struct row_block *b,
+                            size_t page, struct row_softmax *r, const float *q, size_t first,
+                            const size_t n, const size_t n_pages, const int is_bf16)
+{
+    const size_t head_dim = a->head_dim, row_bytes = LAC_LANES * (is_bf16 ? 2 : 4);
+    vec sum[ROW_SUMS];
+    q += first * head_dim;
+#pragma GCC unroll 16
+    for (size_t i = 0; i < n * n_pages * ROW_VECS; i++)
+        sum[i] = vec_set1(0);
+    const void *keys[4];
+    const char *ahead[4];
+#pragma GCC unroll 4
+    for (size_t k = 0; k < n_pages; k++) {
+        keys[k] = b->pages[page + k];
+        ahead[k] = page_ahead(b, page + k);
+    }
+    for (size_t d = 0; d < head_dim; d++) {
+        vec x[4];
+#pragma GCC unroll 4
+        for (size_t i = 0; i < n; i++)
+            x[i] = vec_set1(q[i * head_dim + d]);
+#pragma GCC unroll 4
+        for (size_t k = 0; k < n_pages; k++) {
+            fetch_line(ahead[k] + d * row_bytes);
+#pragma GCC unroll 4
+            for (size_t v = 0; v < ROW_VECS; v++) {
+                vec key = load_elements(keys[k], d * LAC_LANES + v * VEC_LANES, is_bf16);
+#pragma GCC unroll 4
+                for (size_t i = 0; i < n; i++) {
+                    vec *to = &sum[(i * n_pages + k) * ROW_VECS + v];
+                    *to = vec_fma(key, x[i], *to);
+                }
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (size_t i = 0; i < n * n_pages * ROW_VECS; i++)
+        KEEP_IN_REGISTER(sum[i]);
+    const vec scale = vec_set1(a->scale);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+#pragma GCC unroll 16
+        for (size_t v = 0; v < n_pages * ROW_VECS; v++)
+            vec_store(r->s[first + i] + page * LAC_LANES + v * VEC_LANES,
+                      vec_mul(sum[i * n_pages * ROW_VECS + v], scale));
+}
+
+/* As many pages at a time as there are sums. */
+ROW_INLINE void score_rows(const struct lac_attention_row_args *a, const struct row_block *b,
+                           struct row_softmax *r, const float *q, size_t first, const size_t n,
+                           const int is_bf16)
+{
+    const size_t most = ROW_SUMS / (n * ROW_VECS), at_once = most < 4 ? most : 4;
+    size_t page = 0;
+    for (; page + at_once <= block_pages(b); page += at_once)
+        score_pages(a, b, page, r, q, first, n, at_once, is_bf16);
+    for (; page < block_pages(b); page++)
+        score_pages(a, b, page, r, q, first, n, 1, is_bf16);
+}
+
+/* o = c o + sum p v for n queries and n_vecs vectors of features from f on, of the last of which
+ * there may be only n_last. */
+ROW_INLINE void add_row_values(const struct row_block *b, size_t head_dim, size_t f,
+                               struct row_state *state, size_t first, const size_t n,
+                               const size_t n_vecs, size_t n_last, const int is_bf16)
+{
+    const struct row_softmax *r = &state->softmax;
+    const size_t element = is_bf16 ? 2 : 4;
+    vec sum[ROW_SUMS];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (size_t v = 0; v < n_vecs; v++)
+            sum[i * n_vecs + v] = vec_mul(vec_set1(r->correction[first + i]),
+                                          vec_load(state->o[first + i] + f + v * VEC_LANES));
+    for (size_t page = 0, key = 0; key < b->end - b->begin; page++) {
+        const char *from = b->pages[page], *ahead = page_ahead(b, page);
+        size_t end = lac_min_size(key + LAC_LANES, b->end - b->begin);
+        size_t at = LAC_LANES * head_dim + f;
+        for (; key < end; key++, at += head_dim) {
+            vec x[8];
+            for (size_t v = 0; v < n_vecs * VEC_LANES; v += 64 / element)
+                fetch_line(ahead + (at + v) * element);
+#pragma GCC unroll 8
+            for (size_t v = 0; v < n_vecs; v++)
+                x[v] = n_last < VEC_LANES ? load_some_elements(from, at, n_last, is_bf16)
+                                          : load_elements(from, at + v * VEC_LANES, is_bf16);
+#pragma GCC unroll 4
+            for (size_t i = 0; i < n; i++) {
+                vec p = vec_set1(r->s[first + i][key]);
+#pragma GCC unroll 8
+                for (size_t v = 0; v < n_vecs; v++)
+                    sum[i * n_vecs + v] = vec_fma(x[v], p, sum[i * n_vecs + v]);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (size_t i = 0; i < n * n_vecs; i++)
+        KEEP_IN_REGISTER(sum[i]);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (size_t v = 0; v < n_vecs; v++)
+            vec_store(state->o[first + i] + f + v * VEC_LANES, sum[i * n_vecs + v]);
+}
+
+/* n queries from `first` on, all features. */
+ROW_INLINE void add_rows(const struct row_block *b, size_t head_dim, struct row_state *state,
+                         size_t first, const size_t n, const int is_bf16)
+{
+    const size_t at_once = ROW_SUMS / n < 8 ? ROW_SUMS / n : 8;
+    size_t f = 0;
+    for (; f + at_once * VEC_LANES <= head_dim; f += at_once * VEC_LANES)
+        add_row_values(b, head_dim, f, state, first, n, at_once, VEC_LANES, is_bf16);
+    for (; f + VEC_LANES <= head_dim; f += VEC_LANES)
+        add_row_values(b, head_dim, f, state, first, n, 1, VEC_LANES, is_bf16);
+    if (f < head_dim)
+        add_row_values(b, head_dim, f, state, first, n, 1, head_dim - f, is_bf16);
+}
+
+/* Functions of their own for each number of queries, 1, 2 or 4, for registers' sake. */
+struct row_tiles {
+    void (*score)(const struct lac_attention_row_args *a, const struct row_block *b,
+                  struct row_softmax *r, const float *q, size_t first);
+    void (*add)(const struct row_block *b, size_t head_dim, struct row_state *state, size_t first);
+};
+
+#define DEFINE_ROW_TILE(n, is_bf16, dtype)                                                         \
+    ROW_ALONE void score_##n##_##dtype(const struct lac_attention_row_args *a,                     \
+                                       const struct row_block *b, struct row_softmax *r,           \
+                                       const float *q, size_t first)                               \
+    {                                                                                              \
+        score_rows(a, b, r, q, first, n, is_bf16);                                                 \
+    }                                                                                              \
+    ROW_ALONE void add_##n##_##dtype(const struct row_block *b, size_t head_dim,                   \
+                                     struct row_state *state, size_t first)                        \
+    {                                                                                              \
+        add_rows(b, head_dim, state, first, n, is_bf16);                                           \
+    }
+
+#define DEFINE_ROW_TILES(is_bf16, dtype)                                                           \
+    DEFINE_ROW_TILE(1, is_bf16, dtype)                                                             \
+    DEFINE_ROW_TILE(2, is_bf16, dtype)                                                             \
+    DEFINE_ROW_TILE(4, is_bf16, dtype)                                                             \
+    static const struct row_tiles row_tiles_##dtype[] = {                                          \
+        [1] = {score_1_##dtype, add_1_##dtype},                                                    \
+        [2] = {score_2_##dtype, add_2_##dtype},                                                    \
+        [4] = {score_4_##dtype, add_4_##dtype},                                                    \
+    };
+
+DEFINE_ROW_TILES(0, f32)
+DEFINE_ROW_TILES(1, bf16)
+
+/* n <= LAC_ROW_QUERIES queries. */
+static void attend_rows(const struct lac_attention_row_args *a, const struct row_tiles *tiles,
+                        const float *q, size_t n, float *y)
+{
+    struct row_state state;
+    begin_softmax(&state.softmax);
+    memset(state.o, 0, n * sizeof *state.o);
+    for (struct row_block b = first_block(a, n); b.begin < a->n_keys; advance_block(a, &b)) {
+        b.tile = 0;
+        for (size_t i = 0, m; i < n; i += m, b.tile++)
+            tiles[m = row_tile(n - i)].score(a, &b, &state.softmax, q, i);
+        if (block_hides(&b))
+            weigh_rows(&state.softmax, &b, n, vec_exp, 1);
+        else
+            weigh_rows(&state.softmax, &b, n, vec_exp, 0);
+        b.tile = 0;
+        for (size_t i = 0, m; i < n; i += m, b.tile++)
+            tiles[m = row_tile(n - i)].add(&b, a->head_dim, &state, i);
+    }
+    for (size_t i = 0; i < n; i++)
+        finish_row(state.o[i], state.softmax.sum[i], a->head_dim, y + i * a->head_dim);
+}
+
+static inline void attention_row(const struct lac_attention_row_args *a,
+                                 const struct row_tiles *tiles)
+{
+    for (size_t i = 0, n; i < a->n_queries; i += n) {
+        n = lac_min_size(a->n_queries - i, LAC_ROW_QUERIES);
+        attend_rows(a, tiles, a->q + i * a->head_dim, n, a->y + i * a->head_dim);
+    }
+}
+
+static void attention_row_f32(const struct lac_attention_row_args *a)
+{
+    attention_row(a, row_tiles_f32);
+}
+
+static void attention_row_bf16(const struct lac_attention_row_args *a)
+{
+    attention_row(a, row_tiles_bf16);
+}
+
+#endif
