@@ -456,7 +456,9 @@ START_TEST(agrees_with_the_reference)
     fflush(stdout);
     if (!n_runs)
         return;
-    json_t *json = reference_load(cases[model].name);
+    char name[64];
+    snprintf(name, sizeof name, "reference/%s", cases[model].name);
+    json_t *json = reference_load(name);
     char directory[512];
     snprintf(directory, sizeof directory, "%s/%s", scratch, cases[model].name);
     ck_assert_int_eq(mkdir(directory, 0700), 0);

@@ -210,6 +210,30 @@ tests_check_cli_LDADD = $(test_libraries)
 
 # Whole models against an independent implementation's numbers, through the
 # shared library as an application sees it.
+check_PROGRAMS += tests/check_decoder
+TESTS += tests/check_decoder
+tests_check_decoder_SOURCES = tests/check_decoder.c tests/reference_case.c tests/reference_case.h
+tests_check_decoder_CPPFLAGS = $(test_cppflags)
+tests_check_decoder_LDADD = $(test_libraries) $(JANSSON_LIBS) -lm
+EXTRA_DIST += \
+	tests/data/decoder/decoders.py \
+	tests/data/decoder/texts.py \
+	tests/data/decoder/gpt2-inverse.json \
+	tests/data/decoder/gpt2.json \
+	tests/data/decoder/llama-biases.json \
+	tests/data/decoder/llama-dynamic.json \
+	tests/data/decoder/llama-linear.json \
+	tests/data/decoder/llama-llama3.json \
+	tests/data/decoder/llama-pruned.json \
+	tests/data/decoder/llama-yarn.json \
+	tests/data/decoder/llama.json \
+	tests/data/decoder/mistral-wide.json \
+	tests/data/decoder/mistral.json \
+	tests/data/decoder/opt-projected.json \
+	tests/data/decoder/opt.json \
+	tests/data/decoder/qwen2-window.json \
+	tests/data/decoder/qwen2.json
+
 check_PROGRAMS += tests/check_reference
 TESTS += tests/check_reference
 tests_check_reference_SOURCES = tests/check_reference.c tests/reference_case.c \

@@ -30,7 +30,7 @@ struct generator {
 json_t *reference_load(const char *name)
 {
     char relative[MAX_NAME];
-    snprintf(relative, sizeof relative, "tests/data/reference/%s.json", name);
+    snprintf(relative, sizeof relative, "tests/data/%s.json", name);
     json_error_t error;
     json_t *json = json_load_file(source_path(relative), JSON_REJECT_DUPLICATES, &error);
     ck_assert_msg(json != NULL, "%s: %s at line %d", relative, error.text, error.line);
@@ -139,7 +139,9 @@ static size_t n_layers_of(const json_t *json)
     const json_t *config = reference_get(json, "config");
     const json_t *layers = json_object_get(config, "num_hidden_layers");
     if (!layers)
-        layers = reference_get(config, "n_layers");
+        layers = json_object_get(config, "n_layers");
+    if (!layers)
+        layers = reference_get(config, "n_layer");
     return (size_t)json_integer_value(layers);
 }
 

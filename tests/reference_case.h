@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The cases of tests/data/reference: checkpoints made of hashes, written where tests need them. */
+/* The cases of tests/data/reference and decoder: checkpoints made of hashes, written where tests
+ * need them. */
 #ifndef LACUNA_TESTS_REFERENCE_CASE_H
 #define LACUNA_TESTS_REFERENCE_CASE_H
 
@@ -8,7 +9,7 @@
 
 #include <jansson.h>
 
-/* Reads tests/data/reference/NAME.json; fails the test when it cannot. */
+/* Reads tests/data/NAME.json ("reference/minilm"); fails the test when it cannot. */
 json_t *reference_load(const char *name);
 
 /* Looks a key up that must be there. */

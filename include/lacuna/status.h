@@ -23,6 +23,7 @@ enum lac_status {
     LAC_E_UNSUPPORTED = -5, /* well-formed, but nothing here can run it */
     LAC_E_LIMIT = -6,       /* too long or too large for this model or machine */
     LAC_E_STATE = -7,       /* the call does not fit the handle's present state */
+    LAC_E_CANCELLED = -8,   /* another thread asked for it (lac_session_cancel) */
 };
 
 /* A short English name, such as "malformed".  Never NULL; static storage. */

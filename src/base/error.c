@@ -27,6 +27,8 @@ const char *lac_status_name(enum lac_status status)
         return "over a limit";
     case LAC_E_STATE:
         return "wrong state";
+    case LAC_E_CANCELLED:
+        return "cancelled";
     }
     return "unknown status";
 }

@@ -12,6 +12,7 @@ enum lac_keep lac_head_keep(const struct lac_head *head)
     case LAC_TASK_CLASSIFY:
         return LAC_KEEP_FIRST;
     case LAC_TASK_FILL:
+    case LAC_TASK_GENERATE:
         return LAC_KEEP_LISTED;
     case LAC_TASK_EMBED:
         return head->pooling == LAC_POOL_MEAN ? LAC_KEEP_ALL : LAC_KEEP_FIRST;
@@ -48,7 +49,7 @@ static size_t rows_of_sequence(enum lac_keep keep, const struct lac_sequence *s)
     }
 }
 
-/* Fills first, kept and out. */
+/* Fills first, kept, and out or next. */
 static void index_batch(const struct lac_forward *f)
 {
     struct lac_region *r = f->region;
@@ -60,7 +61,10 @@ static void index_batch(const struct lac_forward *f)
         for (size_t k = 0; k < rows_of_sequence(keep, s); k++) {
             size_t position = keep == LAC_KEEP_LISTED ? s->kept[k] : k;
             r->kept[n_kept] = n_tokens + position;
-            r->out[n_kept] = f->head->task == LAC_TASK_EMBED ? s->rows : s->rows + k * width;
+            if (f->head->task == LAC_TASK_GENERATE)
+                r->next[n_kept] = s->next + k;
+            else
+                r->out[n_kept] = f->head->task == LAC_TASK_EMBED ? s->rows : s->rows + k * width;
             n_kept++;
         }
         n_tokens += s->n_tokens;
@@ -93,7 +97,10 @@ void lac_forward_run(const struct lac_team *team, size_t rank, const struct lac_
     };
     lac_run_embeddings(&m);
     for (size_t i = 0; i < network->config.n_layers; i++)
-        lac_run_layer(&m, &network->layers[i], i + 1 == network->config.n_layers);
+        lac_run_layer(&m, i, i + 1 == network->config.n_layers);
     lac_team_barrier(team, rank);
-    lac_run_head(&m);
+    if (forward->head->task == LAC_TASK_GENERATE)
+        lac_run_next(&m);
+    else
+        lac_run_head(&m);
 }

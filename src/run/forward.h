@@ -9,7 +9,9 @@
 
 #include <lacuna/session.h>
 
+#include "src/run/kv.h"
 #include "src/run/network.h"
+#include "src/run/next.h"
 #include "src/sys/pool.h"
 
 /* What becomes of the last layer's output. */
@@ -34,6 +36,11 @@ struct lac_sequence {
     const uint32_t *kept;    /* LAC_KEEP_LISTED: positions, ascending, n_kept of them */
     size_t n_kept;
     float *rows; /* [tokens kept][width]; EMBED: [width] */
+    /* GENERATE: the tokens go on where the cache ends, which has room for them (lac_kv_reserve).
+     * Its n_keys is left to the caller. */
+    struct lac_kv *kv;
+    size_t n_text;         /* tokens of the text that these are part of: at least all so far */
+    struct lac_next *next; /* [n_kept]: what follows each token kept */
 };
 
 struct lac_forward {

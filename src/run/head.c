@@ -27,11 +27,8 @@ static struct lac_input dense(const struct lac_member *m, const struct lac_linea
     float *v = lac_tile_f32(m->region->v, tile.index, m->network->config.hidden_size);
     struct lac_output y = {.activation = activation, .y = v};
     lac_run_linear(linear, tile, lac_all_rows(linear), lac_hidden_input(m, tile), y);
-    lac_run_quantize(m, tile, 0, tile.ld, v, NULL);
-    struct lac_input next = lac_hidden_input(m, tile);
-    if (!lac_dtype_is_quantized(m->network->dtype))
-        next.panel = v;
-    return next;
+    lac_run_quantize(m, tile, 0, tile.ld, v, m->network->config.hidden_size, NULL);
+    return lac_input_of(m, tile, v);
 }
 
 /* The last linear layer of a tile, written out. */
@@ -105,7 +102,7 @@ static void sum_tokens(const struct lac_member *m, size_t sequence, size_t begin
     for (size_t i = 0; i < SUMS; i++)
         sums[i] = 0;
     for (size_t token = first[0]; token < first[1];) {
-        struct lac_tile tile = lac_tile_at(m->n_tokens, token / LAC_TILE);
+        struct lac_tile tile = lac_tile_at(m, m->n_tokens, token / LAC_TILE);
         const float *x = lac_tile_f32(m->h, tile.index, hidden) + begin * tile.ld;
         size_t stop = lac_min_size(first[1], (tile.index + 1) * LAC_TILE);
         for (; token < stop; token++)
@@ -143,7 +140,7 @@ static void for_own_tiles(const struct lac_member *m,
     size_t begin, end;
     lac_own_tiles(m, &begin, &end);
     for (size_t i = begin; i < end; i++)
-        run(m, lac_tile_at(m->n_tokens, i));
+        run(m, lac_tile_at(m, m->n_tokens, i));
 }
 
 static void fill_dense(const struct lac_member *m, struct lac_tile tile)
@@ -167,10 +164,8 @@ static void fill(const struct lac_member *m)
     for_own_tiles(m, fill_dense);
     lac_team_barrier(m->team, m->rank);
     for (size_t i = 0; i < lac_tiles(m->n_tokens); i++) {
-        struct lac_tile tile = lac_tile_at(m->n_tokens, i);
-        struct lac_input x = lac_hidden_input(m, tile);
-        if (!lac_dtype_is_quantized(m->network->dtype))
-            x.panel = lac_tile_f32(m->region->v, i, hidden);
+        struct lac_tile tile = lac_tile_at(m, m->n_tokens, i);
+        struct lac_input x = lac_input_of(m, tile, lac_tile_f32(m->region->v, i, hidden));
         struct lac_output y = {.y = m->region->logits};
         lac_run_linear(decoder, tile, lac_share_rows(m, decoder), x, y);
         lac_team_barrier(m->team, m->rank);

@@ -29,7 +29,7 @@ static const float *join_max(const struct lac_member *m, float *maxima, size_t s
 static void step_query(const struct lac_member *m, const struct lac_layer *layer,
                        struct lac_tile tile, struct lac_rows rows)
 {
-    float *q = lac_tile_f32(m->region->q, tile.index, m->network->config.hidden_size);
+    float *q = lac_tile_f32(m->region->q, tile.index, lac_query_size(&m->network->config));
     struct lac_output y = {.y = q};
     lac_run_linear(&layer->query, tile, rows, lac_hidden_input(m, tile), y);
 }
@@ -48,7 +48,7 @@ static void step_kept_query(const struct lac_member *m, const struct lac_layer *
 static void step_key(const struct lac_member *m, const struct lac_layer *layer,
                      struct lac_tile tile, struct lac_rows rows)
 {
-    float *k = lac_tile_f32(m->region->k, tile.index, m->network->config.hidden_size);
+    float *k = lac_tile_f32(m->region->k, tile.index, lac_key_size(&m->network->config));
     struct lac_output y = {.y = k};
     lac_run_linear(&layer->key, tile, rows, lac_hidden_input(m, tile), y);
 }
@@ -56,7 +56,7 @@ static void step_key(const struct lac_member *m, const struct lac_layer *layer,
 static void step_value(const struct lac_member *m, const struct lac_layer *layer,
                        struct lac_tile tile, struct lac_rows rows)
 {
-    float *v = lac_tile_f32(m->region->v, tile.index, m->network->config.hidden_size);
+    float *v = lac_tile_f32(m->region->v, tile.index, lac_key_size(&m->network->config));
     struct lac_output y = {.y = v};
     lac_run_linear(&layer->value, tile, rows, lac_hidden_input(m, tile), y);
 }
@@ -66,20 +66,20 @@ static void step_quantize_mix(const struct lac_member *m, const struct lac_layer
 {
     (void)layer;
     struct lac_region *r = m->region;
-    const float *x = lac_tile_f32(m->a, tile.index, m->network->config.hidden_size);
+    size_t n_features = lac_query_size(&m->network->config);
+    const float *x = lac_tile_f32(m->a, tile.index, n_features);
     const float *abs_max = NULL;
     if (m->a == r->a) /* the maxima of kept tokens were left behind with their lanes */
         abs_max = join_max(m, r->abs_max, r->n_lanes, tile.index * LAC_TILE + lane, n_lanes);
-    lac_run_quantize(m, tile, lane, n_lanes, x, abs_max);
+    lac_run_quantize(m, tile, lane, n_lanes, x, n_features, abs_max);
 }
 
 static void step_mix(const struct lac_member *m, const struct lac_layer *layer,
                      struct lac_tile tile, struct lac_rows rows)
 {
     size_t hidden = m->network->config.hidden_size;
-    struct lac_input x = lac_hidden_input(m, tile);
-    if (!lac_dtype_is_quantized(m->network->dtype))
-        x.panel = lac_tile_f32(m->a, tile.index, hidden);
+    size_t n_features = lac_query_size(&m->network->config);
+    struct lac_input x = lac_input_of(m, tile, lac_tile_f32(m->a, tile.index, n_features));
     float *h = lac_tile_f32(m->h, tile.index, hidden);
     struct lac_output y = {.residual = h, .y = h};
     lac_run_linear(&layer->mix, tile, rows, x, y);
@@ -92,18 +92,42 @@ static void step_attention_norm(const struct lac_member *m, const struct lac_lay
     lac_run_norm(m, &layer->attention_norm, tile, lane, n_lanes, h, h);
 }
 
+/* Where the input of `down` goes, through the activation. */
+static struct lac_output activated(const struct lac_member *m, size_t slot)
+{
+    struct lac_region *r = m->region;
+    const struct lac_config *config = &m->network->config;
+    bool is_quantized = lac_dtype_is_quantized(m->network->dtype);
+    return (struct lac_output){
+        .activation = lac_hidden_activation(config),
+        .factor =
+            config->is_gated ? lac_tile_f32(r->factor, slot, config->intermediate_size) : NULL,
+        .y = lac_tile_f32(r->ffn, slot, config->intermediate_size),
+        .abs_max = is_quantized ? r->ffn_max + m->rank * r->n_ffn_lanes + slot * LAC_TILE : NULL,
+    };
+}
+
 static void step_up(const struct lac_member *m, const struct lac_layer *layer, struct lac_tile tile,
                     struct lac_rows rows)
 {
-    struct lac_region *r = m->region;
-    size_t slot = ffn_slot(m, tile);
-    bool is_quantized = lac_dtype_is_quantized(m->network->dtype);
-    struct lac_output y = {
-        .activation = lac_hidden_activation(&m->network->config),
-        .y = lac_tile_f32(r->ffn, slot, m->network->config.intermediate_size),
-        .abs_max = is_quantized ? r->ffn_max + m->rank * r->n_ffn_lanes + slot * LAC_TILE : NULL,
-    };
+    struct lac_output y = activated(m, ffn_slot(m, tile));
     lac_run_linear(&layer->up, tile, rows, lac_hidden_input(m, tile), y);
+}
+
+/* Gated layers (Shazeer 2020): down(act(gate(x)) * up(x)). */
+static void step_factor(const struct lac_member *m, const struct lac_layer *layer,
+                        struct lac_tile tile, struct lac_rows rows)
+{
+    size_t wide = m->network->config.intermediate_size;
+    struct lac_output y = {.y = lac_tile_f32(m->region->factor, ffn_slot(m, tile), wide)};
+    lac_run_linear(&layer->up, tile, rows, lac_hidden_input(m, tile), y);
+}
+
+static void step_gate(const struct lac_member *m, const struct lac_layer *layer,
+                      struct lac_tile tile, struct lac_rows rows)
+{
+    struct lac_output y = activated(m, ffn_slot(m, tile));
+    lac_run_linear(&layer->gate, tile, rows, lac_hidden_input(m, tile), y);
 }
 
 /* Leaves the maxima zero, as it found them before the layer. */
@@ -150,6 +174,86 @@ static void step_ffn_norm(const struct lac_member *m, const struct lac_layer *la
     lac_run_norm(m, &layer->ffn_norm, tile, lane, n_lanes, h, h);
 }
 
+/* Norms that come first leave h as it is. */
+static void norm_first(const struct lac_member *m, const struct lac_norm *norm,
+                       struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    const float *h = lac_tile_f32(m->h, tile.index, m->network->config.hidden_size);
+    bool is_quantized = lac_dtype_is_quantized(m->network->dtype);
+    lac_run_norm(m, norm, tile, lane, n_lanes, h, is_quantized ? NULL : lac_tile_x(m, tile));
+}
+
+static void step_norm_for_attention(const struct lac_member *m, const struct lac_layer *layer,
+                                    struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    norm_first(m, &layer->attention_norm, tile, lane, n_lanes);
+}
+
+static void step_norm_for_ffn(const struct lac_member *m, const struct lac_layer *layer,
+                              struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    norm_first(m, &layer->ffn_norm, tile, lane, n_lanes);
+}
+
+static void rotate(const struct lac_member *m, struct lac_tile tile, size_t lane, size_t n_lanes,
+                   float *buffer, size_t n_heads)
+{
+    const struct lac_region *r = m->region;
+    size_t head_dim = m->network->config.head_dim;
+    struct lac_rope_args args = {
+        .x = lac_tile_f32(buffer, tile.index, n_heads * head_dim) + lane,
+        .n_heads = n_heads,
+        .head_dim = head_dim,
+        .n_rotated = head_dim,
+        .ld = tile.ld,
+        .n_lanes = n_lanes,
+        .cos = lac_tile_f32(r->cos, tile.index, head_dim / 2) + lane,
+        .sin = lac_tile_f32(r->sin, tile.index, head_dim / 2) + lane,
+    };
+    m->network->kernels.rope->run.rope(&args);
+}
+
+static void step_rotate(const struct lac_member *m, const struct lac_layer *layer,
+                        struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    (void)layer;
+    rotate(m, tile, lane, n_lanes, m->region->q, m->network->config.n_heads);
+    rotate(m, tile, lane, n_lanes, m->region->k, m->network->config.n_kv_heads);
+}
+
+static void step_angles(const struct lac_member *m, const struct lac_layer *layer,
+                        struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    (void)layer;
+    lac_run_angles(m, tile, lane, n_lanes);
+}
+
+static void step_narrow_embedding(const struct lac_member *m, const struct lac_layer *layer,
+                                  struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    (void)layer;
+    lac_run_narrow_embedding(m, tile, lane, n_lanes);
+}
+
+static void step_project_in(const struct lac_member *m, const struct lac_layer *layer,
+                            struct lac_tile tile, struct lac_rows rows)
+{
+    (void)layer;
+    float *h = lac_tile_f32(m->h, tile.index, m->network->config.hidden_size);
+    struct lac_output y = {.residual = h, .y = h};
+    struct lac_input x = lac_input_of(m, tile, lac_tile_x(m, tile));
+    lac_run_linear(&m->network->project_in, tile, rows, x, y);
+}
+
+/* What layers whose norms come after read first. */
+static void step_quantize_hidden(const struct lac_member *m, const struct lac_layer *layer,
+                                 struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    (void)layer;
+    size_t hidden = m->network->config.hidden_size;
+    lac_run_quantize(m, tile, lane, n_lanes, lac_tile_f32(m->h, tile.index, hidden), hidden, NULL);
+}
+
 static void step_embedding(const struct lac_member *m, const struct lac_layer *layer,
                            struct lac_tile tile, size_t lane, size_t n_lanes)
 {
@@ -164,17 +268,19 @@ static void step_gather(const struct lac_member *m, const struct lac_layer *laye
     (void)layer;
     struct lac_region *r = m->region;
     size_t hidden = m->network->config.hidden_size, n_all = m->forward->n_tokens;
-    float *a = lac_tile_f32(m->a, tile.index, hidden), *h = lac_tile_f32(m->h, tile.index, hidden);
+    size_t n_queries = lac_query_size(&m->network->config);
+    float *a = lac_tile_f32(m->a, tile.index, n_queries);
+    float *h = lac_tile_f32(m->h, tile.index, hidden);
     for (size_t to = lane; to < lane + n_lanes; to++) {
         bool is_token = to < tile.n_tokens;
         size_t token = is_token ? r->kept[tile.index * LAC_TILE + to] : 0;
-        struct lac_tile from = lac_tile_at(n_all, token / LAC_TILE);
-        const float *a_from = lac_tile_f32(r->a, from.index, hidden) + token % LAC_TILE;
+        struct lac_tile from = lac_tile_at(m, n_all, token / LAC_TILE);
+        const float *a_from = lac_tile_f32(r->a, from.index, n_queries) + token % LAC_TILE;
         const float *h_from = lac_tile_f32(r->h, from.index, hidden) + token % LAC_TILE;
-        for (size_t f = 0; f < hidden; f++) {
+        for (size_t f = 0; f < n_queries; f++)
             a[f * tile.ld + to] = is_token ? a_from[f * from.ld] : 0;
+        for (size_t f = 0; f < hidden; f++)
             h[f * tile.ld + to] = is_token ? h_from[f * from.ld] : 0;
-        }
     }
 }
 
@@ -191,8 +297,16 @@ LINEAR_OF(query)
 LINEAR_OF(key)
 LINEAR_OF(value)
 LINEAR_OF(mix)
+LINEAR_OF(gate)
 LINEAR_OF(up)
 LINEAR_OF(down)
+
+static const struct lac_linear *linear_of_project_in(const struct lac_member *m,
+                                                     const struct lac_layer *layer)
+{
+    (void)layer;
+    return &m->network->project_in;
+}
 
 #define LANES(function)                                                                            \
     {                                                                                              \
@@ -203,49 +317,72 @@ LINEAR_OF(down)
         .rows = function, .linear = linear_of_##member                                             \
     }
 
-static const struct lac_step embedding[] = {LANES(step_embedding), {0}};
-static const struct lac_step before_attention[] = {
-    ROWS(step_query, query),
-    ROWS(step_key, key),
-    ROWS(step_value, value),
-    {0},
-};
-static const struct lac_step before_last_attention[] = {
-    ROWS(step_kept_query, query),
-    ROWS(step_key, key),
-    ROWS(step_value, value),
-    {0},
-};
-static const struct lac_step gathering[] = {LANES(step_gather), {0}};
-static const struct lac_step after_attention[] = {
-    LANES(step_quantize_mix),
-    ROWS(step_mix, mix),
-    LANES(step_attention_norm),
-    {0},
-};
-static const struct lac_step feed_forward[] = {
-    ROWS(step_up, up), LANES(step_quantize_ffn), ROWS(step_down, down), LANES(step_ffn_norm), {0},
+/* Each list ends with an empty step. */
+typedef const struct lac_step step_list[6];
+
+static step_list embedding = {LANES(step_embedding)};
+static step_list narrow_embedding = {LANES(step_narrow_embedding),
+                                     ROWS(step_project_in, project_in)};
+static step_list angles = {LANES(step_angles)};
+static step_list quantizing = {LANES(step_quantize_hidden)};
+static step_list rotation = {LANES(step_rotate)};
+static step_list gathering = {LANES(step_gather)};
+
+/* Norms after each half of a layer, as Vaswani et al. (2017) have them, and before it. */
+struct layer_steps {
+    step_list before_attention, before_last_attention, after_attention, feed_forward, gated;
 };
 
-void lac_run_layer(struct lac_member *m, const struct lac_layer *layer, bool is_last)
+static const struct layer_steps norms_after = {
+    {ROWS(step_query, query), ROWS(step_key, key), ROWS(step_value, value)},
+    {ROWS(step_kept_query, query), ROWS(step_key, key), ROWS(step_value, value)},
+    {LANES(step_quantize_mix), ROWS(step_mix, mix), LANES(step_attention_norm)},
+    {ROWS(step_up, up), LANES(step_quantize_ffn), ROWS(step_down, down), LANES(step_ffn_norm)},
+    {ROWS(step_factor, up), ROWS(step_gate, gate), LANES(step_quantize_ffn), ROWS(step_down, down),
+     LANES(step_ffn_norm)},
+};
+
+static const struct layer_steps norms_before = {
+    {LANES(step_norm_for_attention), ROWS(step_query, query), ROWS(step_key, key),
+     ROWS(step_value, value)},
+    {LANES(step_norm_for_attention), ROWS(step_kept_query, query), ROWS(step_key, key),
+     ROWS(step_value, value)},
+    {LANES(step_quantize_mix), ROWS(step_mix, mix)},
+    {LANES(step_norm_for_ffn), ROWS(step_up, up), LANES(step_quantize_ffn), ROWS(step_down, down)},
+    {LANES(step_norm_for_ffn), ROWS(step_factor, up), ROWS(step_gate, gate),
+     LANES(step_quantize_ffn), ROWS(step_down, down)},
+};
+
+void lac_run_layer(struct lac_member *m, size_t index, bool is_last)
 {
+    const struct lac_config *config = &m->network->config;
+    const struct lac_layer *layer = &m->network->layers[index];
+    const struct layer_steps *steps = config->norms_before ? &norms_before : &norms_after;
     bool drops = is_last && lac_head_keep(m->forward->head) != LAC_KEEP_ALL;
-    lac_run_steps(m, drops ? before_last_attention : before_attention, layer);
+    lac_run_steps(m, drops ? steps->before_last_attention : steps->before_attention, layer);
+    if (config->position_kind == LAC_POSITION_ROPE)
+        lac_run_steps(m, rotation, layer);
     lac_team_barrier(m->team, m->rank);
-    lac_run_attention(m, is_last);
+    lac_run_attention(m, index, is_last);
     lac_team_barrier(m->team, m->rank);
     if (drops) {
         m->n_tokens = m->region->n_kept;
-        m->a = m->region->q;
-        m->h = m->region->k;
+        m->a = m->region->kept_a;
+        m->h = m->region->kept_h;
         m->shares_rows = lac_should_share_rows(m->n_tokens, m->team->size);
         lac_run_steps(m, gathering, layer);
     }
-    lac_run_steps(m, after_attention, layer);
-    lac_run_steps(m, feed_forward, layer);
+    lac_run_steps(m, steps->after_attention, layer);
+    lac_run_steps(m, config->is_gated ? steps->gated : steps->feed_forward, layer);
 }
 
 void lac_run_embeddings(const struct lac_member *m)
 {
-    lac_run_steps(m, embedding, NULL);
+    const struct lac_config *config = &m->network->config;
+    bool is_narrow = config->embedding_size != config->hidden_size;
+    lac_run_steps(m, is_narrow ? narrow_embedding : embedding, NULL);
+    if (config->position_kind == LAC_POSITION_ROPE)
+        lac_run_steps(m, angles, NULL);
+    if (lac_family_is_decoder(config->family) && !config->norms_before)
+        lac_run_steps(m, quantizing, NULL);
 }

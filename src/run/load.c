@@ -155,41 +155,56 @@ static enum lac_status load_norm(struct loader *l, enum lac_role role, size_t la
         return status;
     size_t n = l->network->config.hidden_size;
     float *gamma = lac_arena_alloc(&l->network->arena, n, sizeof *gamma);
-    float *beta = lac_arena_alloc(&l->network->arena, n, sizeof *beta);
-    if (!gamma || !beta)
+    float *beta = tensors.beta ? lac_arena_alloc(&l->network->arena, n, sizeof *beta) : NULL;
+    if (!gamma || (tensors.beta && !beta))
         return lac_fail(l->error, LAC_E_MEMORY, "no memory for a norm of %zu", n);
     lac_tensor_to_f32(tensors.gamma, 0, n, gamma);
-    lac_tensor_to_f32(tensors.beta, 0, n, beta);
+    if (beta)
+        lac_tensor_to_f32(tensors.beta, 0, n, beta);
     *lac_network_norm(l->network, role, layer) = (struct lac_norm){gamma, beta};
     return LAC_OK;
+}
+
+/* Those of n slots that the configuration has. */
+static enum lac_status load_linears(struct loader *l, const struct lac_slot *slots, size_t n,
+                                    size_t layer)
+{
+    enum lac_status status = LAC_OK;
+    for (size_t k = 0; k < n && !status; k++) {
+        enum lac_role role = slots[k].role;
+        enum lac_need need = lac_role_need(&l->network->config, role);
+        if (need == LAC_NEED_ALWAYS ||
+            (need == LAC_NEED_IF_THERE && lac_checkpoint_has(l->checkpoint, role, layer)))
+            status = load_linear(l, role, layer);
+    }
+    return status;
+}
+
+static enum lac_status load_norms(struct loader *l, const struct lac_slot *slots, size_t n,
+                                  size_t layer)
+{
+    enum lac_status status = LAC_OK;
+    for (size_t k = 0; k < n && !status; k++)
+        if (lac_role_need(&l->network->config, slots[k].role) != LAC_NEED_NONE)
+            status = load_norm(l, slots[k].role, layer);
+    return status;
 }
 
 static enum lac_status load_layers(struct loader *l)
 {
     enum lac_status status = LAC_OK;
     for (size_t i = 0; i < l->network->config.n_layers && !status; i++) {
-        for (size_t k = 0; k < LAC_N_LAYER_LINEARS && !status; k++)
-            status = load_linear(l, lac_layer_linears[k].role, i);
-        for (size_t k = 0; k < LAC_N_LAYER_NORMS && !status; k++)
-            status = load_norm(l, lac_layer_norms[k].role, i);
+        status = load_linears(l, lac_layer_linears, LAC_N_LAYER_LINEARS, i);
+        if (!status)
+            status = load_norms(l, lac_layer_norms, LAC_N_LAYER_NORMS, i);
     }
     return status;
 }
 
 static enum lac_status load_heads(struct loader *l)
 {
-    enum lac_status status = LAC_OK;
-    const struct lac_config *config = &l->network->config;
-    for (size_t k = 0; k < LAC_N_HEAD_LINEARS && !status; k++) {
-        enum lac_role role = lac_head_linears[k].role;
-        enum lac_need need = lac_head_need(config, role);
-        if (need == LAC_NEED_ALWAYS ||
-            (need == LAC_NEED_IF_THERE && lac_checkpoint_has(l->checkpoint, role, 0)))
-            status = load_linear(l, role, 0);
-    }
-    if (!status && lac_head_need(config, LAC_ROLE_FILL_NORM))
-        status = load_norm(l, LAC_ROLE_FILL_NORM, 0);
-    return status;
+    enum lac_status status = load_linears(l, lac_head_linears, LAC_N_HEAD_LINEARS, 0);
+    return status ? status : load_norms(l, lac_head_norms, LAC_N_HEAD_NORMS, 0);
 }
 
 static enum lac_status load_embeddings(struct loader *l)
@@ -198,12 +213,10 @@ static enum lac_status load_embeddings(struct loader *l)
     const struct lac_checkpoint *c = l->checkpoint;
     enum lac_status status =
         lac_checkpoint_matrix(c, LAC_ROLE_WORD_EMBEDDING, 0, &n->word, l->error);
-    if (!status)
+    if (!status && n->config.position_kind == LAC_POSITION_LEARNED)
         status = lac_checkpoint_matrix(c, LAC_ROLE_POSITION_EMBEDDING, 0, &n->position, l->error);
     if (!status && n->config.n_token_types)
         status = lac_checkpoint_matrix(c, LAC_ROLE_TYPE_EMBEDDING, 0, &n->type, l->error);
-    if (!status)
-        status = load_norm(l, LAC_ROLE_EMBEDDING_NORM, 0);
     return status;
 }
 

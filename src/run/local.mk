@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 libcore_la_SOURCES += \
 	src/run/attention.c \
+	src/run/decoder.c \
+	src/run/decoder.h \
 	src/run/embed.c \
 	src/run/forward.c \
 	src/run/forward.h \
 	src/run/gguf_tokenizer.c \
 	src/run/gguf_tokenizer.h \
 	src/run/head.c \
+	src/run/kv.c \
+	src/run/kv.h \
 	src/run/layer.c \
 	src/run/load.c \
 	src/run/member.c \
 	src/run/member.h \
 	src/run/network.c \
 	src/run/network.h \
+	src/run/next.c \
+	src/run/next.h \
 	src/run/pack.c \
 	src/run/packed.c \
 	src/run/packed.h \
@@ -24,6 +30,8 @@ libcore_la_SOURCES += \
 	src/run/plan_table.h \
 	src/run/region.c \
 	src/run/region.h \
+	src/run/rope.c \
+	src/run/rope.h \
 	src/run/schedule.c \
 	src/run/schedule.h \
 	src/run/steps.c \

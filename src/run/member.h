@@ -41,10 +41,12 @@ static inline size_t lac_tiles(size_t n_tokens)
     return lac_ceil_div(n_tokens, LAC_TILE);
 }
 
-static inline struct lac_tile lac_tile_at(size_t n_tokens, size_t index)
+/* One token of a decoder is a row: its panels have a single lane. */
+static inline struct lac_tile lac_tile_at(const struct lac_member *m, size_t n_tokens, size_t index)
 {
     size_t n = lac_min_size(n_tokens - index * LAC_TILE, LAC_TILE);
-    return (struct lac_tile){index, n, lac_round_up(n, LAC_LANES)};
+    bool is_row = n_tokens == 1 && m->network->takes_rows;
+    return (struct lac_tile){index, n, is_row ? 1 : lac_round_up(n, LAC_LANES)};
 }
 
 /* Where a tile begins in a buffer of that many features. */
@@ -80,7 +82,7 @@ struct lac_rows lac_share_rows(const struct lac_member *m, const struct lac_line
 /* What a linear layer does with its sums, as in struct lac_linear_args. */
 struct lac_output {
     enum lac_activation activation;
-    const float *residual;
+    const float *factor, *residual;
     float *y;
     float *abs_max;
 };
@@ -88,25 +90,47 @@ struct lac_output {
 void lac_run_linear(const struct lac_linear *linear, struct lac_tile tile, struct lac_rows rows,
                     struct lac_input x, struct lac_output y);
 
-/* What the next linear layer of h reads of a tile. */
+/* Where a tile of the next input begins in x and x8. */
+static inline float *lac_tile_x(const struct lac_member *m, struct lac_tile tile)
+{
+    return m->region->x + tile.index * LAC_TILE * m->region->n_inputs;
+}
+
+static inline uint8_t *lac_tile_x8(const struct lac_member *m, struct lac_tile tile)
+{
+    return m->region->x8 + tile.index * LAC_TILE * m->region->n_inputs;
+}
+
+/* What a linear layer reads of a tile: x8 in networks in int8, else this panel. */
+struct lac_input lac_input_of(const struct lac_member *m, struct lac_tile tile, const float *panel);
+/* What the next linear layer of h reads. */
 struct lac_input lac_hidden_input(const struct lac_member *m, struct lac_tile tile);
 
-/* y = norm(x) on some lanes of a tile, both f32 panels; int8 networks get x8 as well. */
+/* y = norm(x) on some lanes of a tile, both f32 panels; int8 networks get x8 as well, and y may be
+ * NULL there. */
 void lac_run_norm(const struct lac_member *m, const struct lac_norm *norm, struct lac_tile tile,
                   size_t lane, size_t n_lanes, const float *x, float *y);
-/* x8 = quantised x, for networks in int8; abs_max NULL: it is measured. */
+/* x8 = quantised x of so many features, for networks in int8; abs_max NULL: it is measured. */
 void lac_run_quantize(const struct lac_member *m, struct lac_tile tile, size_t lane, size_t n_lanes,
-                      const float *x, const float *abs_max);
+                      const float *x, size_t n_features, const float *abs_max);
 
-/* The attention of one layer: the member's part of all (sequence, head, tile). */
-void lac_run_attention(const struct lac_member *m, bool is_last);
+/* The attention of one layer: the member's part of all (sequence, head, tile).  Has a barrier in it
+ * where there is a cache. */
+void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last);
 
-/* h (and x8) of some lanes from ids. */
+/* h (and x8) of some lanes from ids; decoders: without x8. */
 void lac_run_embedding(const struct lac_member *m, struct lac_tile tile, size_t lane,
                        size_t n_lanes);
+/* Models that project their embeddings: x (and x8) of some lanes from ids, h from positions. */
+void lac_run_narrow_embedding(const struct lac_member *m, struct lac_tile tile, size_t lane,
+                              size_t n_lanes);
+/* The angles of some lanes' positions. */
+void lac_run_angles(const struct lac_member *m, struct lac_tile tile, size_t lane, size_t n_lanes);
 
 /* The member's part of the head, h being complete. */
 void lac_run_head(const struct lac_member *m);
+/* The same of decoders. */
+void lac_run_next(const struct lac_member *m);
 
 /* Range of tiles that are the member's own. */
 void lac_own_tiles(const struct lac_member *m, size_t *begin, size_t *end);

@@ -9,11 +9,13 @@
 #include "simd/attention.h"
 #include "src/base/checked.h"
 #include "src/run/plan.h"
+#include "src/run/rope.h"
 
 const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS] = {
-    {LAC_ROLE_QUERY, "query"},   {LAC_ROLE_KEY, "key"},
-    {LAC_ROLE_VALUE, "value"},   {LAC_ROLE_ATTENTION_OUTPUT, "attention_output"},
-    {LAC_ROLE_FFN_UP, "ffn_up"}, {LAC_ROLE_FFN_DOWN, "ffn_down"},
+    {LAC_ROLE_QUERY, "query"},       {LAC_ROLE_KEY, "key"},
+    {LAC_ROLE_VALUE, "value"},       {LAC_ROLE_ATTENTION_OUTPUT, "attention_output"},
+    {LAC_ROLE_FFN_GATE, "ffn_gate"}, {LAC_ROLE_FFN_UP, "ffn_up"},
+    {LAC_ROLE_FFN_DOWN, "ffn_down"},
 };
 
 const struct lac_slot lac_layer_norms[LAC_N_LAYER_NORMS] = {
@@ -25,6 +27,14 @@ const struct lac_slot lac_head_linears[LAC_N_HEAD_LINEARS] = {
     {LAC_ROLE_POOLER, "pooler"},         {LAC_ROLE_CLASSIFIER_DENSE, "classifier_dense"},
     {LAC_ROLE_CLASSIFIER, "classifier"}, {LAC_ROLE_ANSWER, "answer"},
     {LAC_ROLE_FILL_DENSE, "fill_dense"}, {LAC_ROLE_FILL_DECODER, "fill_decoder"},
+    {LAC_ROLE_PROJECT_IN, "project_in"}, {LAC_ROLE_PROJECT_OUT, "project_out"},
+    {LAC_ROLE_LM_HEAD, "lm_head"},
+};
+
+const struct lac_slot lac_head_norms[LAC_N_HEAD_NORMS] = {
+    {LAC_ROLE_EMBEDDING_NORM, "embedding_norm"},
+    {LAC_ROLE_FILL_NORM, "fill_norm"},
+    {LAC_ROLE_FINAL_NORM, "final_norm"},
 };
 
 struct lac_linear *lac_network_linear(struct lac_network *network, enum lac_role role, size_t layer)
@@ -39,6 +49,8 @@ struct lac_linear *lac_network_linear(struct lac_network *network, enum lac_role
         return &l->value;
     case LAC_ROLE_ATTENTION_OUTPUT:
         return &l->mix;
+    case LAC_ROLE_FFN_GATE:
+        return &l->gate;
     case LAC_ROLE_FFN_UP:
         return &l->up;
     case LAC_ROLE_FFN_DOWN:
@@ -55,6 +67,12 @@ struct lac_linear *lac_network_linear(struct lac_network *network, enum lac_role
         return &network->fill_dense;
     case LAC_ROLE_FILL_DECODER:
         return &network->fill_decoder;
+    case LAC_ROLE_PROJECT_IN:
+        return &network->project_in;
+    case LAC_ROLE_PROJECT_OUT:
+        return &network->project_out;
+    case LAC_ROLE_LM_HEAD:
+        return &network->lm_head;
     default:
         return NULL;
     }
@@ -71,42 +89,74 @@ struct lac_norm *lac_network_norm(struct lac_network *network, enum lac_role rol
         return &network->layers[layer].ffn_norm;
     case LAC_ROLE_FILL_NORM:
         return &network->fill_norm;
+    case LAC_ROLE_FINAL_NORM:
+        return &network->final_norm;
     default:
         return NULL;
     }
 }
 
-enum lac_need lac_head_need(const struct lac_config *config, enum lac_role role)
+static enum lac_need always_if(bool condition)
+{
+    return condition ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+}
+
+enum lac_need lac_role_need(const struct lac_config *config, enum lac_role role)
 {
     unsigned tasks = config->tasks;
+    bool is_decoder = lac_family_is_decoder(config->family);
     switch (role) {
+    case LAC_ROLE_EMBEDDING_NORM:
+        return always_if(!is_decoder);
+    case LAC_ROLE_FFN_GATE:
+        return always_if(config->is_gated);
     case LAC_ROLE_POOLER: /* embeddings may ask for it */
         if (config->family == LAC_FAMILY_BERT && (tasks & LAC_TASK_CLASSIFY))
             return LAC_NEED_ALWAYS;
-        return config->family == LAC_FAMILY_DISTILBERT ? LAC_NEED_NONE : LAC_NEED_IF_THERE;
+        return is_decoder || config->family == LAC_FAMILY_DISTILBERT ? LAC_NEED_NONE
+                                                                     : LAC_NEED_IF_THERE;
     case LAC_ROLE_CLASSIFIER_DENSE:
-        if (config->family == LAC_FAMILY_BERT)
-            return LAC_NEED_NONE;
-        return tasks & LAC_TASK_CLASSIFY ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+        return always_if(config->family != LAC_FAMILY_BERT && (tasks & LAC_TASK_CLASSIFY));
     case LAC_ROLE_CLASSIFIER:
-        return tasks & (LAC_TASK_CLASSIFY | LAC_TASK_TAG) ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+        return always_if(tasks & (LAC_TASK_CLASSIFY | LAC_TASK_TAG));
     case LAC_ROLE_ANSWER:
-        return tasks & LAC_TASK_ANSWER ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
-    default: /* LAC_ROLE_FILL_* */
-        return tasks & LAC_TASK_FILL ? LAC_NEED_ALWAYS : LAC_NEED_NONE;
+        return always_if(tasks & LAC_TASK_ANSWER);
+    case LAC_ROLE_FILL_DENSE:
+    case LAC_ROLE_FILL_NORM:
+    case LAC_ROLE_FILL_DECODER:
+        return always_if(tasks & LAC_TASK_FILL);
+    case LAC_ROLE_PROJECT_IN:
+    case LAC_ROLE_PROJECT_OUT:
+        return always_if(config->embedding_size != config->hidden_size);
+    case LAC_ROLE_FINAL_NORM:
+        return always_if(config->has_final_norm);
+    case LAC_ROLE_LM_HEAD:
+        return always_if(is_decoder);
+    default: /* what every layer has */
+        return LAC_NEED_ALWAYS;
     }
 }
 
 void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_t *n_out,
                       size_t *n_in)
 {
-    *n_in = config->hidden_size;
+    *n_out = *n_in = config->hidden_size;
     switch (role) {
+    case LAC_ROLE_QUERY:
+        *n_out = lac_query_size(config);
+        break;
+    case LAC_ROLE_KEY:
+    case LAC_ROLE_VALUE:
+        *n_out = lac_key_size(config);
+        break;
+    case LAC_ROLE_ATTENTION_OUTPUT:
+        *n_in = lac_query_size(config);
+        break;
+    case LAC_ROLE_FFN_GATE:
     case LAC_ROLE_FFN_UP:
         *n_out = config->intermediate_size;
         break;
     case LAC_ROLE_FFN_DOWN:
-        *n_out = config->hidden_size;
         *n_in = config->intermediate_size;
         break;
     case LAC_ROLE_CLASSIFIER:
@@ -118,32 +168,47 @@ void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_
     case LAC_ROLE_FILL_DECODER:
         *n_out = config->vocab_size;
         break;
+    case LAC_ROLE_PROJECT_IN:
+        *n_in = config->embedding_size;
+        break;
+    case LAC_ROLE_PROJECT_OUT:
+        *n_out = config->embedding_size;
+        break;
+    case LAC_ROLE_LM_HEAD:
+        *n_out = config->vocab_size;
+        *n_in = config->embedding_size;
+        break;
     default:
-        *n_out = config->hidden_size;
+        break;
     }
+}
+
+static enum lac_status prepare_rope(struct lac_network *network, struct lac_error *error)
+{
+    const struct lac_config *c = &network->config;
+    float *frequencies = lac_arena_alloc(&network->arena, c->head_dim / 2, sizeof *frequencies);
+    if (!frequencies)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for rotary positions");
+    lac_rope_frequencies(c, 0, frequencies);
+    network->rope_frequencies = frequencies;
+    return LAC_OK;
 }
 
 enum lac_status lac_network_prepare(struct lac_network *network, struct lac_error *error)
 {
     const struct lac_config *c = &network->config;
-    if (lac_family_is_decoder(c->family))
-        return lac_fail(error, LAC_E_UNSUPPORTED,
-                        "model_type \"%s\" cannot be run: decoders are "
-                        "only read",
-                        c->model_type);
     if (!c->n_layers)
         return lac_fail(error, LAC_E_UNSUPPORTED, "a model without layers");
-    size_t head_dim = c->hidden_size / c->n_heads;
-    if (head_dim > LAC_MAX_HEAD_DIM)
+    if (c->head_dim > LAC_MAX_HEAD_DIM)
         return lac_fail(error, LAC_E_UNSUPPORTED, "attention heads of %zu features; at most %d",
-                        head_dim, (int)LAC_MAX_HEAD_DIM);
+                        c->head_dim, (int)LAC_MAX_HEAD_DIM);
     size_t most = c->n_layers * LAC_N_LAYER_LINEARS + LAC_N_HEAD_LINEARS;
     network->layers = lac_arena_alloc_zero(&network->arena, c->n_layers, sizeof *network->layers);
     network->linears = lac_arena_alloc_zero(&network->arena, most, sizeof *network->linears);
     if (!network->layers || !network->linears)
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu layers", c->n_layers);
     lac_plan_shared(&network->kernels, network->features);
-    return LAC_OK;
+    return c->position_kind == LAC_POSITION_ROPE ? prepare_rope(network, error) : LAC_OK;
 }
 
 static void list_linear(struct lac_network *network, const struct lac_linear *linear)
@@ -163,9 +228,24 @@ static void list_linears(struct lac_network *network)
             list_linear(network, lac_network_linear(network, lac_layer_linears[k].role, i));
     for (size_t k = 0; k < LAC_N_HEAD_LINEARS; k++)
         list_linear(network, lac_network_linear(network, lac_head_linears[k].role, 0));
-    size_t n_norms = 1 + 2 * c->n_layers + (network->fill_norm.gamma ? 1 : 0);
-    network->n_parameters +=
-        (c->vocab_size + c->max_positions + c->n_token_types + 2 * n_norms) * c->hidden_size;
+    size_t n_norms = c->n_layers * LAC_N_LAYER_NORMS;
+    for (size_t k = 0; k < LAC_N_HEAD_NORMS; k++)
+        n_norms += lac_role_need(c, lac_head_norms[k].role) != LAC_NEED_NONE;
+    size_t norm_rows = c->norm_kind == LAC_NORM_RMS ? n_norms : 2 * n_norms;
+    size_t n_positions = network->position.weight ? c->max_positions : 0;
+    network->n_parameters += (n_positions + c->n_token_types + norm_rows) * c->hidden_size;
+    if (!c->has_tied_head)
+        network->n_parameters += c->vocab_size * c->embedding_size;
+}
+
+/* Has every linear layer a kernel that takes one token alone? */
+static bool takes_rows(const struct lac_network *network)
+{
+    bool takes = lac_family_is_decoder(network->config.family);
+    for (size_t i = 0; i < network->n_linears; i++)
+        takes = takes && network->linears[i]->few->op == LAC_OP_LINEAR_OUTPUT &&
+                network->linears[i]->few_below > 1;
+    return takes;
 }
 
 enum lac_status lac_network_open(const struct lac_host *host, const char *path,
@@ -186,6 +266,7 @@ enum lac_status lac_network_open(const struct lac_host *host, const char *path,
         return status;
     }
     list_linears(n);
+    n->takes_rows = takes_rows(n);
     n->batch_tokens = lac_plan_batch_tokens(n, options->cache_bytes);
     *network = n;
     return LAC_OK;

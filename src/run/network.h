@@ -33,15 +33,17 @@ struct lac_norm {
 
 struct lac_layer {
     struct lac_linear query, key, value, mix; /* mix: the attention's output projection */
-    struct lac_linear up, down;
+    struct lac_linear gate, up, down;         /* gate: of gated models only */
     struct lac_norm attention_norm, ffn_norm;
 };
 
 /* The kernels that are the same for every weight. */
 struct lac_kernels {
-    const struct lac_kernel *quantize, *norm, *softmax, *to_panel, *from_panel;
-    const struct lac_kernel *attention;               /* fp32 */
-    const struct lac_kernel *kv_pages, *attention_s8; /* int8 */
+    const struct lac_kernel *quantize, *norm, *rope, *softmax, *to_panel, *from_panel;
+    /* By the dtype of keys and values: LAC_F32, LAC_BF16, LAC_S8. */
+    const struct lac_kernel *kv_pages[LAC_N_DTYPES];
+    const struct lac_kernel *attention[LAC_N_DTYPES];     /* queries in lanes */
+    const struct lac_kernel *attention_row[LAC_N_DTYPES]; /* one token's queries */
 };
 
 struct lac_network {
@@ -56,9 +58,13 @@ struct lac_network {
     struct lac_kernels kernels;
 
     struct lac_matrix word, position, type; /* as stored; type.weight is NULL without types */
-    struct lac_norm embedding_norm, fill_norm;
+    struct lac_norm embedding_norm, fill_norm, final_norm;
     struct lac_layer *layers; /* [config.n_layers] */
     struct lac_linear pooler, classifier_dense, classifier, answer, fill_dense, fill_decoder;
+    struct lac_linear project_in, project_out, lm_head;
+    const float *rope_frequencies; /* [head_dim / 2]: src/run/rope.h; NULL without */
+    bool takes_rows; /* a single token of a decoder is worked on as a row: every linear layer has an
+                        output-lane kernel for it */
 
     size_t batch_tokens; /* that fit the caches best */
 
@@ -98,15 +104,27 @@ struct lac_slot {
     enum lac_role role;
     const char *name; /* in packed files */
 };
-enum { LAC_N_LAYER_LINEARS = 6, LAC_N_LAYER_NORMS = 2, LAC_N_HEAD_LINEARS = 6 };
+enum { LAC_N_LAYER_LINEARS = 7, LAC_N_LAYER_NORMS = 2, LAC_N_HEAD_LINEARS = 9 };
+enum { LAC_N_HEAD_NORMS = 3 };
 extern const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS];
 extern const struct lac_slot lac_layer_norms[LAC_N_LAYER_NORMS];
 extern const struct lac_slot lac_head_linears[LAC_N_HEAD_LINEARS];
+extern const struct lac_slot lac_head_norms[LAC_N_HEAD_NORMS];
 
 enum lac_need { LAC_NEED_NONE, LAC_NEED_IF_THERE, LAC_NEED_ALWAYS };
 
-/* Does a model of this configuration use the head's layer? */
-enum lac_need lac_head_need(const struct lac_config *config, enum lac_role role);
+/* Has a model of this configuration the linear layer or norm? */
+enum lac_need lac_role_need(const struct lac_config *config, enum lac_role role);
+
+static inline size_t lac_query_size(const struct lac_config *config)
+{
+    return config->n_heads * config->head_dim;
+}
+
+static inline size_t lac_key_size(const struct lac_config *config)
+{
+    return config->n_kv_heads * config->head_dim;
+}
 
 /* Shape that the configuration implies for a linear layer: W[n_out, n_in]. */
 void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_t *n_out,

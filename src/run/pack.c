@@ -65,7 +65,9 @@ static enum lac_status pack_norm(void *context, const char *at, enum lac_role ro
     const struct lac_norm *norm = lac_network_norm(p->network, role, layer);
     size_t n = p->network->config.hidden_size;
     enum lac_status status = pack_bytes(p, at, "gamma", LAC_STORE_F32, n, norm->gamma);
-    return status ? status : pack_bytes(p, at, "beta", LAC_STORE_F32, n, norm->beta);
+    if (!status && norm->beta)
+        status = pack_bytes(p, at, "beta", LAC_STORE_F32, n, norm->beta);
+    return status;
 }
 
 static enum lac_status pack_tensor(struct packer *p, const char *name, const struct lac_tensor *t)

@@ -89,19 +89,24 @@ bool lac_packed_part_size(const struct lac_weight *w, enum lac_packed_part part,
            lac_add_size(size, tail, size_bytes);
 }
 
-static enum lac_status visit_layer(const struct lac_packed_visitor *v, size_t layer)
+typedef enum lac_status visit_function(void *context, const char *at, enum lac_role role,
+                                       size_t layer);
+
+/* What of n slots the configuration has, in a layer or in the heads. */
+static enum lac_status visit(const struct lac_packed_visitor *v, visit_function *function,
+                             const struct lac_config *config, const struct lac_slot *slots,
+                             size_t n, bool is_layer, size_t layer)
 {
     char at[LAC_PACKED_NAME_SIZE];
     enum lac_status status = LAC_OK;
-    for (size_t k = 0; k < LAC_N_LAYER_LINEARS && !status; k++) {
-        const struct lac_slot *slot = &lac_layer_linears[k];
-        snprintf(at, sizeof at, "layers.%zu.%s", layer, slot->name);
-        status = v->linear(v->context, at, slot->role, layer);
-    }
-    for (size_t k = 0; k < LAC_N_LAYER_NORMS && !status; k++) {
-        const struct lac_slot *slot = &lac_layer_norms[k];
-        snprintf(at, sizeof at, "layers.%zu.%s", layer, slot->name);
-        status = v->norm(v->context, at, slot->role, layer);
+    for (size_t k = 0; k < n && !status; k++) {
+        if (lac_role_need(config, slots[k].role) == LAC_NEED_NONE)
+            continue;
+        if (is_layer)
+            snprintf(at, sizeof at, "layers.%zu.%s", layer, slots[k].name);
+        else
+            snprintf(at, sizeof at, "%s", slots[k].name);
+        status = function(v->context, at, slots[k].role, layer);
     }
     return status;
 }
@@ -109,13 +114,15 @@ static enum lac_status visit_layer(const struct lac_packed_visitor *v, size_t la
 enum lac_status lac_packed_visit(const struct lac_packed_visitor *v,
                                  const struct lac_config *config)
 {
-    enum lac_status status = v->norm(v->context, "embedding_norm", LAC_ROLE_EMBEDDING_NORM, 0);
-    for (size_t i = 0; i < config->n_layers && !status; i++)
-        status = visit_layer(v, i);
-    for (size_t k = 0; k < LAC_N_HEAD_LINEARS && !status; k++)
-        if (lac_head_need(config, lac_head_linears[k].role) != LAC_NEED_NONE)
-            status = v->linear(v->context, lac_head_linears[k].name, lac_head_linears[k].role, 0);
-    if (!status && lac_head_need(config, LAC_ROLE_FILL_NORM) != LAC_NEED_NONE)
-        status = v->norm(v->context, "fill_norm", LAC_ROLE_FILL_NORM, 0);
+    enum lac_status status = LAC_OK;
+    for (size_t i = 0; i < config->n_layers && !status; i++) {
+        status = visit(v, v->linear, config, lac_layer_linears, LAC_N_LAYER_LINEARS, true, i);
+        if (!status)
+            status = visit(v, v->norm, config, lac_layer_norms, LAC_N_LAYER_NORMS, true, i);
+    }
+    if (!status)
+        status = visit(v, v->linear, config, lac_head_linears, LAC_N_HEAD_LINEARS, false, 0);
+    if (!status)
+        status = visit(v, v->norm, config, lac_head_norms, LAC_N_HEAD_NORMS, false, 0);
     return status;
 }

@@ -165,9 +165,37 @@ static void built_in_costs(const struct lac_weight_stats *stats, size_t n_out, s
     }
 }
 
+/* Decoders spend their time on one token after another, for which every stored byte is read once:
+ * time is bytes, times what each layout is read slower than dense (Emerald Rapids, weights from
+ * memory, 80 % zeros).  Blocks of one output have no kernel for single tokens. */
+static void decode_costs(const struct lac_weight_stats *stats, size_t n_out, size_t n_in,
+                         enum lac_dtype dtype, double cost[LAC_N_PATTERNS])
+{
+    static const double slowness[LAC_N_PATTERNS] = {1.0, 3.0, 1.15, 1.05, 1.0, 1.0, 1.1};
+    double dense_bytes = 0;
+    for (int i = 0; i < LAC_N_PATTERNS; i++) {
+        enum lac_pattern p = (enum lac_pattern)i;
+        size_t n_padded = lac_round_up(n_out, lac_pattern_unit(p));
+        size_t n_dwords = lac_ceil_div(n_in, lac_dword_inputs(dtype));
+        size_t n_lines = n_padded / LAC_OUT_UNIT * n_dwords;
+        size_t block = lac_block_bytes(p, dtype);
+        size_t bytes = stats->n_nonzero[p] * (block + sizeof(uint16_t));
+        if (p == LAC_PATTERN_DENSE)
+            dense_bytes = (double)(bytes = n_lines * block);
+        else if (p == LAC_PATTERN_BITMAP)
+            bytes = stats->n_nonzero[p] * block + n_lines * 2 * lac_dword_inputs(dtype);
+        cost[p] =
+            lac_pattern_holds(p, dtype) ? (double)bytes * slowness[p] / dense_bytes : INFINITY;
+    }
+}
+
 void lac_plan_costs(const struct lac_network *network, const struct lac_weight_stats *stats,
                     size_t n_out, size_t n_in, double cost[LAC_N_PATTERNS])
 {
+    if (lac_family_is_decoder(network->config.family)) {
+        decode_costs(stats, n_out, n_in, network->dtype, cost);
+        return;
+    }
     const struct lac_plan_table *table = network->plan_table;
     built_in_costs(stats, n_out, n_in, network->dtype, network->features, cost);
     double dense_ns = 0;
@@ -297,7 +325,8 @@ enum lac_status lac_plan_kernels(struct lac_network *network, struct lac_linear 
 
 static size_t layer_bytes(const struct lac_layer *layer)
 {
-    return lac_weight_bytes(&layer->query.weight) + lac_weight_bytes(&layer->key.weight) +
+    size_t gate = layer->gate.name ? lac_weight_bytes(&layer->gate.weight) : 0;
+    return gate + lac_weight_bytes(&layer->query.weight) + lac_weight_bytes(&layer->key.weight) +
            lac_weight_bytes(&layer->value.weight) + lac_weight_bytes(&layer->mix.weight) +
            lac_weight_bytes(&layer->up.weight) + lac_weight_bytes(&layer->down.weight);
 }
@@ -322,9 +351,16 @@ void lac_plan_shared(struct lac_kernels *kernels, unsigned features)
 {
     kernels->quantize = lac_kernel_find(LAC_OP_QUANTIZE, features);
     kernels->norm = lac_kernel_find(LAC_OP_NORM, features);
-    kernels->attention = lac_kernel_find_dtype(LAC_OP_ATTENTION, LAC_F32, features);
-    kernels->kv_pages = lac_kernel_find_dtype(LAC_OP_KV_PAGES, LAC_S8, features);
-    kernels->attention_s8 = lac_kernel_find(LAC_OP_ATTENTION_S8, features);
+    kernels->rope = lac_kernel_find(LAC_OP_ROPE, features);
+    kernels->attention[LAC_F32] = lac_kernel_find_dtype(LAC_OP_ATTENTION, LAC_F32, features);
+    kernels->attention[LAC_BF16] = lac_kernel_find_dtype(LAC_OP_ATTENTION, LAC_BF16, features);
+    kernels->attention[LAC_S8] = lac_kernel_find(LAC_OP_ATTENTION_S8, features);
+    static const enum lac_dtype cached[] = {LAC_F32, LAC_BF16, LAC_S8};
+    for (size_t i = 0; i < sizeof cached / sizeof cached[0]; i++) {
+        kernels->kv_pages[cached[i]] = lac_kernel_find_dtype(LAC_OP_KV_PAGES, cached[i], features);
+        kernels->attention_row[cached[i]] =
+            lac_kernel_find_dtype(LAC_OP_ATTENTION_ROW, cached[i], features);
+    }
     kernels->softmax = lac_kernel_find(LAC_OP_SOFTMAX, features);
     kernels->to_panel = lac_kernel_find(LAC_OP_TO_PANEL, features);
     kernels->from_panel = lac_kernel_find(LAC_OP_FROM_PANEL, features);

@@ -23,45 +23,87 @@ static void *cut(struct cutter *c, size_t n, size_t width, size_t size)
     return c->base ? c->base + begin : NULL;
 }
 
+static size_t widest_input(const struct lac_config *c)
+{
+    size_t n = lac_max_size(c->hidden_size, lac_query_size(c));
+    return lac_round_up(lac_max_size(n, c->embedding_size), 4);
+}
+
+static void lay_out_decoder(struct lac_region *r, const struct lac_config *config, struct cutter *c)
+{
+    size_t n = r->n_lanes, m = r->n_members;
+    bool has_angles = config->position_kind == LAC_POSITION_ROPE;
+    r->x = cut(c, n, r->n_inputs, sizeof *r->x);
+    r->kept_h = cut(c, n, config->hidden_size, sizeof *r->kept_h);
+    r->factor =
+        cut(c, r->n_ffn_lanes, config->is_gated ? config->intermediate_size : 0, sizeof *r->factor);
+    r->cos = cut(c, n, has_angles ? config->head_dim / 2 : 0, sizeof *r->cos);
+    r->sin = cut(c, n, has_angles ? config->head_dim / 2 : 0, sizeof *r->sin);
+    r->logits = cut(c, m * LAC_TILE, LAC_HEAD_ROWS, sizeof *r->logits);
+    r->tops = cut(c, m * LAC_TILE, LAC_MAX_TOP, sizeof *r->tops);
+    r->sums = cut(c, LAC_TILE, lac_ceil_div(config->vocab_size, LAC_HEAD_ROWS), sizeof *r->sums);
+    r->row = cut(c, 2 * m, lac_query_size(config), sizeof *r->row);
+    r->next = cut(c, n, 1, sizeof *r->next);
+}
+
+static void lay_out_encoder(struct lac_region *r, const struct lac_network *network,
+                            const struct lac_head *head, struct cutter *c)
+{
+    size_t m = r->n_members;
+    r->kept_h = r->k;
+    r->logits = cut(c, (head->task == LAC_TASK_FILL ? 1 : m) * LAC_TILE,
+                    lac_head_width(network, head), sizeof *r->logits);
+    size_t n_pages = lac_dtype_is_quantized(network->dtype) ? m * (r->n_lanes / LAC_LANES) : 0;
+    r->kv = cut(c, n_pages, lac_kv_page_bytes(LAC_S8, network->config.head_dim), 1);
+    r->pages = cut(c, n_pages, 1, sizeof *r->pages);
+    r->out = cut(c, r->n_lanes, 1, sizeof *r->out);
+}
+
 static void lay_out(struct lac_region *r, const struct lac_network *network,
                     const struct lac_head *head, struct cutter *c)
 {
+    const struct lac_config *config = &network->config;
     size_t n = r->n_lanes, m = r->n_members, f = r->n_ffn_lanes;
-    size_t hidden = network->config.hidden_size, wide = network->config.intermediate_size;
-    size_t hidden8 = lac_round_up(hidden, 4), wide8 = lac_round_up(wide, 4);
+    size_t hidden = config->hidden_size, wide = config->intermediate_size;
     bool is_quantized = lac_dtype_is_quantized(network->dtype);
     r->h = cut(c, n, hidden, sizeof *r->h);
-    r->q = cut(c, n, hidden, sizeof *r->q);
-    r->k = cut(c, n, hidden, sizeof *r->k);
-    r->v = cut(c, n, hidden, sizeof *r->v);
-    r->a = cut(c, n, hidden, sizeof *r->a);
-    r->x8 = cut(c, n, is_quantized ? hidden8 : 0, 1);
+    r->q = cut(c, n, lac_query_size(config), sizeof *r->q);
+    r->k = cut(c, n, lac_key_size(config), sizeof *r->k);
+    r->v = cut(c, n, lac_key_size(config), sizeof *r->v);
+    r->a = cut(c, n, lac_max_size(lac_query_size(config), config->embedding_size), sizeof *r->a);
+    r->kept_a = r->q;
+    r->n_inputs = widest_input(config);
+    r->x8 = cut(c, n, is_quantized ? r->n_inputs : 0, 1);
     r->x_scale = cut(c, n, is_quantized, sizeof *r->x_scale);
     r->ffn = cut(c, f, wide, sizeof *r->ffn);
-    r->ffn8 = cut(c, f, is_quantized ? wide8 : 0, 1);
+    r->ffn8 = cut(c, f, is_quantized ? lac_round_up(wide, 4) : 0, 1);
     r->ffn_scale = cut(c, f, is_quantized, sizeof *r->ffn_scale);
     r->abs_max = cut(c, m, n, sizeof *r->abs_max);
     r->ffn_max = cut(c, m, f, sizeof *r->ffn_max);
-    r->logits = cut(c, (head->task == LAC_TASK_FILL ? 1 : m) * LAC_TILE,
-                    lac_head_width(network, head), sizeof *r->logits);
-    r->rows_in = cut(c, m * (LAC_LANES + 1), hidden, sizeof *r->rows_in);
-    r->segments = cut(c, m, n / LAC_TILE, sizeof *r->segments);
-    size_t n_pages = is_quantized ? m * (n / LAC_LANES) : 0;
-    r->kv = cut(c, n_pages, lac_kv_page_bytes(LAC_S8, hidden / network->config.n_heads), 1);
-    r->pages = cut(c, n_pages, 1, sizeof *r->pages);
+    r->rows_in = cut(c, m * (LAC_LANES + 1), lac_max_size(hidden, config->embedding_size),
+                     sizeof *r->rows_in);
+    r->segments = cut(c, m, r->n_segments, sizeof *r->segments);
     r->first = cut(c, n + 1, 1, sizeof *r->first);
     r->kept = cut(c, n, 1, sizeof *r->kept);
-    r->out = cut(c, n, 1, sizeof *r->out);
+    if (lac_family_is_decoder(config->family))
+        lay_out_decoder(r, config, c);
+    else
+        lay_out_encoder(r, network, head, c);
 }
 
 enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_network *network,
                                    const struct lac_head *head, size_t n_members, size_t n_tokens,
-                                   struct lac_error *error)
+                                   size_t n_keys, struct lac_error *error)
 {
-    if (region->memory && region->n_lanes >= n_tokens)
+    /* Tokens of a tile lie in a segment, keys of a page in another; one sequence fills few. */
+    size_t n_segments = lac_max_size(n_tokens / LAC_TILE + 2, lac_ceil_div(n_keys, LAC_LANES));
+    if (region->memory && region->n_lanes >= n_tokens && region->n_segments >= n_segments)
         return LAC_OK;
-    struct lac_region r = {.host = region->host, .n_members = n_members};
+    if (region->n_segments < n_segments && n_keys) /* they grow by one page after another */
+        n_segments = lac_max_size(n_segments, region->n_segments * 2);
+    struct lac_region r = {.host = region->host, .n_members = n_members, .n_segments = n_segments};
     struct cutter c = {0};
+    n_tokens = lac_max_size(n_tokens, region->n_lanes);
     if (!lac_round_up_size(n_tokens, LAC_TILE, &r.n_lanes))
         return lac_fail(error, LAC_E_LIMIT, "a batch of %zu tokens", n_tokens);
     size_t n_shared = (n_members > 1 ? LAC_SHARED_TILES : 1) * n_members * LAC_TILE;

@@ -5,17 +5,25 @@
  * F rounded up to whole dwords in u8 buffers.  Arrays of one float a lane: tile i at i * LAC_TILE.
  *
  *   h          hidden    what a layer reads and leaves (residual stream)
- *   q, k, v    hidden    after the last attention: q and k hold the kept tokens' attention and h
- *   a          hidden    the attention's output
- *   x8         hidden u8 quantised input of the next linear layer, with x_scale
+ *   q, a       queries   n_heads * head_dim features: queries, and the attention's output
+ *   k, v       keys      n_kv_heads * head_dim
+ *   kept_a, kept_h       after the last attention: the kept tokens' attention (it is q) and h (of
+ *                        encoders it is k)
+ *   x          input     fp32 input of the next linear layer where that is not h or a: decoders
+ *   x8         input     quantised input of the next linear layer, with x_scale
  *   ffn, ffn8  intermediate: one tile a worker, or some tiles that all workers share
+ *   factor     the same  what a gated layer's activation is multiplied by
+ *   cos, sin   head_dim / 2: of the angles that the tokens' positions turn queries and keys by
  *   abs_max, ffn_max     each worker's own maxima, joined by whoever quantises; ffn_max is zero
  *                        between layers
- *   logits     width     one tile a worker
+ *   logits     width     one tile a worker; decoders: LAC_HEAD_ROWS rows of it
+ *   tops, sums           what workers found in their rows of a decoder's head: src/run/next.h
  *   rows_in              LAC_LANES embedding rows a worker, and one more to add from
  *   segments             keys of one sequence, a worker's own
- *   kv, pages            the same quantised, with its pages one by one: int8
- *   first, kept, out     where sequences begin; lanes that are kept; their result rows */
+ *   kv, pages            the same quantised, with its pages one by one: int8 encoders
+ *   row                  a token's queries and attention, a worker's own: decoders
+ *   first, kept, out     where sequences begin; lanes that are kept; their result rows
+ *   next                 decoders: what is asked of them */
 #ifndef LACUNA_RUN_REGION_H
 #define LACUNA_RUN_REGION_H
 
@@ -34,33 +42,41 @@ struct lac_region {
     bool is_clean; /* zeroed once, by the worker that uses it: its pages are then near it, and no
                       lane holds what was never written */
 
-    float *h, *q, *k, *v, *a;
+    float *h, *q, *k, *v, *a, *x;
+    float *kept_a, *kept_h;
+    size_t n_inputs; /* features of x and x8: of the widest */
     uint8_t *x8;
     float *x_scale;
-    float *ffn;
+    float *ffn, *factor;
     uint8_t *ffn8;
     float *ffn_scale;
     float *abs_max; /* [n_members][n_lanes] */
     float *ffn_max; /* [n_members][n_ffn_lanes] */
+    float *cos, *sin;
     float *logits;
-    float *rows_in;                  /* [n_members][LAC_LANES + 1][hidden] */
-    struct lac_kv_segment *segments; /* [n_members][n_lanes / LAC_TILE] */
+    struct lac_logit *tops;   /* [n_members][LAC_TILE][LAC_MAX_TOP] */
+    struct lac_log_sum *sums; /* [LAC_TILE][parts of the head] */
+    float *rows_in;           /* [n_members][LAC_LANES + 1][hidden] */
+    size_t n_segments;
+    struct lac_kv_segment *segments; /* [n_members][n_segments] */
     uint8_t *kv;                     /* [n_members][n_lanes / LAC_LANES] pages of a head */
     void **pages;                    /* [n_members][n_lanes / LAC_LANES] */
+    float *row;                      /* [n_members][2][n_heads * head_dim] */
     size_t *first;                   /* [n_lanes + 1] */
     size_t *kept;                    /* [n_lanes] */
     float **out;                     /* [n_lanes] */
+    struct lac_next **next;          /* [n_lanes] */
     size_t n_kept;
 };
 
 /* Tiles up to which a team shares each linear layer by rows: beyond, tiles go round well enough. */
 enum { LAC_SHARED_TILES = 4 };
 
-/* Makes room for n_tokens; keeps the region if it has room.  All zeros but for host is a valid
- * empty region.  On failure it is as before. */
+/* Makes room for n_tokens and, with a decoder, sequences of n_keys; keeps the region if it has
+ * room. All zeros but for host is a valid empty region.  On failure it is as before. */
 enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_network *network,
                                    const struct lac_head *head, size_t n_members, size_t n_tokens,
-                                   struct lac_error *error);
+                                   size_t n_keys, struct lac_error *error);
 void lac_region_clear(struct lac_region *region);
 
 #endif

@@ -59,11 +59,11 @@ static void run_own_lanes(const struct lac_member *m, const struct lac_step *ste
     size_t begin, end;
     lac_team_range(m->team, m->rank, lac_ceil_div(m->n_tokens, LAC_LANES), 1, &begin, &end);
     for (size_t lane = begin * LAC_LANES; lane < end * LAC_LANES;) {
-        struct lac_tile tile = lac_tile_at(m->n_tokens, lane / LAC_TILE);
+        struct lac_tile tile = lac_tile_at(m, m->n_tokens, lane / LAC_TILE);
         size_t in_tile = lane % LAC_TILE;
         size_t n = lac_min_size(tile.ld - in_tile, end * LAC_LANES - lane);
         step->lanes(m, layer, tile, in_tile, n);
-        lane += n;
+        lane += lac_round_up(n, LAC_LANES); /* a row has one lane */
     }
 }
 
@@ -72,7 +72,7 @@ static void run_own_rows(const struct lac_member *m, const struct lac_step *step
 {
     struct lac_rows rows = lac_share_rows(m, step->linear(m, layer));
     for (size_t i = 0; i < lac_tiles(m->n_tokens); i++)
-        step->rows(m, layer, lac_tile_at(m->n_tokens, i), rows);
+        step->rows(m, layer, lac_tile_at(m, m->n_tokens, i), rows);
 }
 
 static void run_shared(const struct lac_member *m, const struct lac_step *steps,
@@ -90,7 +90,7 @@ static void run_own_tiles(const struct lac_member *m, const struct lac_step *ste
     size_t begin, end;
     lac_own_tiles(m, &begin, &end);
     for (size_t i = begin; i < end; i++) {
-        struct lac_tile tile = lac_tile_at(m->n_tokens, i);
+        struct lac_tile tile = lac_tile_at(m, m->n_tokens, i);
         for (const struct lac_step *step = steps; step->lanes || step->rows; step++) {
             if (step->lanes)
                 step->lanes(m, layer, tile, 0, tile.ld);

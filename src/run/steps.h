@@ -26,7 +26,7 @@ void lac_run_steps(const struct lac_member *m, const struct lac_step *steps,
 void lac_run_embeddings(const struct lac_member *m);
 
 /* One layer.  After the last one only the tokens that the head looks at are in work. */
-void lac_run_layer(struct lac_member *m, const struct lac_layer *layer, bool is_last);
+void lac_run_layer(struct lac_member *m, size_t index, bool is_last);
 
 /* Should so many tokens be worked on by rows? */
 bool lac_should_share_rows(size_t n_tokens, size_t size);

@@ -164,7 +164,7 @@ static enum lac_status unpack_linear(void *context, const char *at, enum lac_rol
     struct unpacker *u = context;
     struct lac_network *network = u->network;
     const json_t *entry = json_object_get(u->linears, at);
-    if (!entry && lac_head_need(&network->config, role) == LAC_NEED_IF_THERE)
+    if (!entry && lac_role_need(&network->config, role) == LAC_NEED_IF_THERE)
         return LAC_OK;
     const char *name = json_string_value(json_object_get(entry, "name"));
     if (!name)
@@ -195,7 +195,7 @@ static enum lac_status unpack_norm(void *context, const char *at, enum lac_role 
     size_t n = u->network->config.hidden_size;
     const void *gamma = NULL, *beta = NULL;
     enum lac_status status = unpack_array(u, at, "gamma", LAC_STORE_F32, n * sizeof(float), &gamma);
-    if (!status)
+    if (!status && u->network->config.norm_kind == LAC_NORM_LAYER)
         status = unpack_array(u, at, "beta", LAC_STORE_F32, n * sizeof(float), &beta);
     if (status)
         return status;
@@ -209,15 +209,15 @@ static bool is_real(enum lac_storage storage)
            storage == LAC_STORE_BF16;
 }
 
-static enum lac_status unpack_table(struct unpacker *u, enum lac_packed_table table, size_t n_rows)
+static enum lac_status unpack_table(struct unpacker *u, enum lac_packed_table table, size_t n_rows,
+                                    size_t n_columns)
 {
     struct lac_matrix *m = lac_packed_table(u->network, table);
-    size_t hidden = u->network->config.hidden_size;
     const struct lac_tensor *w = lac_tensors_find(u->tensors, lac_packed_tables[table]);
     const struct lac_tensor *scale = lac_tensors_find(u->tensors, lac_packed_table_scales[table]);
-    if (!w || w->rank != 2 || w->shape[0] != n_rows || w->shape[1] != hidden)
+    if (!w || w->rank != 2 || w->shape[0] != n_rows || w->shape[1] != n_columns)
         return lac_fail(u->error, LAC_E_FORMAT, "%s: %s is not there or not [%zu, %zu]", u->path,
-                        lac_packed_tables[table], n_rows, hidden);
+                        lac_packed_tables[table], n_rows, n_columns);
     bool is_int8 = w->storage == LAC_STORE_I8;
     if (!is_real(w->storage) && !(is_int8 && scale))
         return lac_fail(u->error, LAC_E_FORMAT, "%s: %s is %s%s", u->path, w->name, w->storage_name,
@@ -232,7 +232,7 @@ static enum lac_status unpack_table(struct unpacker *u, enum lac_packed_table ta
     }
     *m = (struct lac_matrix){.name = w->name,
                              .n_out = n_rows,
-                             .n_in = hidden,
+                             .n_in = n_columns,
                              .weight = w,
                              .scale = is_int8 ? scale : NULL};
     return LAC_OK;
@@ -241,11 +241,11 @@ static enum lac_status unpack_table(struct unpacker *u, enum lac_packed_table ta
 static enum lac_status unpack_tables(struct unpacker *u)
 {
     const struct lac_config *c = &u->network->config;
-    enum lac_status status = unpack_table(u, LAC_TABLE_WORD, c->vocab_size);
-    if (!status)
-        status = unpack_table(u, LAC_TABLE_POSITION, c->max_positions);
+    enum lac_status status = unpack_table(u, LAC_TABLE_WORD, c->vocab_size, c->embedding_size);
+    if (!status && c->position_kind == LAC_POSITION_LEARNED)
+        status = unpack_table(u, LAC_TABLE_POSITION, c->max_positions, c->hidden_size);
     if (!status && c->n_token_types)
-        status = unpack_table(u, LAC_TABLE_TYPE, c->n_token_types);
+        status = unpack_table(u, LAC_TABLE_TYPE, c->n_token_types, c->hidden_size);
     return status;
 }
 

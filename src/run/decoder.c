@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps of a decoder. */
+#include "src/run/decoder.h"
+
+#include <string.h>
+
+#include "src/base/checked.h"
+
+static const struct lac_head head = {.task = LAC_TASK_GENERATE};
+
+/* Beyond any use, and products with the number of workers still fit. */
+enum { MOST_BATCH_TOKENS = 1 << 16 };
+
+enum lac_status lac_decoder_open(struct lac_decoder *d, const struct lac_host *host,
+                                 const struct lac_network *network, struct lac_pool *pool,
+                                 size_t batch_tokens, struct lac_error *error)
+{
+    *d = (struct lac_decoder){
+        .host = host,
+        .network = network,
+        .pool = pool,
+        .batch_tokens = lac_max_size(1, lac_min_size(batch_tokens, MOST_BATCH_TOKENS)),
+        .region = {.host = host},
+    };
+    d->kept = lac_alloc(host, d->batch_tokens, sizeof *d->kept);
+    return d->kept ? LAC_OK : lac_fail(error, LAC_E_MEMORY, "no memory for a decoder");
+}
+
+void lac_decoder_close(struct lac_decoder *d)
+{
+    if (d->host)
+        lac_region_clear(&d->region);
+    lac_free(d->host, d->parts);
+    lac_free(d->host, d->order);
+    lac_free(d->host, d->n_before);
+    lac_free(d->host, d->kept);
+    *d = (struct lac_decoder){0};
+}
+
+struct lac_kv_shape lac_decoder_kv_shape(const struct lac_network *network, enum lac_dtype dtype)
+{
+    enum lac_dtype usual = lac_dtype_is_quantized(network->dtype) ? LAC_S8 : LAC_F32;
+    return (struct lac_kv_shape){
+        .n_layers = network->config.n_layers,
+        .n_heads = network->config.n_kv_heads,
+        .head_dim = network->config.head_dim,
+        .dtype = dtype ? dtype : usual,
+    };
+}
+
+static enum lac_status reserve_parts(struct lac_decoder *d, size_t n, struct lac_error *error)
+{
+    if (n <= d->capacity)
+        return LAC_OK;
+    size_t capacity = lac_max_size(n, d->capacity * 2);
+    struct lac_sequence *parts = lac_alloc(d->host, capacity, sizeof *parts);
+    const struct lac_sequence **order = lac_alloc(d->host, capacity, sizeof *order);
+    size_t *n_before = lac_alloc(d->host, capacity, sizeof *n_before);
+    bool is_good = parts && order && n_before;
+    lac_free(d->host, is_good ? d->parts : parts);
+    lac_free(d->host, is_good ? d->order : order);
+    lac_free(d->host, is_good ? d->n_before : n_before);
+    if (!is_good)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu texts", n);
+    d->parts = parts;
+    d->order = order;
+    d->n_before = n_before;
+    d->capacity = capacity;
+    return LAC_OK;
+}
+
+/* One pass: some tokens of some texts. */
+struct pass {
+    struct lac_decoder *decoder;
+    size_t n_texts, n_tokens, n_kept, n_keys; /* n_keys: of the longest */
+};
+
+/* The next tokens of a text, as many as there is room for. */
+static void add_part(struct pass *pass, const struct lac_step_text *text, size_t n_before)
+{
+    struct lac_decoder *d = pass->decoder;
+    size_t n_done = text->kv->n_keys - n_before;
+    size_t n = lac_min_size(text->n_tokens - n_done, d->batch_tokens - pass->n_tokens);
+    size_t first_next = text->n_tokens - text->n_next; /* of the text's tokens */
+    size_t first = lac_max_size(first_next, n_done), end = n_done + n;
+    struct lac_sequence *part = &d->parts[pass->n_texts];
+    *part = (struct lac_sequence){
+        .ids = text->ids + n_done,
+        .n_tokens = n,
+        .kept = d->kept + pass->n_kept,
+        .kv = text->kv,
+        .n_text = n_before + text->n_tokens,
+        .next = first < end ? text->next + (first - first_next) : NULL,
+    };
+    for (size_t i = first; i < end; i++) {
+        d->kept[pass->n_kept++] = (uint32_t)(i - n_done);
+        part->n_kept++;
+    }
+    d->order[pass->n_texts++] = part;
+    pass->n_tokens += n;
+    pass->n_keys = lac_max_size(pass->n_keys, text->kv->n_keys + n);
+}
+
+static void run_member(const struct lac_team *team, size_t rank, void *arg)
+{
+    const struct pass *pass = arg;
+    struct lac_forward forward = {
+        .network = pass->decoder->network,
+        .head = &head,
+        .region = &pass->decoder->region,
+        .sequences = pass->decoder->order,
+        .n_sequences = pass->n_texts,
+        .n_tokens = pass->n_tokens,
+    };
+    lac_forward_run(team, rank, &forward);
+}
+
+/* A layer has a dozen barriers of about a microsecond each: below so many bytes of its weights they
+ * cost more than a second worker saves. */
+enum { TEAM_BYTES = 256 << 10 };
+
+static bool is_worth_a_team(const struct pass *pass)
+{
+    const struct lac_layer *layer = &pass->decoder->network->layers[0];
+    size_t n_bytes = lac_weight_bytes(&layer->up.weight) + lac_weight_bytes(&layer->down.weight) +
+                     lac_weight_bytes(&layer->query.weight);
+    return n_bytes * pass->n_tokens >= TEAM_BYTES;
+}
+
+static enum lac_status run_pass(struct pass *pass, struct lac_error *error)
+{
+    struct lac_decoder *d = pass->decoder;
+    enum lac_status status = lac_region_reserve(
+        &d->region, d->network, &head, lac_pool_size(d->pool), pass->n_tokens, pass->n_keys, error);
+    if (status)
+        return status;
+    if (is_worth_a_team(pass))
+        lac_pool_run(d->pool, run_member, pass);
+    else
+        run_member(&lac_team_self, 0, pass);
+    return LAC_OK;
+}
+
+/* Rounds of passes: in each, texts take turns in their order until the pass is full. */
+static enum lac_status run_texts(struct lac_decoder *d, const struct lac_step_text *texts, size_t n,
+                                 bool (*should_stop)(void *), void *context,
+                                 struct lac_error *error)
+{
+    size_t next = 0;
+    while (next < n) {
+        struct pass pass = {.decoder = d};
+        size_t first = next;
+        if (should_stop && should_stop(context))
+            return lac_fail(error, LAC_E_CANCELLED, "cancelled");
+        while (next < n && pass.n_tokens < d->batch_tokens) {
+            const struct lac_step_text *text = &texts[next];
+            add_part(&pass, text, d->n_before[next]);
+            size_t n_keys = text->kv->n_keys + d->parts[pass.n_texts - 1].n_tokens;
+            if (n_keys < d->n_before[next] + text->n_tokens)
+                break; /* the rest of it comes first in the next pass */
+            next++;
+        }
+        enum lac_status status = run_pass(&pass, error);
+        if (status)
+            return status;
+        for (size_t i = 0; i < pass.n_texts; i++)
+            texts[first + i].kv->n_keys += d->parts[i].n_tokens;
+    }
+    return LAC_OK;
+}
+
+enum lac_status lac_decoder_run(struct lac_decoder *d, const struct lac_step_text *texts, size_t n,
+                                bool (*should_stop)(void *context), void *context,
+                                struct lac_error *error)
+{
+    enum lac_status status = reserve_parts(d, n, error);
+    if (status)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        d->n_before[i] = texts[i].kv->n_keys;
+    for (size_t i = 0; i < n && !status; i++)
+        status = lac_kv_reserve(texts[i].kv, texts[i].n_tokens, error);
+    if (!status)
+        status = run_texts(d, texts, n, should_stop, context, error);
+    for (size_t i = 0; i < n && status; i++)
+        lac_kv_truncate(texts[i].kv, d->n_before[i]);
+    return status;
+}
