@@ -10,6 +10,7 @@ struct packer {
     const struct lac_tokenizer_texts *texts; /* or NULL */
     struct lac_tensor_writer *writer;
     json_t *linears;
+    struct lac_arena arena; /* what lies there until it is written */
     struct lac_error *error;
 };
 
@@ -72,6 +73,15 @@ static enum lac_status pack_norm(void *context, const char *at, enum lac_role ro
 
 static enum lac_status pack_tensor(struct packer *p, const char *name, const struct lac_tensor *t)
 {
+    if (t->storage == LAC_STORE_Q8_0) { /* safetensors has nothing like it */
+        size_t n = t->size_bytes / LAC_Q8_0_BYTES * LAC_Q8_0_BLOCK;
+        float *values = lac_arena_alloc(&p->arena, n, sizeof *values);
+        if (!values)
+            return lac_fail(p->error, LAC_E_MEMORY, "%s: no memory for %zu elements", t->name, n);
+        lac_tensor_to_f32(t, 0, n, values);
+        return lac_tensor_writer_add(p->writer, name, LAC_STORE_F32, t->rank, t->shape, values,
+                                     p->error);
+    }
     return lac_tensor_writer_add(p->writer, name, t->storage, t->rank, t->shape, t->data, p->error);
 }
 
@@ -134,6 +144,7 @@ enum lac_status lac_network_pack(const struct lac_network *network,
     struct packer p = {
         .network = (struct lac_network *)(uintptr_t)network,
         .texts = texts,
+        .arena.host = network->host,
         .error = error,
     };
     enum lac_status status = lac_tensor_writer_open(network->host, path, &p.writer, error);
@@ -149,9 +160,10 @@ enum lac_status lac_network_pack(const struct lac_network *network,
     if (!status)
         status = pack_metadata(&p);
     json_decref(p.linears);
-    if (status) {
+    if (status)
         lac_tensor_writer_discard(p.writer);
-        return status;
-    }
-    return lac_tensor_writer_commit(p.writer, error);
+    else
+        status = lac_tensor_writer_commit(p.writer, error);
+    lac_arena_clear(&p.arena);
+    return status;
 }
