@@ -237,6 +237,6 @@ int main(void)
     add_test(suite, "instruction sets", every_instruction_set_computes_the_definition);
     add_division_tests(suite);
     add_packed_tests(suite);
-    add_gguf_tokenizer_tests(suite);
+    add_gguf_tests(suite);
     return run_suite(suite);
 }

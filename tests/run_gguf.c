@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokenizers inside GGUF files. */
+/* GGUF files: the tokenizers inside, and the same results as from directories. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "simd/cpu.h"
+#include "src/run/decoder.h"
 #include "src/run/gguf_tokenizer.h"
+#include "src/sys/pool.h"
+#include "src/sys/topology.h"
 #include "tests/run_suite.h"
 
 #define FOLDER "tests/data/model/decoders/"
@@ -145,9 +149,89 @@ START_TEST(running_out_of_memory_is_an_error)
 }
 END_TEST
 
-void add_gguf_tokenizer_tests(Suite *suite)
+enum { N_WORDS = 40, N_FED = 5 };
+
+static struct lac_network *open_network(const char *path, enum lac_dtype dtype)
+{
+    struct lac_network_options options = {
+        .dtype = dtype, .pattern = -1, .features = lac_cpu_features()};
+    struct lac_network *network = NULL;
+    struct lac_error error = {0};
+    ck_assert_msg(!lac_network_open(&lac_default_host, path, &options, &network, &error), "%s",
+                  error.text);
+    return network;
+}
+
+/* The logits after each of N_FED tokens. */
+static void run_tokens(const struct lac_network *network, struct lac_pool *pool,
+                       float logits[N_FED][N_WORDS])
+{
+    static const int32_t ids[N_FED] = {1, 7, 39, 0, 20};
+    struct lac_next next[N_FED];
+    struct lac_decoder decoder;
+    struct lac_kv kv;
+    struct lac_error error = {0};
+    struct lac_kv_shape shape = lac_decoder_kv_shape(network, 0);
+    for (size_t i = 0; i < N_FED; i++)
+        next[i] = (struct lac_next){.n_top = 1, .logits = logits[i], .target = -1};
+    lac_kv_init(&kv, &lac_default_host, &shape);
+    ck_assert(!lac_decoder_open(&decoder, &lac_default_host, network, pool, 384, &error));
+    struct lac_step_text step = {
+        .kv = &kv, .ids = ids, .n_tokens = N_FED, .next = next, .n_next = N_FED};
+    ck_assert_msg(!lac_decoder_run(&decoder, &step, 1, NULL, NULL, &error), "%s", error.text);
+    lac_decoder_close(&decoder);
+    lac_kv_clear(&kv);
+}
+
+static void run_path(const char *path, enum lac_dtype dtype, struct lac_pool *pool,
+                     const char *packed, float logits[N_FED][N_WORDS])
+{
+    struct lac_error error = {0};
+    struct lac_network *network = open_network(path, dtype);
+    run_tokens(network, pool, logits);
+    if (packed)
+        ck_assert_msg(!lac_network_pack(network, NULL, packed, &error), "%s", error.text);
+    lac_network_free(network);
+}
+
+/* Every weight is exact in both forms, so the results are the same bit by bit; so are those of the
+ * packed file, whose word embedding is fp32 in place of Q8_0. */
+START_TEST(gguf_runs_as_its_directory)
+{
+    static const char *const names[] = {"llama", "qwen2", "gpt2"};
+    static const enum lac_dtype dtypes[] = {LAC_F32, LAC_S8};
+    struct lac_error error = {0};
+    struct lac_topology *topology;
+    struct lac_pool *pool;
+    char packed[300];
+    ck_assert(!lac_topology_new(&lac_default_host, &topology, &error));
+    ck_assert(!lac_pool_new(&lac_default_host, topology, 1, LAC_BIND_NONE, &pool, &error));
+    snprintf(packed, sizeof packed, "%s/packed", scratch_directory());
+    for (size_t i = 0; i < 6; i++) {
+        float logits[3][N_FED][N_WORDS];
+        char path[100];
+        snprintf(path, sizeof path, FOLDER "%s", names[i / 2]);
+        run_path(source_path(path), dtypes[i % 2], pool, NULL, logits[0]);
+        snprintf(path, sizeof path, FOLDER "%s.gguf", names[i / 2]);
+        run_path(source_path(path), dtypes[i % 2], pool, packed, logits[1]);
+        run_path(packed, 0, pool, NULL, logits[2]);
+        for (size_t form = 1; form < 3; form++)
+            for (size_t k = 0; k < N_FED; k++)
+                for (size_t w = 0; w < N_WORDS; w++)
+                    ck_assert_msg(logits[0][k][w] == logits[form][k][w],
+                                  "%s, form %zu: token %zu, word %zu: %g and %g", names[i / 2],
+                                  form, k, w, (double)logits[0][k][w], (double)logits[form][k][w]);
+        ck_assert(logits[0][0][0] != logits[0][1][0]);
+    }
+    lac_pool_free(pool);
+    lac_topology_free(topology);
+}
+END_TEST
+
+void add_gguf_tests(Suite *suite)
 {
     add_test(suite, "gguf tokenizers", tokenizers_come_out_of_gguf);
     add_test(suite, "bad gguf tokenizers", bad_tokenizers_are_named);
     add_test(suite, "gguf tokenizer memory", running_out_of_memory_is_an_error);
+    add_test(suite, "gguf networks", gguf_runs_as_its_directory);
 }

@@ -54,6 +54,6 @@ void check_same(const float *a, const float *b, const char *what);
 /* The tests of each file. */
 void add_division_tests(Suite *suite);
 void add_packed_tests(Suite *suite);
-void add_gguf_tokenizer_tests(Suite *suite);
+void add_gguf_tests(Suite *suite);
 
 #endif
