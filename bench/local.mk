@@ -134,69 +134,114 @@ bench: lacuna-bench
 	./lacuna-bench spmm --shape 768x768 --seconds 0.1
 	./lacuna-bench encode --model bert-mini --seconds 0.1
 
-# The figures that are kept, in a quarter of an hour on two cores.  Each command makes one file of
-# rows; medians over their shapes stand together in medians.md.
+# The figures that are kept.  Each part makes files of rows and of their medians over shapes, and
+# can be made by itself; all take about twenty minutes on two cores.  limits comes first: the others
+# mention what it found.
 BENCH_RESULTS = $(srcdir)/bench/results
 BENCH_TRANSFORMERS = --shape bert-base,bert-large,tinyllama
 BENCH_SPARSITIES = --sparsity 0.5,0.7,0.75,0.8,0.85,0.9
 BENCH_VNNI = --isa avx512_vnni --peers onednn
+BENCH_SPMM = ./lacuna-bench spmm --cpu $(BENCH_CPU) --rounds 5
+BENCH_CPU = 0
+BENCH_PARTS = limits spmm-u8 spmm spmm-fp32 spmm-dtypes spmm-few spmm-steps spmm-stream threads \
+	encode decode attention crossover
 
-bench-record: bench-record-limits bench-record-tokens bench-record-few bench-record-stream \
-	bench-record-dtypes bench-record-models
-	python3 $(srcdir)/bench/medians.py $(BENCH_RESULTS)/spmm*.json >$(BENCH_RESULTS)/medians.md
+bench-record:
+	for part in $(BENCH_PARTS); do \
+		$(MAKE) $(AM_MAKEFLAGS) bench-record-$$part || exit 1; done
 
-bench-record-limits: lacuna-bench
-	$(MKDIR_P) $(BENCH_RESULTS)
-	./lacuna-bench limits --save $(BENCH_RESULTS)/limits
+bench_medians = python3 $(srcdir)/bench/medians.py
 
-# Many tokens: what a layer reaches with its epilogue, writing fp32 and writing the next int8; with
-# tiles; on two cores.
-bench-record-tokens: bench-record-limits
-	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 384 $(BENCH_SPARSITIES) \
-		--pattern 32x4,16x4,8x4,4x4,1x4 --orientation token $(BENCH_VNNI) --seconds 0.03 \
-		--save $(BENCH_RESULTS)/spmm --plot $(BENCH_RESULTS)/spmm.svg
-	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 384 $(BENCH_SPARSITIES) \
+bench-results: lacuna-bench
+	@$(MKDIR_P) $(BENCH_RESULTS)
+
+bench-record-limits: bench-results
+	./lacuna-bench limits --cpu $(BENCH_CPU) --seconds 0.3 --save $(BENCH_RESULTS)/limits \
+		--plot $(BENCH_RESULTS)/limits.svg
+
+# Many tokens: a layer with its epilogue, writing the next int8 panel and writing fp32.
+bench-record-spmm-u8: bench-results
+	$(BENCH_SPMM) --dtype int8 $(BENCH_TRANSFORMERS) --tokens 128,384 $(BENCH_SPARSITIES) \
 		--pattern 16x4,8x4,4x4,1x4 --orientation token $(BENCH_VNNI) --seconds 0.03 \
 		--output u8 --save $(BENCH_RESULTS)/spmm-u8
-	./lacuna-bench spmm --dtype int8 --shape bert-base --tokens 384 --sparsity 0.8,0.9 \
-		--seconds 0.05 --save $(BENCH_RESULTS)/spmm-best
-	./lacuna-bench spmm --dtype int8 --shape bert-base,tinyllama --tokens 1,32,384 \
-		--sparsity 0.8,0.9 --pattern 32x4,16x4,8x4,4x4 --threads 1,2 $(BENCH_VNNI) \
-		--seconds 0.05 --save $(BENCH_RESULTS)/spmm-threads
+	$(bench_medians) $(BENCH_RESULTS)/spmm-u8.json
 
-# A batch of short requests; and every number of tokens there is between one and a full tile.
-bench-record-few: bench-record-limits
-	./lacuna-bench spmm --dtype int8 $(BENCH_TRANSFORMERS) --tokens 16,32 --sparsity 0.8,0.9 \
-		--pattern 32x4,16x4,8x4,4x4 $(BENCH_VNNI) --seconds 0.05 \
+bench-record-spmm: bench-results
+	$(BENCH_SPMM) --dtype int8 $(BENCH_TRANSFORMERS) --tokens 128,384 $(BENCH_SPARSITIES) \
+		--pattern 32x4,16x4,8x4,4x4,1x4 --orientation token $(BENCH_VNNI) --seconds 0.03 \
+		--save $(BENCH_RESULTS)/spmm --plot $(BENCH_RESULTS)/spmm.svg
+	$(bench_medians) $(BENCH_RESULTS)/spmm.json
+	$(BENCH_SPMM) --dtype int8 --shape bert-base --tokens 384 --sparsity 0.8,0.9 \
+		--seconds 0.05 --save $(BENCH_RESULTS)/spmm-best
+	$(bench_medians) $(BENCH_RESULTS)/spmm-best.json
+
+bench-record-spmm-fp32: bench-results
+	$(BENCH_SPMM) --dtype fp32 --shape bert-base --tokens 384 --sparsity 0.7,0.8,0.9 \
+		--peers onednn,libxsmm --seconds 0.05 --save $(BENCH_RESULTS)/spmm-fp32
+	$(bench_medians) $(BENCH_RESULTS)/spmm-fp32.json
+
+bench-record-spmm-dtypes: bench-results
+	$(BENCH_SPMM) --dtype bf16,fp16,int4 --shape bert-base --tokens 16,384 \
+		--sparsity 0.8,0.9 --pattern 16x4,8x4,4x4,1x4 --peers onednn --seconds 0.03 \
+		--save $(BENCH_RESULTS)/spmm-dtypes
+	$(bench_medians) $(BENCH_RESULTS)/spmm-dtypes.json
+
+# A batch of short requests.
+bench-record-spmm-few: bench-results
+	$(BENCH_SPMM) --dtype int8 $(BENCH_TRANSFORMERS) --tokens 16,32 --sparsity 0.8,0.9 \
+		--pattern 32x4,16x4,8x4,4x4 $(BENCH_VNNI) --seconds 0.03 \
 		--save $(BENCH_RESULTS)/spmm-few
-	./lacuna-bench spmm --dtype int8 --shape 768x768,2048x2048 --tokens 2-48+1 --sparsity 0.8 \
+	$(bench_medians) $(BENCH_RESULTS)/spmm-few.json
+
+# Every number of tokens up to a full tile: the column step is the growth of the time per token.
+bench-record-spmm-steps: bench-results
+	$(BENCH_SPMM) --dtype int8 --shape 768x768,2048x2048 --tokens 1-48+1 --sparsity 0.8 \
 		--pattern 32x4,16x4,8x4,4x4 --isa avx512_vnni --peers none --seconds 0.05 \
-		--save $(BENCH_RESULTS)/spmm-each
+		--save $(BENCH_RESULTS)/spmm-steps
+	$(bench_medians) $(BENCH_RESULTS)/spmm-steps.json
 
 # One token, weights from memory.
-bench-record-stream: bench-record-limits
-	./lacuna-bench spmm --dtype int8 --shape llama-7b --tokens 1 --sparsity 0.8,0.9 --cold \
+bench-record-spmm-stream: bench-results
+	$(BENCH_SPMM) --dtype int8 --shape llama-7b --tokens 1 --sparsity 0.8,0.9 --cold \
 		--pattern 32x4,16x4,8x4,4x4,bitmap,2:4 $(BENCH_VNNI) --seconds 0.1 \
 		--save $(BENCH_RESULTS)/spmm-stream
-	./lacuna-bench spmm --dtype int4 --shape 4096x4096 --tokens 1 --sparsity 0.8,0.9 --cold \
+	$(bench_medians) $(BENCH_RESULTS)/spmm-stream.json
+	$(BENCH_SPMM) --dtype int4 --shape 4096x4096 --tokens 1 --sparsity 0.8,0.9 --cold \
 		--pattern 16x4,8x4,4x4 $(BENCH_VNNI) --seconds 0.1 \
 		--save $(BENCH_RESULTS)/spmm-stream-int4
-	./lacuna-bench decode --layers 6 --pattern dense,16x4,8x4,bitmap --threads 1,2 --seconds 0.3 \
-		--isa avx512_vnni --save $(BENCH_RESULTS)/decode
+	$(bench_medians) $(BENCH_RESULTS)/spmm-stream-int4.json
 
-# Other number formats, and the other engines in them.
-bench-record-dtypes: bench-record-limits
-	./lacuna-bench spmm --dtype fp32 --shape bert-base --tokens 384 --sparsity 0.7,0.8,0.9 \
-		--peers onednn,libxsmm --seconds 0.05 --save $(BENCH_RESULTS)/spmm-fp32
-	./lacuna-bench spmm --dtype bf16,fp16,int4 --shape bert-base --tokens 16,384 \
-		--sparsity 0.8,0.9 --pattern 16x4,8x4,4x4,1x4 --peers onednn,libxsmm --seconds 0.05 \
-		--save $(BENCH_RESULTS)/spmm-dtypes
+# Two cores beside one.
+bench-record-threads: bench-results
+	$(BENCH_SPMM) --dtype int8 --shape bert-base,tinyllama --tokens 1,32,384 \
+		--sparsity 0.8,0.9 --pattern 32x4,16x4,8x4,4x4 --threads 1,2 $(BENCH_VNNI) \
+		--seconds 0.03 --save $(BENCH_RESULTS)/spmm-threads
+	$(bench_medians) $(BENCH_RESULTS)/spmm-threads.json
 
 # Whole models.
-bench-record-models: bench-record-limits
-	./lacuna-bench encode --dtype int8,fp32 --save $(BENCH_RESULTS)/encode
-	./lacuna-bench encode --isa avx512_vnni --save $(BENCH_RESULTS)/encode-vnni
+bench-record-encode: bench-results
+	./lacuna-bench encode --dtype int8,fp32 --isa best,avx512_vnni --cpu $(BENCH_CPU) \
+		--seconds 1 --save $(BENCH_RESULTS)/encode
+	./lacuna-bench encode --length 128 --sequences 16 --isa avx512_vnni --cpu $(BENCH_CPU) \
+		--seconds 1 --save $(BENCH_RESULTS)/encode-128
+
+bench-record-decode: bench-results
+	./lacuna-bench decode --model tinyllama,opt-1.3b --layers 6 --tokens 1,4,16 \
+		--pattern dense,16x4,8x4,bitmap --threads 1,2 --seconds 0.3 --isa avx512_vnni \
+		--cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/decode
+	./lacuna-bench decode --model llama-7b --layers 2 --pattern dense,16x4,8x4,bitmap \
+		--seconds 0.3 --isa avx512_vnni --cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/decode-7b
+
+bench-record-attention: bench-results
 	./lacuna-bench attention --length 64,128,256,512 --head-dim 32,64,128 --seconds 0.1 \
-		--save $(BENCH_RESULTS)/attention
-.PHONY: bench bench-record bench-record-limits bench-record-tokens bench-record-few \
-	bench-record-stream bench-record-dtypes bench-record-models
+		--isa best,avx512_vnni --cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/attention
+
+# The planner's cache is left alone: these are figures.
+bench-record-crossover: bench-results
+	./lacuna-bench crossover --no-cache --seconds 0.2 --cpu $(BENCH_CPU) \
+		--save $(BENCH_RESULTS)/crossover --plot $(BENCH_RESULTS)/crossover.svg
+	$(bench_medians) $(BENCH_RESULTS)/crossover.json
+.PHONY: bench bench-results bench-record bench-record-limits bench-record-spmm-u8 \
+	bench-record-spmm bench-record-spmm-fp32 bench-record-spmm-dtypes bench-record-spmm-few \
+	bench-record-spmm-steps bench-record-spmm-stream bench-record-threads bench-record-encode \
+	bench-record-decode bench-record-attention bench-record-crossover
