@@ -210,6 +210,22 @@ tests_check_cli_LDADD = $(test_libraries)
 
 # Whole models against an independent implementation's numbers, through the
 # shared library as an application sees it.
+check_PROGRAMS += tests/check_generate
+TESTS += tests/check_generate
+tests_check_generate_SOURCES = tests/check_generate.c tests/generate_copies.c \
+	tests/generate_sample.c tests/generate_suite.h tests/generate_texts.c
+tests_check_generate_CPPFLAGS = $(test_cppflags)
+tests_check_generate_LDADD = $(test_libraries)
+
+# Generation for a long time under the address sanitizer.
+SOAK = 10000
+check-soak:
+	mkdir -p $@ && cd $@ && \
+	$(abs_top_srcdir)/configure $(sanitized) --enable-sanitizers=address,undefined && \
+	$(MAKE) $(AM_MAKEFLAGS) tests/check_generate && \
+	LACUNA_SOAK=$(SOAK) CK_RUN_CASE=soak tests/check_generate
+.PHONY: check-soak
+
 check_PROGRAMS += tests/check_decoder
 TESTS += tests/check_decoder
 tests_check_decoder_SOURCES = tests/check_decoder.c tests/reference_case.c tests/reference_case.h

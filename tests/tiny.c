@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small encoders with random weights, and their forward pass straight from the definition. */
+/* Small models with random weights, and the forward pass of encoders straight from the definition.
+ */
 #include "tests/tiny.h"
 
 #include <math.h>
@@ -152,19 +153,27 @@ static void set_default(size_t *size, size_t value)
         *size = value;
 }
 
+static void make_llama(struct tiny *t, uint64_t *state);
+
 void tiny_make(struct tiny *t, uint64_t seed)
 {
     uint64_t state = seed;
-    set_default(&t->vocab, 50);
+    bool is_llama = t->family == TINY_LLAMA;
+    set_default(&t->vocab, is_llama ? TINY_LLAMA_WORDS : 50);
     set_default(&t->hidden, 24);
     set_default(&t->layers, 2);
-    set_default(&t->heads, 3);
+    set_default(&t->heads, is_llama ? 2 : 3);
     set_default(&t->ffn, 40);
     set_default(&t->max_tokens, 200);
     set_default(&t->labels, 5);
     t->types = t->family == TINY_BERT ? 2 : t->family == TINY_ROBERTA;
     t->act = t->act ? t->act : "gelu";
     t->eps = t->eps > 0 ? t->eps : 1e-12;
+    if (is_llama) {
+        set_default(&t->end, TINY_LLAMA_END);
+        make_llama(t, &state);
+        return;
+    }
     add_table(t, &state, embedding_name(t, "word_embeddings"), t->vocab);
     add_table(t, &state, embedding_name(t, "position_embeddings"),
               t->max_tokens + position_offset(t));
@@ -212,6 +221,48 @@ void tiny_free(struct tiny *t)
     t->n_tensors = 0;
 }
 
+/* ---- A decoder ---- */
+
+static void add_weight(struct tiny *t, uint64_t *state, size_t out, size_t in, float size,
+                       const char *format, ...) __attribute__((format(printf, 6, 7)));
+
+/* Of a linear layer without a bias; a third of its dwords is zero. */
+static void add_weight(struct tiny *t, uint64_t *state, size_t out, size_t in, float size,
+                       const char *format, ...)
+{
+    char name[96];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(name, sizeof name, format, args);
+    va_end(args);
+    float *w = add_tensor(t, in ? 2 : 1, out, in, "%s.weight", name);
+    for (size_t i = 0; i < out * (in ? in : 1); i++)
+        w[i] = in ? size * random_float(state) : 1 + size * random_float(state);
+    for (size_t i = 0; in && i < out * in; i += 4)
+        if (!random_below(state, 3))
+            memset(w + i, 0, sizeof *w * (out * in - i < 4 ? out * in - i : 4));
+}
+
+static void make_llama(struct tiny *t, uint64_t *state)
+{
+    size_t hidden = t->hidden, kv = hidden / 2;
+    float size = 3.0f / sqrtf((float)hidden);
+    add_weight(t, state, t->vocab, hidden, 1, "model.embed_tokens");
+    for (size_t i = 0; i < t->layers; i++) {
+        add_weight(t, state, hidden, hidden, size, "model.layers.%zu.self_attn.q_proj", i);
+        add_weight(t, state, kv, hidden, size, "model.layers.%zu.self_attn.k_proj", i);
+        add_weight(t, state, kv, hidden, size, "model.layers.%zu.self_attn.v_proj", i);
+        add_weight(t, state, hidden, hidden, size, "model.layers.%zu.self_attn.o_proj", i);
+        add_weight(t, state, t->ffn, hidden, size, "model.layers.%zu.mlp.gate_proj", i);
+        add_weight(t, state, t->ffn, hidden, size, "model.layers.%zu.mlp.up_proj", i);
+        add_weight(t, state, hidden, t->ffn, size, "model.layers.%zu.mlp.down_proj", i);
+        add_weight(t, state, hidden, 0, 0.3f, "model.layers.%zu.input_layernorm", i);
+        add_weight(t, state, hidden, 0, 0.3f, "model.layers.%zu.post_attention_layernorm", i);
+    }
+    add_weight(t, state, hidden, 0, 0.3f, "model.norm");
+    add_weight(t, state, t->vocab, hidden, size, "lm_head");
+}
+
 /* ---- Writing ---- */
 
 static FILE *create(const char *directory, const char *name)
@@ -221,6 +272,32 @@ static FILE *create(const char *directory, const char *name)
     FILE *file = fopen(path, "wb");
     ck_assert_ptr_nonnull(file);
     return file;
+}
+
+static void write_llama_config(const struct tiny *t, const char *directory)
+{
+    FILE *f = create(directory, "config.json");
+    fprintf(f,
+            "{\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"],\n"
+            "\"vocab_size\": %zu, \"hidden_size\": %zu, \"num_hidden_layers\": %zu,\n"
+            "\"num_attention_heads\": %zu, \"num_key_value_heads\": %zu,\n"
+            "\"intermediate_size\": %zu, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-6,\n"
+            "\"max_position_embeddings\": %zu, \"rope_theta\": 10000.0,\n"
+            "\"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": %zu}\n",
+            t->vocab, t->hidden, t->layers, t->heads, t->heads / 2, t->ffn, t->max_tokens, t->end);
+    fclose(f);
+}
+
+static void copy_tokenizer(const char *directory)
+{
+    char buffer[4096];
+    FILE *from = fopen(source_path("tests/data/text/families/llama2.json"), "rb");
+    FILE *to = create(directory, "tokenizer.json");
+    ck_assert_ptr_nonnull(from);
+    for (size_t n; (n = fread(buffer, 1, sizeof buffer, from)) > 0;)
+        fwrite(buffer, 1, n, to);
+    fclose(from);
+    fclose(to);
 }
 
 static void write_config(const struct tiny *t, const char *directory)
@@ -302,9 +379,14 @@ const char *tiny_write(const struct tiny *t)
     char *path = paths[n++ % 256];
     snprintf(path, sizeof paths[0], "%s/tiny%zu", scratch_directory(), n);
     ck_assert_int_eq(mkdir(path, 0700), 0);
-    write_config(t, path);
     write_tensors(t, path);
-    write_vocab(t, path);
+    if (t->family == TINY_LLAMA) {
+        write_llama_config(t, path);
+        copy_tokenizer(path);
+    } else {
+        write_config(t, path);
+        write_vocab(t, path);
+    }
     return path;
 }
 

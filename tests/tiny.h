@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small encoders with random weights, and their forward pass straight from the definition: row by
- * row, in double precision, sharing nothing with the library. */
+/* Small models with random weights, and the forward pass of encoders straight from the definition:
+ * row by row, in double precision, sharing nothing with the library. */
 #ifndef LACUNA_TESTS_TINY_H
 #define LACUNA_TESTS_TINY_H
 
@@ -8,7 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum tiny_family { TINY_BERT, TINY_ROBERTA, TINY_DISTILBERT, TINY_N_FAMILIES };
+enum tiny_family {
+    TINY_BERT,
+    TINY_ROBERTA,
+    TINY_DISTILBERT,
+    TINY_N_FAMILIES,
+    TINY_LLAMA = TINY_N_FAMILIES, /* a decoder, without a definition here: check_decoder has others;
+                                     heads share keys and values by pairs */
+};
 enum tiny_head { TINY_BARE, TINY_CLASSIFY, TINY_TAG, TINY_ANSWER, TINY_FILL, TINY_N_HEADS };
 
 /* What a forward pass gives: rows of numbers. */
@@ -23,6 +30,7 @@ struct tiny {
     enum tiny_family family;
     enum tiny_head head;
     size_t vocab, hidden, layers, heads, ffn, max_tokens, types, labels;
+    size_t end;          /* LLAMA: the token that ends texts, TINY_LLAMA_END unless set */
     const char *act;     /* "gelu", "gelu_new", "relu" */
     const char *problem; /* problem_type, or NULL */
     double eps;
@@ -35,6 +43,10 @@ struct tiny {
 };
 
 /* Ids of the special words of every tiny vocabulary; words "w5", "w6", ... follow. */
+enum {
+    TINY_LLAMA_WORDS = 356, /* of tests/data/text/families/llama2.json, most of them single bytes */
+    TINY_LLAMA_END = 2,     /* "</s>" */
+};
 enum { TINY_PAD, TINY_UNK, TINY_CLS, TINY_SEP, TINY_MASK, TINY_FIRST_WORD };
 
 /* Sizes come from the fields that are not zero, others get small odd defaults.  About half of the
@@ -46,8 +58,8 @@ void tiny_free(struct tiny *tiny);
  * them exactly, and int4 nearly. */
 void tiny_round(struct tiny *tiny);
 
-/* Writes config.json, model.safetensors and vocab.txt into a new directory below the scratch
- * directory and returns its path, which lives for the whole run. */
+/* Writes config.json, model.safetensors and vocab.txt (LLAMA: tokenizer.json) into a new directory
+ * below the scratch directory and returns its path, which lives for the whole run. */
 const char *tiny_write(const struct tiny *tiny);
 
 size_t tiny_width(const struct tiny *tiny, enum tiny_output output);

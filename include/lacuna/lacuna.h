@@ -4,6 +4,7 @@
 #define LACUNA_LACUNA_H
 
 #include <lacuna/engine.h>
+#include <lacuna/generate.h>
 #include <lacuna/model.h>
 #include <lacuna/session.h>
 #include <lacuna/status.h>

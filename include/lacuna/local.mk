@@ -2,6 +2,7 @@
 lacunadir = $(includedir)/lacuna
 lacuna_HEADERS = \
 	include/lacuna/engine.h \
+	include/lacuna/generate.h \
 	include/lacuna/lacuna.h \
 	include/lacuna/model.h \
 	include/lacuna/session.h \

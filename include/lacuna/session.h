@@ -2,8 +2,11 @@
 /* Sessions: texts in, answers out.
  *
  * A session collects sequences (lac_session_add_*), runs them as one packed batch
- * (lac_session_run), and holds the results until lac_session_clear.  It belongs to one thread at a
- * time; sessions of the same engine may run at once and take turns at its workers. */
+ * (lac_session_run), and holds the results until lac_session_clear.  Sessions of task
+ * LAC_TASK_GENERATE have their own header, <lacuna/generate.h>: sequences are prompts there, which
+ * are never cut (LAC_E_LIMIT), and lac_session_run goes on until all are finished.  It belongs to
+ * one thread at a time; sessions of the same engine may run at once and take turns at its workers.
+ */
 #ifndef LACUNA_SESSION_H
 #define LACUNA_SESSION_H
 

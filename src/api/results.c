@@ -67,6 +67,9 @@ static enum lac_status find_entry(struct lac_session *s, size_t sequence,
                                   const struct lac_entry **entry)
 {
     lac_error_clear(&s->error);
+    if (s->generator)
+        return lac_fail(&s->error, LAC_E_STATE, "the session's task is %d",
+                        (int)s->workspace.head.task);
     if (sequence >= s->n_entries)
         return lac_fail(&s->error, LAC_E_ARGUMENT, "sequence %zu of %zu", sequence, s->n_entries);
     *entry = &s->entries[sequence];

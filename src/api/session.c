@@ -7,52 +7,13 @@
 #include "src/base/checked.h"
 #include "src/text/tokenizer.h"
 
-enum lac_status lac_session_options_new(struct lac_session_options **options)
-{
-    if (!options)
-        return LAC_E_ARGUMENT;
-    struct lac_session_options *o = lac_alloc_zero(&lac_default_host, 1, sizeof *o);
-    if (!o)
-        return LAC_E_MEMORY;
-    *options = o;
-    return LAC_OK;
-}
-
-void lac_session_options_free(struct lac_session_options *options)
-{
-    lac_free(&lac_default_host, options);
-}
-
-void lac_session_options_set_task(struct lac_session_options *options, enum lac_task task)
-{
-    options->task = task;
-}
-
-void lac_session_options_set_batch_tokens(struct lac_session_options *options, size_t n_tokens)
-{
-    options->batch_tokens = n_tokens;
-}
-
-void lac_session_options_set_pooling(struct lac_session_options *options, enum lac_pooling pooling,
-                                     enum lac_normalize normalize)
-{
-    options->pooling = pooling;
-    options->normalize = normalize;
-}
-
-void lac_session_options_set_truncate(struct lac_session_options *options,
-                                      enum lac_truncate truncate)
-{
-    options->truncate = truncate;
-}
-
 /* ---- Opening ---- */
 
 static enum lac_status choose_task(const struct lac_model *model, unsigned asked,
                                    struct lac_head *head, struct lac_error *error)
 {
     unsigned tasks = model->network->config.tasks, task = asked ? asked : tasks & -tasks;
-    if (task & (task - 1) || task > LAC_TASK_EMBED)
+    if (task & (task - 1) || task > LAC_TASK_GENERATE)
         return lac_fail(error, LAC_E_ARGUMENT, "%u is not one task", task);
     if (!(task & tasks))
         return lac_fail(error, LAC_E_UNSUPPORTED, "the model, %s, has no head for task %u",
@@ -97,6 +58,12 @@ static enum lac_status open_session(struct lac_session *s, const struct lac_sess
     if (status)
         return status;
     s->truncate = o->truncate;
+    s->workspace.head = head;
+    if (head.task == LAC_TASK_GENERATE) {
+        struct lac_generation_options generation = o->generation;
+        generation.batch_tokens = o->batch_tokens;
+        return lac_generator_new(s->model, &generation, &s->generator, error);
+    }
     s->width = lac_head_width(network, &head);
     return lac_workspace_open(&s->workspace, s->host, network, s->model->engine->pool, &head,
                               o->batch_tokens ? o->batch_tokens : network->batch_tokens, error);
@@ -137,6 +104,7 @@ void lac_session_free(struct lac_session *session)
         lac_encoding_clear(&session->entries[i].encoding);
         lac_free(session->host, session->entries[i].masks);
     }
+    lac_generator_free(session->generator);
     lac_workspace_close(&session->workspace);
     lac_free(session->host, session->entries);
     lac_free(session->host, session->rows);
@@ -237,6 +205,8 @@ enum lac_status lac_session_add_text(struct lac_session *session, const char *te
 {
     struct lac_session *s = session;
     lac_error_clear(&s->error);
+    if (s->generator)
+        return lac_session_add_prompt(s, text, size, pair, sequence);
     if (!s->model->tokenizer)
         return lac_fail(&s->error, LAC_E_STATE, "the model came without a tokenizer");
     if (!text && size)
@@ -283,6 +253,8 @@ enum lac_status lac_session_add_ids(struct lac_session *session, const int32_t *
 {
     struct lac_session *s = session;
     lac_error_clear(&s->error);
+    if (s->generator)
+        return lac_session_add_prompt_ids(s, ids, type_ids, n, sequence);
     if (!ids && n)
         return lac_fail(&s->error, LAC_E_ARGUMENT, "ids is NULL");
     if (n > s->model->network->config.max_tokens)
@@ -311,17 +283,19 @@ enum lac_status lac_session_add_ids(struct lac_session *session, const int32_t *
 
 size_t lac_session_sequences(const struct lac_session *session)
 {
-    return session->n_entries;
+    return session->generator ? lac_generator_sequences(session->generator) : session->n_entries;
 }
 
 size_t lac_session_tokens(const struct lac_session *session)
 {
-    return session->n_tokens;
+    return session->generator ? lac_generator_tokens(session->generator) : session->n_tokens;
 }
 
 void lac_session_clear(struct lac_session *session)
 {
     lac_error_clear(&session->error);
+    if (session->generator)
+        lac_generator_clear(session->generator);
     session->n_entries = 0;
     session->n_run = 0;
     session->n_tokens = 0;
@@ -405,6 +379,8 @@ enum lac_status lac_session_run(struct lac_session *session)
 {
     struct lac_session *s = session;
     lac_error_clear(&s->error);
+    if (s->generator)
+        return lac_session_generate(s, NULL, NULL);
     size_t n = s->n_entries - s->n_run, n_rows = place_rows(s);
     if (!n)
         return LAC_OK;

@@ -3,6 +3,7 @@
 #ifndef LACUNA_API_SESSION_H
 #define LACUNA_API_SESSION_H
 
+#include "src/api/generator.h"
 #include "src/api/internal.h"
 #include "src/run/schedule.h"
 
@@ -12,6 +13,7 @@ struct lac_session_options {
     enum lac_pooling pooling;
     enum lac_normalize normalize;
     enum lac_truncate truncate;
+    struct lac_generation_options generation;
 };
 
 /* One sequence.  Entries past n_entries keep their arrays for later ones. */
@@ -28,6 +30,8 @@ struct lac_session {
     struct lac_model *model;
     struct lac_error error;
     enum lac_truncate truncate;
+    struct lac_generator *generator; /* GENERATE, which needs nothing of what follows but
+                                        workspace.head.task; else NULL */
     struct lac_workspace workspace;
     struct lac_entry *entries;
     size_t n_entries, entry_capacity;
@@ -45,5 +49,11 @@ struct lac_session {
 
 /* Turns the logits of an entry that has just run into what callers read. */
 void lac_session_finish(struct lac_session *session, const struct lac_entry *entry);
+
+/* GENERATE: lac_session_add_text and lac_session_add_ids. */
+enum lac_status lac_session_add_prompt(struct lac_session *session, const char *text, size_t size,
+                                       const char *pair, size_t *sequence);
+enum lac_status lac_session_add_prompt_ids(struct lac_session *session, const int32_t *ids,
+                                           const uint8_t *type_ids, size_t n, size_t *sequence);
 
 #endif

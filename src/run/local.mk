@@ -28,12 +28,19 @@ libcore_la_SOURCES += \
 	src/run/plan_measure.h \
 	src/run/plan_table.c \
 	src/run/plan_table.h \
+	src/run/random.h \
 	src/run/region.c \
 	src/run/region.h \
 	src/run/rope.c \
 	src/run/rope.h \
+	src/run/sample.c \
+	src/run/sample.h \
+	src/run/saved.c \
+	src/run/saved.h \
 	src/run/schedule.c \
 	src/run/schedule.h \
+	src/run/speculate.c \
+	src/run/speculate.h \
 	src/run/steps.c \
 	src/run/steps.h \
 	src/run/unpack.c

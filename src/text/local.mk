@@ -33,6 +33,8 @@ libcore_la_SOURCES += \
 	src/text/read_steps.c \
 	src/text/scratch.c \
 	src/text/scratch.h \
+	src/text/stops.c \
+	src/text/stops.h \
 	src/text/tokenizer.c \
 	src/text/tokenizer.h \
 	src/text/trie.c \

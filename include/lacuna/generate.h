@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Generation: texts that go on, token by token.
+ *
+ * A session of task LAC_TASK_GENERATE holds any number of texts.  lac_session_add_text and
+ * lac_session_add_ids start one with its prompt, at any time; lac_session_next makes a token for
+ * each that is not finished, all in the same pass over the weights.  A text depends on its own
+ * prompt and sampling alone: not on the others, on how long prompts are cut, nor on the number of
+ * workers.
+ *
+ *     lac_session_add_text(session, prompt, strlen(prompt), NULL, 0, NULL);
+ *     while (!lac_session_next(session, &events, &n) && n)
+ *         for (size_t i = 0; i < n; i++)
+ *             fwrite(events[i].text, 1, events[i].size, stdout);
+ *
+ * All functions here but lac_session_cancel belong to the session's thread, and are LAC_E_STATE in
+ * a session of another task.  LAC_E_ARGUMENT for a sequence that is not there.  A call that fails
+ * leaves the session as it was before it, and usable. */
+#ifndef LACUNA_GENERATE_H
+#define LACUNA_GENERATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lacuna/model.h>
+#include <lacuna/session.h>
+#include <lacuna/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How the next token is chosen.  All zeros: the most probable one (greedy).
+ *
+ * The steps, in this order: repetition_penalty, temperature, top_k, top_p, min_p; then one of what
+ * is left is drawn by its probability.  The draw depends on seed and the token's place in the text
+ * alone (Philox4x32-10; Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011). */
+struct lac_sampling {
+    uint64_t seed;
+    double temperature;        /* logits are divided by it; 0: greedy, and the rest does not matter
+                                  but for repetition_penalty */
+    size_t top_k;              /* only the k most probable; 0: all */
+    double top_p;              /* only the fewest most probable that together have this much of the
+                                  probability (Holtzman et al. 2020); 0 or 1: all */
+    double min_p;              /* only those at least this many times as probable as the best; 0:
+                                  all */
+    double repetition_penalty; /* logits of tokens that the text has, prompt included, are divided
+                                  by it if positive, else multiplied (Keskar et al. 2019); 0 or 1:
+                                  as they are */
+};
+
+/* Why a text does not go on. */
+enum lac_finish {
+    LAC_FINISH_NONE = 0,    /* it does */
+    LAC_FINISH_END = 1,     /* the model wrote a token that ends texts */
+    LAC_FINISH_STOP = 2,    /* a stop string appeared */
+    LAC_FINISH_LENGTH = 3,  /* max_new_tokens were made */
+    LAC_FINISH_CONTEXT = 4, /* it has lac_model_max_tokens tokens */
+    LAC_FINISH_STOPPED = 5, /* lac_session_stop */
+};
+
+/* Options of lac_session_new.  What they take is checked there: LAC_E_ARGUMENT. */
+
+/* Of texts that are added; greedy unless set. */
+LAC_API void lac_session_options_set_sampling(struct lac_session_options *options,
+                                              const struct lac_sampling *sampling);
+/* Tokens that a text gets each time it has been fed; 0 (the default): as many as fit the model. */
+LAC_API void lac_session_options_set_max_new_tokens(struct lac_session_options *options,
+                                                    size_t n_tokens);
+/* Texts end where one of these UTF-8 strings appears, which is then no part of them.  What may be
+ * the beginning of one is held back until that is decided.  Copied; LAC_E_MEMORY; LAC_E_ARGUMENT
+ * for an empty string or one that is not UTF-8.  Options are unchanged on failure. */
+LAC_API enum lac_status lac_session_options_set_stops(struct lac_session_options *options,
+                                                      const char *const *stops, size_t n_stops);
+/* Number format of cached keys and values: LAC_F32, LAC_BF16 or LAC_S8.  Unless set: LAC_S8 for
+ * integer models, else LAC_F32. */
+LAC_API void lac_session_options_set_kv_dtype(struct lac_session_options *options,
+                                              enum lac_dtype dtype);
+/* Computes log-probabilities: one more look at every word's logit. */
+enum lac_log_probabilities { LAC_LOG_PROBABILITIES_NO = 0, LAC_LOG_PROBABILITIES_YES = 1 };
+LAC_API void
+lac_session_options_set_log_probabilities(struct lac_session_options *options,
+                                          enum lac_log_probabilities log_probabilities);
+/* Speculation: up to n_tokens (at most LAC_MAX_SPECULATED) tokens are guessed and then checked in
+ * one pass.  A guess is kept only if it is the very token that sampling gives, so texts are the
+ * same with and without.  Without a draft the guess is what followed the longest earlier occurrence
+ * of the text's last tokens; 0 (the default): none. */
+enum { LAC_MAX_SPECULATED = 32 };
+LAC_API void lac_session_options_set_speculation(struct lac_session_options *options,
+                                                 size_t n_tokens);
+/* Guesses come from this smaller or sparser model, greedily; its vocabulary must be the same.
+ * Borrowed until the session and its clones are freed.  NULL: none. */
+LAC_API void lac_session_options_set_draft(struct lac_session_options *options,
+                                           struct lac_model *draft);
+
+/* Appends to a text, which goes on from there, also if it was finished.  Of the tokenizer's special
+ * tokens none is added.  n may be 0: it goes on by itself.  Limits begin anew; what was held back
+ * of its text is not given any more.  LAC_E_LIMIT: longer than the model takes. */
+LAC_API enum lac_status lac_session_feed(struct lac_session *session, size_t sequence,
+                                         const char *text, size_t size);
+LAC_API enum lac_status lac_session_feed_ids(struct lac_session *session, size_t sequence,
+                                             const int32_t *ids, size_t n);
+
+struct lac_event {
+    size_t sequence;
+    int32_t id; /* of the token; -1: none, the event only says that the text is finished */
+    enum lac_finish finish;
+    double log_probability; /* of the token, by the model alone: before sampling's steps; 0 unless
+                               asked for */
+    const char *text;       /* UTF-8: whole characters that are certain now, perhaps none */
+    size_t size;            /* of text */
+};
+
+/* One step: at least one event for each text that is not finished, in the order of their numbers;
+ * more with speculation.  *n_events is 0 when all are finished.  Prompts are worked on in the first
+ * step after they came.  Events belong to the session and live until its next call.
+ * LAC_E_CANCELLED after lac_session_cancel: no text got a token; the next call goes on. */
+LAC_API enum lac_status lac_session_next(struct lac_session *session,
+                                         const struct lac_event **events, size_t *n_events);
+
+/* Calls lac_session_next until all texts are finished, and event for each event.  event must not
+ * call other functions of the session but lac_session_stop; what it returns other than 0 ends the
+ * call with LAC_E_CANCELLED after the step's other events are lost.  lac_session_run does the same
+ * with no callback: texts are then read by lac_session_text. */
+LAC_API enum lac_status
+lac_session_generate(struct lac_session *session,
+                     int (*event)(void *context, const struct lac_event *event), void *context);
+
+/* Ends the pass that runs now, or else the next one, with LAC_E_CANCELLED.  From any thread. */
+LAC_API void lac_session_cancel(struct lac_session *session);
+
+/* Finishes a text now.  What was held back of it comes with lac_session_next. */
+LAC_API enum lac_status lac_session_stop(struct lac_session *session, size_t sequence);
+
+/* How a text goes on from here; LAC_E_ARGUMENT for numbers out of range. */
+LAC_API enum lac_status lac_session_set_sampling(struct lac_session *session, size_t sequence,
+                                                 const struct lac_sampling *sampling);
+
+/* A copy of a text as it is now, which draws with its own seed from here on.  Its cache is shared
+ * until they differ: n samples of one prompt work on it once when they are forked after its first
+ * step, or (seeds differing from the first token on) after lac_session_prepare. */
+LAC_API enum lac_status lac_session_fork(struct lac_session *session, size_t sequence,
+                                         uint64_t seed, size_t *copy);
+/* Works on what waits of all texts but their last token, and makes none. */
+LAC_API enum lac_status lac_session_prepare(struct lac_session *session);
+/* Forgets a text; a later one may get its number. */
+LAC_API enum lac_status lac_session_remove(struct lac_session *session, size_t sequence);
+
+/* A session of the same model and options with copies of all texts.  It may be used by another
+ * thread; caches are shared until texts differ.  On failure *clone is untouched. */
+LAC_API enum lac_status lac_session_clone(struct lac_session *session, struct lac_session **clone);
+
+/* What the model has written since the text was last fed: all that is certain.  Lives until the
+ * session's next call, as does what the next function gives. */
+LAC_API enum lac_status lac_session_text(struct lac_session *session, size_t sequence,
+                                         const char **text, size_t *size);
+/* All tokens, of which the model made those from n_fed on. */
+LAC_API enum lac_status lac_session_ids(struct lac_session *session, size_t sequence,
+                                        const int32_t **ids, size_t *n, size_t *n_fed);
+/* Why it is finished, and the sum of its tokens' log-probabilities since it was last fed.  Each may
+ * be NULL. */
+LAC_API enum lac_status lac_session_outcome(struct lac_session *session, size_t sequence,
+                                            enum lac_finish *finish, double *log_probability);
+
+/* Beam search (for example Graves 2012): in each step the n_beams most probable continuations are
+ * kept. */
+struct lac_search {
+    size_t n_beams;        /* 1 to LAC_MAX_BEAMS */
+    double length_penalty; /* texts are ordered by log-probability / tokens^length_penalty: over 0
+                              prefers longer ones */
+};
+enum { LAC_MAX_BEAMS = 32 };
+/* The best n_best (at most n_beams) continuations of a text as sequences of their own, finished,
+ * best first; the text itself is left as it is.  lac_session_outcome gives their log-probabilities.
+ * Temperature and the other steps of sampling are not applied.  Ends, stop strings and
+ * max_new_tokens as always.  On failure none is made. */
+LAC_API enum lac_status lac_session_search(struct lac_session *session, size_t sequence,
+                                           const struct lac_search *search, size_t n_best,
+                                           size_t *sequences, size_t *n_sequences);
+
+/* log_probabilities[i] of ids[n_context + i], given all before it: n - n_context natural
+ * logarithms.  n_context is at least 1 and less than n, which is at most lac_model_max_tokens; the
+ * session's texts are not touched.  The perplexity is exp of their negative mean.
+ * LAC_E_CANCELLED as in lac_session_next. */
+LAC_API enum lac_status lac_session_score(struct lac_session *session, const int32_t *ids, size_t n,
+                                          size_t n_context, double *log_probabilities);
+
+/* Writes a text's tokens, cache and sampling to a file, under a temporary name first. */
+LAC_API enum lac_status lac_session_save(struct lac_session *session, size_t sequence,
+                                         const char *path);
+/* Adds a text that was saved, which goes on as it would have.  LAC_E_FORMAT: the file is damaged;
+ * LAC_E_UNSUPPORTED: it is of another model or number format. */
+LAC_API enum lac_status lac_session_restore(struct lac_session *session, const char *path,
+                                            size_t *sequence);
+
+/* Since the session was made. */
+struct lac_generation_counts {
+    size_t n_fed;       /* tokens of prompts that went through the model */
+    size_t n_made;      /* tokens made */
+    size_t n_steps;     /* passes that made them */
+    size_t n_guessed;   /* by speculation */
+    size_t n_accepted;  /* of which right */
+    size_t cache_bytes; /* of the texts that are there; what they share counts for each */
+};
+LAC_API enum lac_status lac_session_counts(struct lac_session *session,
+                                           struct lac_generation_counts *counts);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

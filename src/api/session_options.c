@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is asked of sessions. */
+#include "src/api/session.h"
+
+enum lac_status lac_session_options_new(struct lac_session_options **options)
+{
+    if (!options)
+        return LAC_E_ARGUMENT;
+    struct lac_session_options *o = lac_alloc_zero(&lac_default_host, 1, sizeof *o);
+    if (!o)
+        return LAC_E_MEMORY;
+    *options = o;
+    return LAC_OK;
+}
+
+void lac_session_options_free(struct lac_session_options *options)
+{
+    if (options)
+        lac_stops_close(&options->generation.stops);
+    lac_free(&lac_default_host, options);
+}
+
+void lac_session_options_set_task(struct lac_session_options *options, enum lac_task task)
+{
+    options->task = task;
+}
+
+void lac_session_options_set_batch_tokens(struct lac_session_options *options, size_t n_tokens)
+{
+    options->batch_tokens = n_tokens;
+}
+
+void lac_session_options_set_pooling(struct lac_session_options *options, enum lac_pooling pooling,
+                                     enum lac_normalize normalize)
+{
+    options->pooling = pooling;
+    options->normalize = normalize;
+}
+
+void lac_session_options_set_truncate(struct lac_session_options *options,
+                                      enum lac_truncate truncate)
+{
+    options->truncate = truncate;
+}
+
+/* ---- Generation ---- */
+
+void lac_session_options_set_sampling(struct lac_session_options *options,
+                                      const struct lac_sampling *sampling)
+{
+    options->generation.sampling = *sampling;
+}
+
+void lac_session_options_set_max_new_tokens(struct lac_session_options *options, size_t n_tokens)
+{
+    options->generation.max_new_tokens = n_tokens;
+}
+
+enum lac_status lac_session_options_set_stops(struct lac_session_options *options,
+                                              const char *const *stops, size_t n_stops)
+{
+    struct lac_stops made;
+    enum lac_status status = lac_stops_open(&made, &lac_default_host, stops, n_stops, NULL);
+    if (status)
+        return status;
+    lac_stops_close(&options->generation.stops);
+    options->generation.stops = made;
+    return LAC_OK;
+}
+
+void lac_session_options_set_kv_dtype(struct lac_session_options *options, enum lac_dtype dtype)
+{
+    options->generation.kv_dtype = dtype;
+}
+
+void lac_session_options_set_log_probabilities(struct lac_session_options *options,
+                                               enum lac_log_probabilities log_probabilities)
+{
+    options->generation.log_probabilities = log_probabilities;
+}
+
+void lac_session_options_set_speculation(struct lac_session_options *options, size_t n_tokens)
+{
+    options->generation.n_speculated = n_tokens;
+}
+
+void lac_session_options_set_draft(struct lac_session_options *options, struct lac_model *draft)
+{
+    options->generation.draft = draft;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A text with its cache in a file. */
+#include "src/run/saved.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "src/base/checked.h"
+#include "src/model/tensor.h"
+#include "src/run/packed.h"
+#include "src/run/sample.h"
+
+/* ---- Sums ---- */
+
+/* FNV-1a (Fowler, Noll, Vo) over words of 8 bytes, the last one filled up with zeros. */
+static uint64_t add_bytes(uint64_t sum, const void *data, size_t size)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < size; i += 8) {
+        uint64_t word = 0;
+        memcpy(&word, bytes + i, lac_min_size(8, size - i));
+        sum = (sum ^ word) * 0x100000001b3;
+    }
+    return sum;
+}
+
+static const uint64_t empty_sum = 0xcbf29ce484222325;
+
+/* What a cache depends on: the shape, and of the weights what no two trainings share. */
+static uint64_t fingerprint(const struct lac_network *network)
+{
+    const struct lac_config *c = &network->config;
+    const uint64_t sizes[] = {
+        (uint64_t)c->family, c->vocab_size, c->hidden_size, c->n_layers,    c->n_heads,
+        c->n_kv_heads,       c->head_dim,   c->max_tokens,  network->dtype, c->intermediate_size,
+    };
+    uint64_t sum = add_bytes(empty_sum, sizes, sizeof sizes);
+    for (size_t i = 0; i < network->n_linears; i++)
+        sum = add_bytes(sum, &network->linears[i]->n_zeros, sizeof network->linears[i]->n_zeros);
+    for (size_t i = 0; i < c->n_layers; i++)
+        sum =
+            add_bytes(sum, network->layers[i].attention_norm.gamma, c->hidden_size * sizeof(float));
+    return sum;
+}
+
+/* ---- Numbers ---- */
+
+struct numbers {
+    uint64_t model, kv_dtype, n_fed, n_keys, finish, log_probability;
+    uint64_t seed, temperature, top_k, top_p, min_p, repetition_penalty, data;
+};
+
+static const struct {
+    const char *key;
+    size_t offset;
+} keys[] = {
+    {"lacuna.text.model", offsetof(struct numbers, model)},
+    {"lacuna.text.kv_dtype", offsetof(struct numbers, kv_dtype)},
+    {"lacuna.text.n_fed", offsetof(struct numbers, n_fed)},
+    {"lacuna.text.n_keys", offsetof(struct numbers, n_keys)},
+    {"lacuna.text.finish", offsetof(struct numbers, finish)},
+    {"lacuna.text.log_probability", offsetof(struct numbers, log_probability)},
+    {"lacuna.text.seed", offsetof(struct numbers, seed)},
+    {"lacuna.text.temperature", offsetof(struct numbers, temperature)},
+    {"lacuna.text.top_k", offsetof(struct numbers, top_k)},
+    {"lacuna.text.top_p", offsetof(struct numbers, top_p)},
+    {"lacuna.text.min_p", offsetof(struct numbers, min_p)},
+    {"lacuna.text.repetition_penalty", offsetof(struct numbers, repetition_penalty)},
+    {"lacuna.text.data", offsetof(struct numbers, data)},
+};
+enum { N_KEYS = sizeof keys / sizeof *keys };
+
+static const char byte_order_key[] = "lacuna.text.byte_order";
+
+static uint64_t bits_of(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static double from_bits(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static uint64_t *number_at(struct numbers *numbers, size_t i)
+{
+    return (uint64_t *)(void *)((char *)numbers + keys[i].offset);
+}
+
+static bool parse_number(const char *text, uint64_t *value)
+{
+    static const char digits[] = "0123456789abcdef";
+    *value = 0;
+    if (!text || strlen(text) != 16)
+        return false;
+    for (; *text; text++) {
+        const char *digit = strchr(digits, *text);
+        if (!digit)
+            return false;
+        *value = *value << 4 | (uint64_t)(digit - digits);
+    }
+    return true;
+}
+
+/* ---- Pages ---- */
+
+static size_t page_bytes(const struct lac_kv *kv)
+{
+    return lac_kv_page_bytes(kv->shape.dtype, kv->shape.head_dim);
+}
+
+static size_t n_pages_of(size_t n_keys)
+{
+    return lac_ceil_div(n_keys, LAC_LANES);
+}
+
+/* Copies the pages of the first n_keys keys between the cache and one array. */
+static void copy_pages(const struct lac_kv *kv, size_t n_keys, unsigned char *to,
+                       const unsigned char *from)
+{
+    size_t size = page_bytes(kv), n_pages = n_pages_of(n_keys), at = 0;
+    for (size_t layer = 0; layer < kv->shape.n_layers; layer++)
+        for (size_t head = 0; head < kv->shape.n_heads; head++)
+            for (size_t i = 0; i < n_pages; i++, at += size) {
+                void *page = lac_kv_head(kv, layer, head)[i];
+                memcpy(to ? to + at : page, to ? page : from + at, size);
+            }
+}
+
+/* ---- Writing ---- */
+
+static enum lac_status add_metadata(struct lac_tensor_writer *writer, struct numbers *numbers,
+                                    struct lac_error *error)
+{
+    enum lac_status status =
+        lac_tensor_writer_metadata(writer, byte_order_key, lac_packed_byte_order, error);
+    for (size_t i = 0; i < N_KEYS && !status; i++) {
+        char text[17];
+        snprintf(text, sizeof text, "%016" PRIx64, *number_at(numbers, i));
+        status = lac_tensor_writer_metadata(writer, keys[i].key, text, error);
+    }
+    return status;
+}
+
+static struct numbers numbers_of(const struct lac_network *network, const struct lac_saved *s)
+{
+    return (struct numbers){
+        .model = fingerprint(network),
+        .kv_dtype = (uint64_t)s->kv.shape.dtype,
+        .n_fed = s->n_fed,
+        .n_keys = s->kv.n_keys,
+        .finish = (uint64_t)s->finish,
+        .log_probability = bits_of(s->log_probability),
+        .seed = s->sampling.seed,
+        .temperature = bits_of(s->sampling.temperature),
+        .top_k = s->sampling.top_k,
+        .top_p = bits_of(s->sampling.top_p),
+        .min_p = bits_of(s->sampling.min_p),
+        .repetition_penalty = bits_of(s->sampling.repetition_penalty),
+    };
+}
+
+enum lac_status lac_saved_write(const struct lac_network *network, const struct lac_saved *s,
+                                const char *path, struct lac_error *error)
+{
+    const size_t shape[] = {s->kv.shape.n_layers, s->kv.shape.n_heads, n_pages_of(s->kv.n_keys),
+                            page_bytes(&s->kv)};
+    size_t n_bytes = shape[0] * shape[1] * shape[2] * shape[3];
+    unsigned char *pages = lac_alloc(network->host, n_bytes, 1);
+    if (!pages)
+        return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu bytes of keys and values", path,
+                        n_bytes);
+    copy_pages(&s->kv, s->kv.n_keys, pages, NULL);
+    struct numbers numbers = numbers_of(network, s);
+    numbers.data =
+        add_bytes(add_bytes(empty_sum, s->ids, s->n_ids * sizeof *s->ids), pages, n_bytes);
+    struct lac_tensor_writer *writer = NULL;
+    enum lac_status status = lac_tensor_writer_open(network->host, path, &writer, error);
+    if (!status)
+        status = add_metadata(writer, &numbers, error);
+    if (!status)
+        status = lac_tensor_writer_add(writer, "ids", LAC_STORE_I32, 1, &s->n_ids, s->ids, error);
+    if (!status)
+        status = lac_tensor_writer_add(writer, "pages", LAC_STORE_U8, 4, shape, pages, error);
+    if (status)
+        lac_tensor_writer_discard(writer);
+    else
+        status = lac_tensor_writer_commit(writer, error);
+    lac_free(network->host, pages);
+    return status;
+}
+
+/* ---- Reading ---- */
+
+struct reader {
+    const struct lac_network *network;
+    const char *path;
+    struct lac_error *error;
+    struct lac_tensors *tensors;
+    const struct lac_tensor *ids, *pages;
+    struct numbers numbers;
+};
+
+static enum lac_status read_numbers(struct reader *r)
+{
+    const char *order = lac_tensors_metadata(r->tensors, byte_order_key);
+    if (!order)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: not a saved text", r->path);
+    if (strcmp(order, lac_packed_byte_order))
+        return lac_fail(r->error, LAC_E_UNSUPPORTED, "%s: saved on a machine of %s byte order",
+                        r->path, order);
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (!parse_number(lac_tensors_metadata(r->tensors, keys[i].key), number_at(&r->numbers, i)))
+            return lac_fail(r->error, LAC_E_FORMAT, "%s: %s: expected 16 hexadecimal digits",
+                            r->path, keys[i].key);
+    return LAC_OK;
+}
+
+static enum lac_status check_model(const struct reader *r, const struct lac_kv *kv)
+{
+    if (r->numbers.model != fingerprint(r->network))
+        return lac_fail(r->error, LAC_E_UNSUPPORTED, "%s: saved with another model", r->path);
+    if (r->numbers.kv_dtype != (uint64_t)kv->shape.dtype)
+        return lac_fail(r->error, LAC_E_UNSUPPORTED,
+                        "%s: keys and values are kept in another number format", r->path);
+    return LAC_OK;
+}
+
+static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
+{
+    const struct numbers *n = &r->numbers;
+    size_t max_tokens = r->network->config.max_tokens;
+    r->ids = lac_tensors_find(r->tensors, "ids");
+    r->pages = lac_tensors_find(r->tensors, "pages");
+    if (!r->ids || r->ids->storage != LAC_STORE_I32 || r->ids->rank != 1 || !r->pages ||
+        r->pages->storage != LAC_STORE_U8 || r->pages->rank != 4)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: no ids or no pages", r->path);
+    size_t n_ids = r->ids->shape[0];
+    if (!n_ids || n_ids > max_tokens || n->n_fed > n_ids || n->n_keys >= n_ids)
+        return lac_fail(r->error, LAC_E_FORMAT,
+                        "%s: %zu tokens, %" PRIu64 " of them fed, %" PRIu64
+                        " in the cache; the model takes %zu",
+                        r->path, n_ids, n->n_fed, n->n_keys, max_tokens);
+    const size_t shape[] = {kv->shape.n_layers, kv->shape.n_heads, n_pages_of((size_t)n->n_keys),
+                            page_bytes(kv)};
+    if (memcmp(shape, r->pages->shape, sizeof shape))
+        return lac_fail(r->error, LAC_E_FORMAT,
+                        "%s: pages of %zu layers, %zu heads, %zu pages, %zu bytes; expected %zu, "
+                        "%zu, %zu, %zu",
+                        r->path, r->pages->shape[0], r->pages->shape[1], r->pages->shape[2],
+                        r->pages->shape[3], shape[0], shape[1], shape[2], shape[3]);
+    uint64_t sum = add_bytes(add_bytes(empty_sum, r->ids->data, r->ids->size_bytes), r->pages->data,
+                             r->pages->size_bytes);
+    if (sum != n->data)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: its sum is wrong", r->path);
+    return LAC_OK;
+}
+
+static enum lac_status check_values(const struct reader *r, struct lac_saved *s)
+{
+    const struct numbers *n = &r->numbers;
+    *s = (struct lac_saved){
+        .n_ids = r->ids->shape[0],
+        .n_fed = (size_t)n->n_fed,
+        .log_probability = from_bits(n->log_probability),
+        .sampling = {.seed = n->seed,
+                     .temperature = from_bits(n->temperature),
+                     .top_k = (size_t)n->top_k,
+                     .top_p = from_bits(n->top_p),
+                     .min_p = from_bits(n->min_p),
+                     .repetition_penalty = from_bits(n->repetition_penalty)},
+        .kv = s->kv,
+    };
+    if (n->finish > LAC_FINISH_STOPPED || !isfinite(s->log_probability))
+        return lac_fail(r->error, LAC_E_FORMAT,
+                        "%s: an end of kind %" PRIu64 ", log-probability %g", r->path, n->finish,
+                        s->log_probability);
+    s->finish = (enum lac_finish)n->finish;
+    if (lac_sampling_check(&s->sampling, r->error))
+        return lac_fail_in(r->error, LAC_E_FORMAT, "%s", r->path);
+    return LAC_OK;
+}
+
+static enum lac_status read_ids(const struct reader *r, struct lac_saved *s)
+{
+    size_t vocab_size = r->network->config.vocab_size;
+    s->ids = lac_alloc(s->kv.host, s->n_ids, sizeof *s->ids);
+    if (!s->ids)
+        return lac_fail(r->error, LAC_E_MEMORY, "%s: no memory for %zu tokens", r->path, s->n_ids);
+    memcpy(s->ids, r->ids->data, r->ids->size_bytes);
+    for (size_t i = 0; i < s->n_ids; i++)
+        if (s->ids[i] < 0 || (size_t)s->ids[i] >= vocab_size)
+            return lac_fail(r->error, LAC_E_FORMAT, "%s: token %zu: id %d; the model has %zu words",
+                            r->path, i, (int)s->ids[i], vocab_size);
+    return LAC_OK;
+}
+
+static enum lac_status read_text(struct reader *r, struct lac_saved *s)
+{
+    enum lac_status status = read_numbers(r);
+    if (!status)
+        status = check_model(r, &s->kv);
+    if (!status)
+        status = check_tensors(r, &s->kv);
+    if (!status)
+        status = check_values(r, s);
+    if (!status)
+        status = read_ids(r, s);
+    if (!status)
+        status = lac_kv_reserve(&s->kv, (size_t)r->numbers.n_keys, r->error);
+    if (status)
+        return status;
+    copy_pages(&s->kv, (size_t)r->numbers.n_keys, NULL, r->pages->data);
+    s->kv.n_keys = (size_t)r->numbers.n_keys;
+    return LAC_OK;
+}
+
+enum lac_status lac_saved_read(const struct lac_network *network, const char *path,
+                               struct lac_saved *saved, struct lac_error *error)
+{
+    struct reader r = {.network = network, .path = path, .error = error};
+    struct lac_saved read = {.kv = saved->kv};
+    enum lac_status status = lac_tensors_open_file(network->host, path, &r.tensors, error);
+    if (status)
+        return status;
+    status = read_text(&r, &read);
+    lac_tensors_close(r.tensors);
+    if (!status) {
+        *saved = read;
+        return LAC_OK;
+    }
+    lac_free(network->host, read.ids);
+    lac_kv_clear(&read.kv);
+    saved->kv = read.kv;
+    return status;
+}
