@@ -10,8 +10,8 @@
 
 /* The command line. */
 
-static const char *const commands[] = {"classify", "tag",      "answer", "fill",
-                                       "embed",    "tokenize", "info",   "pack"};
+static const char *const commands[] = {"classify", "tag",   "answer",   "fill", "embed",
+                                       "generate", "score", "tokenize", "info", "pack"};
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 START_TEST(help_is_for_everything)
@@ -277,5 +277,6 @@ int main(void)
     add_test(suite, "long lines", long_lines_are_truncated_or_errors);
     add_result_tests(suite);
     add_file_tests(suite);
+    add_generate_tests(suite);
     return run_suite(suite);
 }

@@ -202,6 +202,7 @@ TESTS += tests/check_cli
 tests_check_cli_SOURCES = \
 	tests/check_cli.c \
 	tests/cli_files.c \
+	tests/cli_generate.c \
 	tests/cli_results.c \
 	tests/program.c \
 	tests/program.h

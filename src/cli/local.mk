@@ -6,6 +6,7 @@ lacuna_SOURCES = \
 	src/cli/command.h \
 	src/cli/embed.c \
 	src/cli/fill.c \
+	src/cli/generate.c \
 	src/cli/info.c \
 	src/cli/input.c \
 	src/cli/input.h \
@@ -23,6 +24,7 @@ lacuna_SOURCES = \
 	src/cli/progress.h \
 	src/cli/runtime.c \
 	src/cli/runtime.h \
+	src/cli/score.c \
 	src/cli/tag.c \
 	src/cli/tokenize.c
 lacuna_CPPFLAGS = $(AM_CPPFLAGS) -DLACUNA_DATA_DIR='"$(pkgdatadir)"'

@@ -9,8 +9,8 @@
 #include "src/cli/progress.h"
 
 static const struct command *const commands[] = {
-    &command_classify, &command_tag,      &command_answer, &command_fill,
-    &command_embed,    &command_tokenize, &command_info,   &command_pack,
+    &command_classify, &command_tag,   &command_answer,   &command_fill, &command_embed,
+    &command_generate, &command_score, &command_tokenize, &command_info, &command_pack,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

@@ -10,7 +10,7 @@
 
 #include "src/cli/command.h"
 
-enum kind { FLAG, NUMBER, SHARE, TEXT, CHOICE };
+enum kind { FLAG, NUMBER, REAL, TEXT, TEXTS, CHOICE };
 
 struct choice {
     const char *name;
@@ -24,7 +24,7 @@ struct row {
     unsigned commands;
     size_t offset; /* in struct options; SIZE_MAX: --help and --version */
     const char *argument;
-    size_t low, high;             /* NUMBER */
+    size_t low, high;             /* NUMBER, REAL */
     const struct choice *choices; /* CHOICE, ends with NULL */
     const char *help;
 };
@@ -42,6 +42,12 @@ static const struct choice binds[] = {
 static const struct choice dtypes[] = {
     {"int8", LAC_S8},  {"fp32", LAC_F32}, {"bf16", LAC_BF16},
     {"fp16", LAC_F16}, {"int4", LAC_S4},  {0},
+};
+static const struct choice kv_dtypes[] = {
+    {"int8", LAC_S8},
+    {"bf16", LAC_BF16},
+    {"fp32", LAC_F32},
+    {0},
 };
 static const struct choice patterns[] = {
     {"auto", UNSET},        {"dense", LAC_PATTERN_DENSE},   {"1", LAC_PATTERN_1},
@@ -64,7 +70,7 @@ static const struct choice truncates[] = {
 #define AT(field) offsetof(struct options, field)
 
 static const struct row rows[] = {
-    {"model", 'm', TEXT, ON_LINES, AT(model), "PATH", 0, 0, NULL,
+    {"model", 'm', TEXT, ON_LINES | ON_SCORE, AT(model), "PATH", 0, 0, NULL,
      "model directory or packed file (default: $LACUNA_MODEL, else the one that is shipped)"},
     {"tokenizer", 0, TEXT, ON_TOKENIZE, AT(tokenizer), "PATH", 0, 0, NULL,
      "tokenizer.json, vocab.txt or a directory with one of them, instead of a model"},
@@ -85,18 +91,58 @@ static const struct row rows[] = {
      "tokens to vector (default: what the model's files say, else mean)"},
     {"normalize", 0, FLAG, ON_EMBED, AT(normalize), NULL, 0, 0, NULL,
      "scale each vector to length 1"},
-    {"truncate", 0, CHOICE, ON_LINES, AT(truncate), "HOW", 0, 0, truncates,
+    {"truncate", 0, CHOICE, ON_TASKS | ON_TOKENIZE, AT(truncate), "HOW", 0, 0, truncates,
      "texts over the model's maximum: cut the longest or the second text, or make them errors "
      "(default longest; answer: second)"},
     {"max-tokens", 0, NUMBER, ON_TOKENIZE, AT(max_tokens), "N", 1, 1000000000, NULL,
      "at most N tokens a line (default: no bound)"},
     {"decode", 0, FLAG, ON_TOKENIZE, AT(decode), NULL, 0, 0, NULL,
      "the texts are ids with spaces or commas between; write what they say"},
+    {"prompt", 'p', TEXT, ON_GENERATE, AT(prompt), "TEXT", 0, 0, NULL,
+     "go on with TEXT instead of lines, and print what comes as it comes"},
+    {"max-tokens", 'n', NUMBER, ON_GENERATE, AT(max_new_tokens), "N", 0, 1000000000, NULL,
+     "tokens to make at most; 0: as many as fit the model (default 256)"},
+    {"temperature", 'T', REAL, ON_GENERATE, AT(temperature), "X", 0, 1000, NULL,
+     "0 takes the most probable token, 1 draws by the model's probabilities (default 0)"},
+    {"top-k", 'k', NUMBER, ON_GENERATE, AT(top_k), "N", 1, 1000000000, NULL,
+     "draw from the N most probable tokens (default: all)"},
+    {"top-p", 0, REAL, ON_GENERATE, AT(top_p), "X", 0, 1, NULL,
+     "draw from the fewest tokens that have X of the probability (default 1)"},
+    {"min-p", 0, REAL, ON_GENERATE, AT(min_p), "X", 0, 1, NULL,
+     "draw from tokens at least X times as probable as the best (default 0)"},
+    {"repetition-penalty", 0, REAL, ON_GENERATE, AT(repetition_penalty), "X", 0, 1000, NULL,
+     "makes tokens that are there less probable; 1: does not (default 1)"},
+    {"seed", 's', NUMBER, ON_GENERATE, AT(seed), "N", 0, SIZE_MAX, NULL,
+     "the same seed draws the same text (default 0)"},
+    {"samples", 0, NUMBER, ON_GENERATE, AT(n_samples), "N", 1, 10000, NULL,
+     "texts for each prompt, with seeds from --seed on; with --beams the N best (default 1)"},
+    {"beams", 0, NUMBER, ON_GENERATE, AT(n_beams), "N", 1, LAC_MAX_BEAMS, NULL,
+     "beam search of width N"},
+    {"length-penalty", 0, REAL, ON_GENERATE, AT(length_penalty), "X", 0, 100, NULL,
+     "--beams: order by log-probability / tokens^X (default 1)"},
+    {"stop", 0, TEXTS, ON_GENERATE, AT(stops), "TEXT", 0, 0, NULL,
+     "end before TEXT; may be given several times"},
+    {"speculate", 0, NUMBER, ON_GENERATE, AT(n_speculated), "N", 1, LAC_MAX_SPECULATED, NULL,
+     "guess N tokens and check them in one pass; texts stay the same"},
+    {"draft", 0, TEXT, ON_GENERATE, AT(draft), "PATH", 0, 0, NULL,
+     "a smaller model of the same vocabulary that guesses (with --speculate, else 4 tokens)"},
+    {"together", 0, NUMBER, ON_GENERATE, AT(n_together), "N", 1, 4096, NULL,
+     "prompts that are worked on at once (default 8)"},
+    {"log-probabilities", 0, FLAG, ON_GENERATE, AT(log_probabilities), NULL, 0, 0, NULL,
+     "add the sum of the tokens' log-probabilities to each record"},
+    {"window", 0, NUMBER, ON_SCORE, AT(window), "N", 2, 1000000000, NULL,
+     "tokens seen at once (default 2048, at most what the model takes)"},
+    {"stride", 0, NUMBER, ON_SCORE, AT(stride), "N", 1, 1000000000, NULL,
+     "tokens from one window to the next (default: half a window)"},
+    {"kv-dtype", 0, CHOICE, ON_DECODERS, AT(kv_dtype), "TYPE", 0, 0, kv_dtypes,
+     "number format of cached keys and values (default: int8 for int8 and int4, else fp32)"},
+    {"batch-tokens", 0, NUMBER, ON_DECODERS, AT(batch_tokens), "N", 1, 100000000, NULL,
+     "tokens of a pass at most (default: what fits the caches)"},
     {"batch-tokens", 0, NUMBER, ON_TASKS, AT(batch_tokens), "N", 1, 100000000, NULL,
      "tokens that are run together (default 16384)"},
     {"threads", 't', NUMBER, ON_MODELS, AT(threads), "N", 1, 4096, NULL,
      "workers (default: $LACUNA_THREADS, else one per core this process may use)"},
-    {"bind", 0, CHOICE, ON_TASKS, AT(bind), "TO", 0, 0, binds,
+    {"bind", 0, CHOICE, ON_TASKS | ON_DECODERS, AT(bind), "TO", 0, 0, binds,
      "what workers are pinned to (default: $LACUNA_BIND, else core)"},
     {"isa", 0, TEXT, ON_MODELS, AT(isa), "NAME", 0, 0, NULL,
      "highest instruction set: scalar, avx2, avx_vnni, avx512, avx512_vnni, amx_int8, neon, "
@@ -106,7 +152,7 @@ static const struct row rows[] = {
     {"pattern", 0, CHOICE, ON_MODELS, AT(pattern), "ROWS", 0, 0, patterns,
      "store every weight in blocks of so many outputs, for measurements (default auto: by its "
      "zeros)"},
-    {"outliers", 0, SHARE, ON_MODELS, AT(outliers), "SHARE", 0, 0, NULL,
+    {"outliers", 0, REAL, ON_MODELS, AT(outliers), "SHARE", 0, 1, NULL,
      "int8 and int4: keep at most this share of each weight, from 0 to 0.1, in fp32: what is "
      "largest (default 0; of packed files: as packed)"},
     {"plan-cache", 0, TEXT, ON_MODELS, AT(plan_cache), "FILE", 0, 0, NULL,
@@ -114,9 +160,9 @@ static const struct row rows[] = {
      "lacuna/plan in $XDG_CACHE_HOME or ~/.cache)"},
     {"plan", 0, FLAG, ON_INFO, AT(plan), NULL, 0, 0, NULL,
      "print what runs each weight with how many tokens, and why"},
-    {"json", 0, FLAG, ON_INFO, AT(json), NULL, 0, 0, NULL, "print one JSON object"},
+    {"json", 0, FLAG, ON_INFO | ON_DECODERS, AT(json), NULL, 0, 0, NULL, "print one JSON object"},
     {"quiet", 'q', FLAG, ON_ALL, AT(quiet), NULL, 0, 0, NULL, "no progress, summary or warnings"},
-    {"summary", 0, FLAG, ON_LINES, AT(summary), NULL, 0, 0, NULL,
+    {"summary", 0, FLAG, ON_LINES | ON_SCORE, AT(summary), NULL, 0, 0, NULL,
      "print counts and rates at the end (default: only when stderr is a terminal)"},
     {"help", 'h', FLAG, ON_ALL, SIZE_MAX, NULL, 0, 0, NULL, "print this"},
     {"version", 0, FLAG, ON_ALL, SIZE_MAX, NULL, 0, 0, NULL, "print the version"},
@@ -204,16 +250,30 @@ static bool parse_number(const struct row *row, const char *text, size_t *value)
     return true;
 }
 
-/* Shares beyond 0.1 are the library's to refuse. */
-static bool parse_share(const struct row *row, const char *text, double *value)
+/* Where the library allows less than the row does, it refuses. */
+static bool parse_real(const struct row *row, const char *text, double *value)
 {
     char *end;
-    double share = strtod(text, &end);
-    if (end == text || *end || !(share >= 0 && share <= 1)) {
-        complain("--%s: '%s' is not a share such as 0.005", row->name, text);
+    double x = strtod(text, &end);
+    if (end == text || *end || !(x >= (double)row->low && x <= (double)row->high)) {
+        complain("--%s: '%s' is not a number from %zu to %zu", row->name, text, row->low,
+                 row->high);
         return false;
     }
-    *value = share;
+    *value = x;
+    return true;
+}
+
+static bool add_text(const struct row *row, const char *text, const char **texts)
+{
+    size_t n = 0;
+    while (n < MOST_STOPS && texts[n])
+        n++;
+    if (!*text || n == MOST_STOPS - 1) {
+        complain("--%s: %s", row->name, *text ? "too many of them" : "the value is empty");
+        return false;
+    }
+    texts[n] = text;
     return true;
 }
 
@@ -243,8 +303,10 @@ static bool store(const struct row *row, const char *text, struct options *optio
         if (row->offset == AT(top_k))
             options->top_k_given = true;
         return parse_number(row, text, (size_t *)field);
-    case SHARE:
-        return parse_share(row, text, (double *)field);
+    case REAL:
+        return parse_real(row, text, (double *)(void *)field);
+    case TEXTS:
+        return add_text(row, text, (const char **)(void *)field);
     case TEXT:
         if (!*text)
             complain("--%s: the value is empty", row->name);
@@ -275,10 +337,11 @@ static void make_tables(const struct command *command, char *letters, struct opt
     *names = (struct option){0};
 }
 
-static const struct row *find_row(int value)
+static const struct row *find_row(const struct command *command, int value)
 {
     for (int i = 0; i < N_ROWS; i++)
-        if (value == 1000 + i || (rows[i].letter && value == rows[i].letter))
+        if (applies(&rows[i], command) &&
+            (value == 1000 + i || (rows[i].letter && value == rows[i].letter)))
             return &rows[i];
     return NULL;
 }
@@ -302,13 +365,18 @@ enum options_result options_parse(const struct command *command, int argc, char 
         .truncate = UNSET,
         .format = FORMAT_AUTO,
         .max_answer_tokens = 30,
+        .kv_dtype = UNSET,
+        .max_new_tokens = 256,
+        .n_samples = 1,
+        .n_together = 8,
+        .length_penalty = 1,
     };
     char letters[3 * N_ROWS];
     struct option names[N_ROWS + 1];
     make_tables(command, letters, names);
     opterr = 0;
     for (int value; (value = getopt_long(argc, argv, letters, names, NULL)) != -1;) {
-        const struct row *row = find_row(value);
+        const struct row *row = find_row(command, value);
         if (!row) {
             complain_option(command, value, argv[optind - 1]);
             return OPTIONS_BAD;

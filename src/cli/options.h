@@ -19,16 +19,21 @@ enum command_bit {
     ON_TOKENIZE = 32,
     ON_INFO = 64,
     ON_PACK = 128,
+    ON_GENERATE = 256,
+    ON_SCORE = 512,
+    ON_DECODERS = ON_GENERATE | ON_SCORE,
     ON_TASKS = ON_CLASSIFY | ON_TAG | ON_ANSWER | ON_FILL | ON_EMBED,
-    ON_LINES = ON_TASKS | ON_TOKENIZE,
-    ON_MODELS = ON_TASKS | ON_INFO | ON_PACK,
-    ON_ALL = 255,
+    ON_LINES = ON_TASKS | ON_TOKENIZE | ON_GENERATE,
+    ON_MODELS = ON_TASKS | ON_DECODERS | ON_INFO | ON_PACK,
+    ON_ALL = 1023,
 };
 
 enum input_format { FORMAT_AUTO, FORMAT_TEXT, FORMAT_TSV, FORMAT_JSONL };
 
 /* Numbers and choices that the engine or model would choose themselves. */
 enum { UNSET = -1 };
+
+enum { MOST_STOPS = 16 };
 
 struct options {
     const char *operand; /* FILE, MODEL or SRC; NULL when not given */
@@ -39,6 +44,14 @@ struct options {
     int bind, dtype, pattern, pooling, truncate, format;
     bool normalize, header, quiet, summary, json, decode, plan;
     bool top_k_given;
+
+    /* generate, score */
+    const char *prompt, *draft;
+    const char *stops[MOST_STOPS]; /* those given, then NULL */
+    size_t max_new_tokens, seed, n_samples, n_beams, n_together, n_speculated, window, stride;
+    double temperature, top_p, min_p, repetition_penalty, length_penalty;
+    int kv_dtype;
+    bool log_probabilities;
 };
 
 enum options_result { OPTIONS_GO, OPTIONS_DONE, OPTIONS_BAD };

@@ -92,16 +92,9 @@ static const char *find_default_model(void)
     return NULL;
 }
 
-bool runtime_open_model(struct runtime *rt, const struct options *o, const char *path,
-                        int *exit_status)
+static bool open_model(struct runtime *rt, const struct options *o, const char *path,
+                       struct lac_model **model, int *exit_status)
 {
-    if (!path)
-        path = find_default_model();
-    if (!path) {
-        complain("no model: give --model or set LACUNA_MODEL (%s is not there)", shipped_models[0]);
-        *exit_status = STATUS_FATAL;
-        return false;
-    }
     struct lac_model_options *options = NULL;
     enum lac_status status = lac_model_options_new(&options);
     if (!status) {
@@ -110,7 +103,7 @@ bool runtime_open_model(struct runtime *rt, const struct options *o, const char 
         if (o->pattern != UNSET)
             lac_model_options_set_pattern(options, (enum lac_pattern)o->pattern);
         lac_model_options_set_outliers(options, o->outliers);
-        status = lac_model_open(rt->engine, path, options, &rt->model);
+        status = lac_model_open(rt->engine, path, options, model);
     }
     lac_model_options_free(options);
     if (status) {
@@ -121,8 +114,26 @@ bool runtime_open_model(struct runtime *rt, const struct options *o, const char 
     return !status;
 }
 
+bool runtime_open_model(struct runtime *rt, const struct options *o, const char *path,
+                        int *exit_status)
+{
+    if (!path)
+        path = find_default_model();
+    if (path)
+        return open_model(rt, o, path, &rt->model, exit_status);
+    complain("no model: give --model or set LACUNA_MODEL (%s is not there)", shipped_models[0]);
+    *exit_status = STATUS_FATAL;
+    return false;
+}
+
+bool runtime_open_draft(struct runtime *rt, const struct options *o, int *exit_status)
+{
+    return open_model(rt, o, o->draft, &rt->draft, exit_status);
+}
+
 void runtime_close(struct runtime *rt)
 {
+    lac_model_free(rt->draft);
     lac_model_free(rt->model);
     lac_engine_free(rt->engine);
     *rt = (struct runtime){0};

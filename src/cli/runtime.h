@@ -8,6 +8,7 @@
 struct runtime {
     struct lac_engine *engine;
     struct lac_model *model;
+    struct lac_model *draft; /* generate --draft, or NULL */
 };
 
 /* Each returns false after a complaint on stderr; *status is then the exit status.
@@ -16,6 +17,8 @@ bool runtime_start(struct runtime *runtime, const struct options *options, int *
 /* path NULL: $LACUNA_MODEL, else the installed model, else models/ in the current directory. */
 bool runtime_open_model(struct runtime *runtime, const struct options *options, const char *path,
                         int *status);
+/* The same for a second model, which guesses. */
+bool runtime_open_draft(struct runtime *runtime, const struct options *options, int *status);
 void runtime_close(struct runtime *runtime);
 
 /* The engine's last message; the next call overwrites it. */
