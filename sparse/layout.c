@@ -25,15 +25,46 @@ static void copy_elements(const void *elements, const struct lac_weight *w, size
            lac_min_size(inputs, w->n_in - first) * size);
 }
 
-/* Bit d % 8 of bitmap[d / 8] is set when dword d of the output is not all zero. */
+/* Bits of 4 bytes of elements that are set in any but a zero of either sign. */
+static uint32_t value_bits(enum lac_dtype dtype)
+{
+    static const uint32_t bits[] = {[1] = 0xffffffff, [2] = 0x7fff7fff, [4] = 0x7fffffff};
+    return bits[lac_element_bytes(dtype)];
+}
+
+/* Bit d % 8 of bitmap[d / 8] is set when dword d of the output is not all zero.  Every matrix that
+ * is opened comes through here once for each pattern, so whole words are looked at. */
 static void mark_dwords(const void *elements, size_t n_in, enum lac_dtype dtype, size_t out,
                         uint8_t *bitmap)
 {
-    size_t inputs = lac_dword_inputs(dtype);
-    for (size_t d = 0, i = 0; i < n_in; d++)
-        for (size_t end = lac_min_size(i + inputs, n_in); i < end; i++)
-            if (!lac_element_is_zero(elements, out * n_in + i, dtype))
-                bitmap[d / 8] |= (uint8_t)(1u << d % 8);
+    size_t inputs = lac_dword_inputs(dtype), size = lac_element_bytes(dtype);
+    const uint8_t *row = (const uint8_t *)elements + out * n_in * size;
+    const uint32_t bits = value_bits(dtype);
+    size_t n_words = inputs * size / DWORD, n_whole = n_in / inputs;
+    for (size_t d = 0; d < n_whole; d++) {
+        uint32_t any = 0;
+        for (size_t i = 0; i < n_words; i++, row += DWORD) {
+            uint32_t word;
+            memcpy(&word, row, DWORD);
+            any |= word & bits;
+        }
+        bitmap[d / 8] |= (uint8_t)((any != 0) << d % 8);
+    }
+    for (size_t i = n_whole * inputs; i < n_in; i++)
+        if (!lac_element_is_zero(elements, out * n_in + i, dtype))
+            bitmap[n_whole / 8] |= (uint8_t)(1u << n_whole % 8);
+}
+
+static size_t count_zeros(const void *elements, size_t n, enum lac_dtype dtype)
+{
+    size_t zeros = 0;
+    if (lac_element_bytes(dtype) == 1)
+        for (const int8_t *x = elements, *end = x + n; x < end; x++)
+            zeros += *x == 0;
+    else
+        for (size_t i = 0; i < n; i++)
+            zeros += lac_element_is_zero(elements, i, dtype);
+    return zeros;
 }
 
 /* Marks of all outputs of block row b (of R outputs) together. */
@@ -63,8 +94,7 @@ void lac_weight_measure(const void *elements, size_t n_out, size_t n_in, enum la
                         struct lac_weight_stats *stats)
 {
     memset(stats, 0, sizeof *stats);
-    for (size_t i = 0; i < n_out * n_in; i++)
-        stats->n_zeros += lac_element_is_zero(elements, i, dtype);
+    stats->n_zeros = count_zeros(elements, n_out * n_in, dtype);
     size_t n_dwords = lac_ceil_div(n_in, lac_dword_inputs(dtype));
     uint8_t bitmap[LAC_MAX_DWORDS / 8];
     for (int p = 0; p < LAC_N_PATTERNS; p++) {
