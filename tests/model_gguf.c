@@ -638,6 +638,7 @@ START_TEST(settings_that_cannot_be_run_are_named)
     } cases[] = {
         {"mamba", "x", 0, NULL, LAC_E_UNSUPPORTED,
          "general.architecture \"mamba\" cannot be run (llama, qwen2 and gpt2 can)"},
+        {"llama", "split.count", 3, NULL, LAC_E_UNSUPPORTED, "split.count: models in 3 files"},
         {"llama", "llama.expert_count", 8, NULL, LAC_E_UNSUPPORTED, "expert_count: 8 experts"},
         {"llama", "llama.attention.value_length", 9, NULL, LAC_E_UNSUPPORTED,
          "value_length: 9 beside keys of 8"},

@@ -71,9 +71,9 @@ static const struct choice truncates[] = {
 
 static const struct row rows[] = {
     {"model", 'm', TEXT, ON_LINES | ON_SCORE, AT(model), "PATH", 0, 0, NULL,
-     "model directory or packed file (default: $LACUNA_MODEL, else the one that is shipped)"},
+     "model directory, GGUF or packed file (default: $LACUNA_MODEL, else the shipped one)"},
     {"tokenizer", 0, TEXT, ON_TOKENIZE, AT(tokenizer), "PATH", 0, 0, NULL,
-     "tokenizer.json, vocab.txt or a directory with one of them, instead of a model"},
+     "tokenizer.json, vocab.txt, GGUF file or a directory with one, instead of a model"},
     {"format", 'f', CHOICE, ON_LINES, AT(format), "FORMAT", 0, 0, formats,
      "of the input (default auto: by the name's end, else by the first line)"},
     {"columns", 0, TEXT, ON_LINES, AT(columns), "LIST", 0, 0, NULL,

@@ -291,8 +291,13 @@ static enum lac_status find_architecture(struct writer *w)
 {
     static const char key[] = "general.architecture";
     const char *name;
-    size_t size;
-    enum lac_status status = lac_gguf_string(w->gguf, key, &name, &size, w->error);
+    size_t size, n_files;
+    enum lac_status status = lac_gguf_size(w->gguf, "split.count", 1, &n_files, w->error);
+    if (!status && n_files > 1)
+        return lac_fail(w->error, LAC_E_UNSUPPORTED,
+                        "split.count: models in %zu files cannot be run; merge them", n_files);
+    if (!status)
+        status = lac_gguf_string(w->gguf, key, &name, &size, w->error);
     if (status)
         return status;
     if (!name)
