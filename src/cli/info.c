@@ -22,7 +22,7 @@ struct totals {
 
 static const char *task_names(unsigned tasks, char *text, size_t size)
 {
-    static const char *const names[] = {"classify", "tag", "answer", "fill", "embed"};
+    static const char *const names[] = {"classify", "tag", "answer", "fill", "embed", "generate"};
     int n = 0;
     text[0] = '\0';
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
