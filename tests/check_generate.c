@@ -330,6 +330,31 @@ START_TEST(texts_end_in_several_ways)
 }
 END_TEST
 
+START_TEST(texts_have_bounds_of_their_own)
+{
+    struct house house = open_house(1, LAC_S8, test_seed());
+    struct ask ask = {.max_new_tokens = 3, .sampling = {.temperature = 1}};
+    struct lac_session *session = open_session(house.model, &ask);
+    for (size_t i = 0; i < 3; i++) {
+        size_t sequence = add_prompt(session, i);
+        if (i)
+            ck_assert_ok(session, lac_session_set_max_new_tokens(session, sequence, i * 5));
+    }
+    ck_assert_ok(session, lac_session_run(session));
+    for (size_t i = 0; i < 3; i++) {
+        struct outcome o = outcome_of(session, i);
+        if (o.finish != LAC_FINISH_END) {
+            ck_assert_int_eq(o.finish, LAC_FINISH_LENGTH);
+            ck_assert_uint_eq(o.n - o.n_fed, i ? i * 5 : 3);
+        }
+        outcome_clear(&o);
+    }
+    ck_assert_int_eq(lac_session_set_max_new_tokens(session, 3, 1), LAC_E_ARGUMENT);
+    lac_session_free(session);
+    close_house(&house);
+}
+END_TEST
+
 START_TEST(full_texts_say_so)
 {
     struct house house = open_house(1, 0, test_seed());
@@ -529,6 +554,7 @@ int main(void)
     add_test(suite, "feeding", fed_texts_go_on_as_if_they_had_begun_so);
     add_test(suite, "feeding words", fed_words_get_no_special_tokens);
     add_test(suite, "ends", texts_end_in_several_ways);
+    add_test(suite, "own bounds", texts_have_bounds_of_their_own);
     add_test(suite, "full", full_texts_say_so);
     add_test(suite, "one beam", one_beam_is_greedy);
     add_test(suite, "beams", beams_are_worth_what_they_score);

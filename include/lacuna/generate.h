@@ -66,7 +66,8 @@ LAC_API void lac_session_options_set_sampling(struct lac_session_options *option
 /* Tokens that a text gets each time it has been fed; 0 (the default): as many as fit the model. */
 LAC_API void lac_session_options_set_max_new_tokens(struct lac_session_options *options,
                                                     size_t n_tokens);
-/* Texts end where one of these UTF-8 strings appears, which is then no part of them.  What may be
+/* Texts end where one of these UTF-8 strings appears, which is then no part of them (its tokens
+ * are).  What may be
  * the beginning of one is held back until that is decided.  Copied; LAC_E_MEMORY; LAC_E_ARGUMENT
  * for an empty string or one that is not UTF-8.  Options are unchanged on failure. */
 LAC_API enum lac_status lac_session_options_set_stops(struct lac_session_options *options,
@@ -81,9 +82,9 @@ LAC_API void
 lac_session_options_set_log_probabilities(struct lac_session_options *options,
                                           enum lac_log_probabilities log_probabilities);
 /* Speculation: up to n_tokens (at most LAC_MAX_SPECULATED) tokens are guessed and then checked in
- * one pass.  A guess is kept only if it is the very token that sampling gives, so texts are the
- * same with and without.  Without a draft the guess is what followed the longest earlier occurrence
- * of the text's last tokens; 0 (the default): none. */
+ * one pass; fewer while guesses turn out wrong.  A guess is kept only if it is the very token that
+ * sampling gives, so texts are the same with and without.  Without a draft the guess is what
+ * followed the longest earlier occurrence of the text's last tokens; 0 (the default): none. */
 enum { LAC_MAX_SPECULATED = 32 };
 LAC_API void lac_session_options_set_speculation(struct lac_session_options *options,
                                                  size_t n_tokens);
@@ -134,6 +135,10 @@ LAC_API enum lac_status lac_session_stop(struct lac_session *session, size_t seq
 /* How a text goes on from here; LAC_E_ARGUMENT for numbers out of range. */
 LAC_API enum lac_status lac_session_set_sampling(struct lac_session *session, size_t sequence,
                                                  const struct lac_sampling *sampling);
+
+/* The text's own bound instead of the options'; 0: none. */
+LAC_API enum lac_status lac_session_set_max_new_tokens(struct lac_session *session, size_t sequence,
+                                                       size_t n_tokens);
 
 /* A copy of a text as it is now, which draws with its own seed from here on.  Its cache is shared
  * until they differ: n samples of one prompt work on it once when they are forked after its first

@@ -213,7 +213,17 @@ enum lac_status lac_session_prepare(struct lac_session *session)
              : LAC_OK;
 }
 
-/* ---- Copies ---- */
+/* ---- How texts go on ---- */
+
+enum lac_status lac_session_set_max_new_tokens(struct lac_session *session, size_t sequence,
+                                               size_t n_tokens)
+{
+    struct lac_text *t;
+    enum lac_status status = begin_with(session, sequence, &t);
+    if (!status)
+        t->max_new_tokens = n_tokens;
+    return status;
+}
 
 enum lac_status lac_session_set_sampling(struct lac_session *session, size_t sequence,
                                          const struct lac_sampling *sampling)
@@ -228,6 +238,8 @@ enum lac_status lac_session_set_sampling(struct lac_session *session, size_t seq
         t->sampling = *sampling;
     return status;
 }
+
+/* ---- Copies ---- */
 
 enum lac_status lac_session_fork(struct lac_session *session, size_t sequence, uint64_t seed,
                                  size_t *copy)

@@ -37,6 +37,8 @@ struct lac_text {
     size_t n_fed;
     struct lac_kv kv, draft_kv;
     struct lac_sampling sampling;
+    size_t max_new_tokens; /* 0: no bound but the context */
+    size_t n_promising;    /* guesses that are worth a try, by what came of the last ones */
     enum lac_finish finish;
     bool is_reported;              /* its end was an event */
     struct lac_decode_state state; /* behind all ids */

@@ -76,7 +76,7 @@ static void list_turns(struct step *s)
 static size_t most_guesses(const struct lac_generator *g, const struct lac_text *t)
 {
     size_t room = lac_text_room(g, t);
-    return lac_min_size(g->options.n_speculated, room ? room - 1 : 0);
+    return lac_min_size(t->n_promising, room ? room - 1 : 0);
 }
 
 static void guess_by_suffix(struct step *s)
@@ -201,10 +201,20 @@ static void take_back(struct step *s, size_t n_reported)
         cut_caches(&g->texts[g->turns[i].index]);
 }
 
+/* Guesses that were all right are worth twice as many, others as many as were right, and one. */
+static void weigh_guesses(const struct lac_generator *g, struct lac_text *t, size_t n_guesses,
+                          size_t n_right)
+{
+    size_t n = n_right < n_guesses ? n_right + 1 : 2 * n_guesses;
+    if (n_guesses)
+        t->n_promising = lac_min_size(n, g->options.n_speculated);
+}
+
 /* Takes tokens as long as the guesses were right, and one more. */
 static void take(struct lac_generator *g, const struct lac_turn *turn, const struct lac_next *next)
 {
     struct lac_text *t = &g->texts[turn->index];
+    size_t n_right = 0;
     bool goes_on = true;
     for (size_t i = 0; goes_on; i++) {
         struct lac_logit word = lac_sample(&g->sampler, &t->sampling, &next[i], t->ids, t->n_ids);
@@ -213,9 +223,11 @@ static void take(struct lac_generator *g, const struct lac_turn *turn, const str
         lac_text_push(g, t, word.id, log_probability);
         add_event(g, turn->index, word.id, log_probability);
         g->counts.n_made++;
-        g->counts.n_accepted += was_guessed;
+        n_right += was_guessed;
         goes_on = was_guessed && !t->finish;
     }
+    g->counts.n_accepted += n_right;
+    weigh_guesses(g, t, turn->n_guesses, n_right);
     cut_caches(t);
 }
 

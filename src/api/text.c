@@ -7,7 +7,11 @@
 
 void lac_text_init(const struct lac_generator *g, struct lac_text *t)
 {
-    *t = (struct lac_text){.sampling = g->options.sampling};
+    *t = (struct lac_text){
+        .sampling = g->options.sampling,
+        .max_new_tokens = g->options.max_new_tokens,
+        .n_promising = g->options.n_speculated,
+    };
     lac_kv_init(&t->kv, g->host, &g->kv_shape);
     lac_kv_init(&t->draft_kv, g->host, &g->draft_shape);
 }
@@ -64,7 +68,7 @@ enum lac_status lac_text_reserve(const struct lac_generator *g, struct lac_text 
 size_t lac_text_room(const struct lac_generator *g, const struct lac_text *t)
 {
     size_t room = g->model->network->config.max_tokens - t->n_ids, n_made = t->n_ids - t->n_fed;
-    size_t most = g->options.max_new_tokens;
+    size_t most = t->max_new_tokens;
     if (!most)
         return room;
     return n_made < most ? lac_min_size(room, most - n_made) : 0;
@@ -126,6 +130,8 @@ enum lac_status lac_text_copy(const struct lac_generator *g, struct lac_text *to
     to->n_ids = from->n_ids;
     to->n_fed = from->n_fed;
     to->sampling = from->sampling;
+    to->max_new_tokens = from->max_new_tokens;
+    to->n_promising = from->n_promising;
     to->finish = from->finish;
     to->is_reported = from->is_reported;
     to->state = from->state;

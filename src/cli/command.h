@@ -17,6 +17,7 @@ struct command {
     const char *operands; /* "[FILE]" */
     const char *summary;  /* one line */
     const char *details;  /* paragraphs for --help */
+    const char *shipped;  /* the model when none is named; NULL: the encoder */
     unsigned bit;         /* enum command_bit: which options apply */
     enum exit_status (*run)(const struct options *options);
 };

@@ -412,6 +412,7 @@ const struct command command_generate = {
         "(it is as long as the model takes).  Several prompts share each pass over the weights;\n"
         "texts do not depend on that.  With --prompt the text itself is printed as it comes,\n"
         "unless --json, --samples or --beams ask for an object.\n",
+    .shipped = "wordnet-decoder-sparse",
     .bit = ON_GENERATE,
     .run = run,
 };

@@ -358,6 +358,7 @@ enum options_result options_parse(const struct command *command, int argc, char 
                                   struct options *options)
 {
     *options = (struct options){
+        .shipped = command->shipped ? command->shipped : "wordnet-encoder-sparse",
         .bind = UNSET,
         .dtype = UNSET,
         .pattern = UNSET,

@@ -37,6 +37,7 @@ enum { MOST_STOPS = 16 };
 
 struct options {
     const char *operand; /* FILE, MODEL or SRC; NULL when not given */
+    const char *shipped; /* of the command */
     const char *model, *tokenizer, *isa, *output, *columns, *plan_cache;
     size_t threads; /* 0: not given */
     size_t batch_tokens, top_k, max_answer_tokens, max_tokens;

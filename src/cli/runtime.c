@@ -9,12 +9,8 @@
 
 #include "src/cli/command.h"
 
-/* The model that is shipped, where `make install` puts it and where the sources have it. */
-static const char *const shipped_models[] = {
-    LACUNA_DATA_DIR "/wordnet-encoder-sparse",
-    "models/wordnet-encoder-sparse",
-    NULL,
-};
+/* Where `make install` puts the models that are shipped, and where the sources have them. */
+static const char *const model_folders[] = {LACUNA_DATA_DIR, "models"};
 
 static void print_log(void *context, enum lac_log_level level, const char *text)
 {
@@ -81,14 +77,17 @@ const char *runtime_message(const struct runtime *rt)
     return lac_engine_message(rt->engine, text, sizeof text);
 }
 
-static const char *find_default_model(void)
+static const char *find_default_model(const struct options *o)
 {
+    static char shipped[4096];
     const char *path = getenv("LACUNA_MODEL");
     if (path && *path)
         return path;
-    for (const char *const *p = shipped_models; *p; p++)
-        if (!access(*p, F_OK))
-            return *p;
+    for (size_t i = 0; i < sizeof model_folders / sizeof *model_folders; i++) {
+        snprintf(shipped, sizeof shipped, "%s/%s", model_folders[i], o->shipped);
+        if (!access(shipped, F_OK))
+            return shipped;
+    }
     return NULL;
 }
 
@@ -118,10 +117,11 @@ bool runtime_open_model(struct runtime *rt, const struct options *o, const char 
                         int *exit_status)
 {
     if (!path)
-        path = find_default_model();
+        path = find_default_model(o);
     if (path)
         return open_model(rt, o, path, &rt->model, exit_status);
-    complain("no model: give --model or set LACUNA_MODEL (%s is not there)", shipped_models[0]);
+    complain("no model: give --model or set LACUNA_MODEL (%s/%s is not there)", model_folders[0],
+             o->shipped);
     *exit_status = STATUS_FATAL;
     return false;
 }

@@ -177,6 +177,7 @@ const struct command command_score = {
         "longer than a window are seen through windows that overlap: each token but those of the\n"
         "first window is scored with at least window - stride tokens before it.  With --json:\n"
         "  {\"tokens\", \"bytes\", \"log_probability\", \"perplexity\", \"bits_per_byte\"}\n",
+    .shipped = "wordnet-decoder-sparse",
     .bit = ON_SCORE,
     .run = run,
 };
