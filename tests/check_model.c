@@ -108,6 +108,7 @@ int main(void)
     add_checkpoint_tests(suite);
     add_decoder_tests(suite);
     add_gguf_tests(suite);
+    add_made_gguf_tests(suite);
     add_sentence_tests(suite);
     add_packed_tests(suite);
     return run_suite(suite);

@@ -39,9 +39,9 @@ check_PROGRAMS += tests/check_model
 TESTS += tests/check_model
 tests_check_model_SOURCES = tests/check_model.c tests/model_suite.h \
 	tests/model_bitmask.c tests/model_checkpoint.c tests/model_config.c \
-	tests/model_decoders.c tests/model_gguf.c tests/model_packed.c tests/model_sentence.c \
-	tests/model_specs.c tests/model_specs.h tests/model_tensors.c \
-	tests/model_writer.c
+	tests/model_decoders.c tests/model_gguf.c tests/model_gguf_made.c \
+	tests/model_packed.c tests/model_sentence.c tests/model_specs.c \
+	tests/model_specs.h tests/model_tensors.c tests/model_writer.c
 tests_check_model_CPPFLAGS = $(test_cppflags)
 tests_check_model_LDADD = $(test_libraries) $(JANSSON_LIBS)
 EXTRA_DIST += tests/data/model/make_files.py tests/data/model/bitmask.safetensors \

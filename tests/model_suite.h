@@ -34,6 +34,7 @@ void add_config_tests(Suite *suite);
 void add_checkpoint_tests(Suite *suite);
 void add_decoder_tests(Suite *suite);
 void add_gguf_tests(Suite *suite);
+void add_made_gguf_tests(Suite *suite);
 void add_sentence_tests(Suite *suite);
 void add_packed_tests(Suite *suite);
 

@@ -27,16 +27,17 @@ static size_t stored_row(const struct lac_matrix *matrix, size_t row)
     return matrix->first_row + row;
 }
 
-/* Squares of this many rows and columns stay in L1 while they are transposed: 2 x 16 KiB. */
-enum { SQUARE = 64 };
+/* A transposed tensor is read this many rows of the matrix at a time: four cache lines of its own
+ * rows in fp32, while the lines that are written, one a row, stay in L1. */
+enum { ROWS_AT_ONCE = 64 };
 
 static void read_columns(const struct lac_matrix *matrix, size_t first, size_t n, float *out)
 {
     size_t n_columns = matrix->weight->shape[1], n_in = matrix->n_in;
-    for (size_t row = 0; row < n; row += SQUARE) {
-        size_t n_rows = n - row < SQUARE ? n - row : SQUARE;
+    for (size_t row = 0; row < n; row += ROWS_AT_ONCE) {
+        size_t n_rows = n - row < ROWS_AT_ONCE ? n - row : ROWS_AT_ONCE;
         for (size_t column = 0; column < n_in; column++) {
-            float piece[SQUARE];
+            float piece[ROWS_AT_ONCE];
             lac_tensor_to_f32(matrix->weight, column * n_columns + matrix->first_row + first + row,
                               n_rows, piece);
             for (size_t i = 0; i < n_rows; i++)
