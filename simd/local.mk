@@ -67,6 +67,7 @@ libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/linear_token_bf16.c \
 	simd/x86/avx2/linear_token_f16.c \
 	simd/x86/avx2/linear_token_f32.c \
+	simd/x86/avx2/linear_token_s4.c \
 	simd/x86/avx2/linear_token_s8.c \
 	simd/x86/avx2/math.h \
 	simd/x86/avx2/ops.c \
@@ -83,6 +84,7 @@ libsimd_avx_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX_VNNI_CFLAGS)
 libsimd_avx_vnni_la_SOURCES = \
 	simd/x86/avx_vnni/dot_s8.h \
 	simd/x86/avx_vnni/linear_output_s8.c \
+	simd/x86/avx_vnni/linear_token_s4.c \
 	simd/x86/avx_vnni/linear_token_s8.c \
 	simd/x86/avx_vnni/table.c
 
@@ -100,6 +102,7 @@ libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/linear_token_bf16.c \
 	simd/x86/avx512/linear_token_f16.c \
 	simd/x86/avx512/linear_token_f32.c \
+	simd/x86/avx512/linear_token_s4.c \
 	simd/x86/avx512/linear_token_s8.c \
 	simd/x86/avx512/math.h \
 	simd/x86/avx512/ops.c \
@@ -118,6 +121,7 @@ libsimd_avx512_vnni_la_SOURCES = \
 	simd/x86/avx512_vnni/attention_s8.c \
 	simd/x86/avx512_vnni/dot_s8.h \
 	simd/x86/avx512_vnni/linear_output_s8.c \
+	simd/x86/avx512_vnni/linear_token_s4.c \
 	simd/x86/avx512_vnni/linear_token_s8.c \
 	simd/x86/avx512_vnni/table.c
 
@@ -158,6 +162,7 @@ libsimd_neon_la_SOURCES = \
 	simd/arm/neon/linear_token_bf16.c \
 	simd/arm/neon/linear_token_f16.c \
 	simd/arm/neon/linear_token_f32.c \
+	simd/arm/neon/linear_token_s4.c \
 	simd/arm/neon/linear_token_s8.c \
 	simd/arm/neon/math.h \
 	simd/arm/neon/ops.c \
@@ -177,6 +182,7 @@ libsimd_neon_dotprod_la_SOURCES = \
 	simd/arm/neon_dotprod/dot.h \
 	simd/arm/neon_dotprod/dot_s8.h \
 	simd/arm/neon_dotprod/linear_output_s8.c \
+	simd/arm/neon_dotprod/linear_token_s4.c \
 	simd/arm/neon_dotprod/linear_token_s8.c \
 	simd/arm/neon_dotprod/table.c
 

@@ -30,6 +30,7 @@ static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, const size_t 
 
 #include "simd/template/linear_token.h"
 
+#ifndef WIDE_GROUPS
 #define ELEMENT_BYTES 1
 #ifndef expand
 #define expand(mask, values) expand_bytes(mask, values)
@@ -42,3 +43,4 @@ static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, const size_t 
 LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, 4, s8, LAC_S8)
 #endif
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_S8, linear_token_bitmap_s8, token_bitmap)
+#endif

@@ -26,6 +26,13 @@ static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t 
     return vld1q_lane_s32((const int32_t *)(const void *)(x + index[3] * stride), spread, 3);
 }
 
+/* 4 dwords of a part of `rows` of them: 8 or 4. */
+static inline veci dword_parts(const uint8_t *parts, size_t stride, const size_t rows, size_t n)
+{
+    (void)stride, (void)rows, (void)n;
+    return veci_load(parts);
+}
+
 /* Adds up the lanes of `rows` outputs, 4 or 1. */
 static inline void fold_ints(int32_t *sums, veci a, const size_t rows)
 {

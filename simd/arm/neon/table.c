@@ -16,6 +16,7 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, output, 1, f32, )
 extern const struct lac_kernel lac_linear_output_bitmap_f32_neon;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 2, bf16, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 2, f16, )
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 8, s4, )
 
 const struct lac_kernel *const lac_table_neon[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 4, s8, )
@@ -28,6 +29,7 @@ const struct lac_kernel *const lac_table_neon[] = {
     &lac_linear_output_bitmap_f32_neon,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 2, bf16, )
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 2, f16, )
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 8, s4, )
     LAC_OPS_LIST(neon)
     LAC_ATTENTION_OPS_LIST(neon)
     LAC_ATTENTION_S8_OPS_LIST(neon)

@@ -47,6 +47,16 @@ static inline veci dword_line(const uint8_t *line, size_t n)
     return _mm256_maskload_epi32((const int *)(const void *)line, exists);
 }
 
+/* 8 dwords, `rows` of them, 4, at each multiple of stride; the same of those from n on. */
+static inline veci dword_parts(const uint8_t *parts, size_t stride, const size_t rows, size_t n)
+{
+    (void)rows;
+    __m256i all = _mm256_zextsi128_si256(_mm_loadu_si128((const void *)parts));
+    if (n <= 4)
+        return all;
+    return _mm256_inserti128_si256(all, _mm_loadu_si128((const void *)(parts + stride)), 1);
+}
+
 /* What the low 8 bits of the mask keep of 8 bytes, in their places. */
 static inline uint64_t expand_8(uint64_t mask, const uint8_t *values)
 {

@@ -16,6 +16,7 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, output, 1, f32, )
 extern const struct lac_kernel lac_linear_output_bitmap_f32_avx2;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 2, bf16, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 2, f16, )
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 8, s4, )
 
 const struct lac_kernel *const lac_table_avx2[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 4, s8, )
@@ -28,6 +29,7 @@ const struct lac_kernel *const lac_table_avx2[] = {
     &lac_linear_output_bitmap_f32_avx2,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 2, bf16, )
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 2, f16, )
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 8, s4, )
     LAC_OPS_LIST(avx2)
     LAC_ATTENTION_OPS_LIST(avx2)
     LAC_ATTENTION_S8_OPS_LIST(avx2)

@@ -31,7 +31,11 @@ static inline struct wide wide_f16(veci line)
 
 #define TWICE(k) (int)(0x80008000u | (unsigned)(k) << 16 | (unsigned)(k))
 
-static inline veci wide_factors(const uint8_t *group, size_t n, const size_t rows)
+struct factors {
+    veci g, sevens;
+};
+
+static inline struct factors factors_of(const uint8_t *group, size_t n, const size_t rows)
 {
     const veci each = _mm256_setr_epi32(TWICE(0), TWICE(1), TWICE(2), TWICE(3), TWICE(4), TWICE(5),
                                         TWICE(6), TWICE(7));
@@ -39,25 +43,26 @@ static inline veci wide_factors(const uint8_t *group, size_t n, const size_t row
         _mm256_broadcastsi128_si256(_mm_setr_epi32(TWICE(0), TWICE(1), TWICE(2), TWICE(3)));
     const veci by_four = _mm256_setr_epi32(TWICE(0), TWICE(0), TWICE(0), TWICE(0), TWICE(1),
                                            TWICE(1), TWICE(1), TWICE(1));
-    int32_t four = 0;
+    veci g;
     if (rows >= 8)
-        return _mm256_shuffle_epi8(
-            _mm256_broadcastsi128_si256(_mm_loadl_epi64((const void *)group)), each);
-    if (rows == 4)
-        memcpy(&four, group, 4);
+        g = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadl_epi64((const void *)group)),
+                                each);
+    else if (rows == 4)
+        g = _mm256_shuffle_epi8(dword_broadcast(group), fours);
     else
-        memcpy(&four, group, n > 4 ? 2 : 1);
-    return _mm256_shuffle_epi8(veci_set1(four), rows == 4 ? fours : by_four);
+        g = _mm256_shuffle_epi8(veci_set1(group[0] | (n > 4 ? group[1] << 8 : 0)), by_four);
+    return (struct factors){g, _mm256_mullo_epi16(g, _mm256_set1_epi16(0x0707))};
 }
 
-static inline struct wide wide_s4(veci line, veci factors)
+static inline struct wide wide_s4(veci line, const struct factors *factors)
 {
     const veci nibble = _mm256_set1_epi8(15);
-    veci sevens = _mm256_mullo_epi16(factors, _mm256_set1_epi16(0x0707));
     veci low = _mm256_and_si256(line, nibble);
     veci high = _mm256_and_si256(_mm256_srli_epi16(line, 4), nibble);
-    return (struct wide){_mm256_sub_epi8(_mm256_mullo_epi16(low, factors), sevens),
-                         _mm256_sub_epi8(_mm256_mullo_epi16(high, factors), sevens)};
+    return (struct wide){
+        _mm256_sub_epi8(_mm256_mullo_epi16(low, factors->g), factors->sevens),
+        _mm256_sub_epi8(_mm256_mullo_epi16(high, factors->g), factors->sevens),
+    };
 }
 
 #endif

@@ -9,11 +9,10 @@
 #define TILE_ROWS   8
 #define WIDE_GROUPS 0
 
-static inline struct wide wide_line(const uint8_t *line, size_t n, const uint8_t *group,
-                                    const size_t rows)
+static inline struct wide wide_line(veci line, const struct factors *factors)
 {
-    (void)group, (void)rows;
-    return wide_f16(dword_line(line, n));
+    (void)factors;
+    return wide_f16(line);
 }
 
 #include "simd/template/linear_token_f32.h"

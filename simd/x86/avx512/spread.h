@@ -46,6 +46,22 @@ static inline veci dword_line(const uint8_t *line, size_t n)
     return _mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), line);
 }
 
+/* 16 dwords, `rows` of them, 8 or 4, at each multiple of stride; the same of those from n on. */
+static inline veci dword_parts(const uint8_t *parts, size_t stride, const size_t rows, size_t n)
+{
+    veci all = _mm512_setzero_si512();
+    if (rows == 8) {
+        all = _mm512_inserti64x4(all, _mm256_loadu_si256((const void *)parts), 0);
+        return n <= 8
+                   ? all
+                   : _mm512_inserti64x4(all, _mm256_loadu_si256((const void *)(parts + stride)), 1);
+    }
+    for (size_t i = 0; i < 4 && i * 4 < n; i++)
+        all = _mm512_mask_broadcast_i32x4(all, (__mmask16)(0xf << i * 4),
+                                          _mm_loadu_si128((const void *)(parts + i * stride)));
+    return all;
+}
+
 /* What the bits of the mask keep, in their places; reads all 64 bytes. */
 static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
 {

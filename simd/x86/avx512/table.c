@@ -15,6 +15,7 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, output, 1, f32, )
 extern const struct lac_kernel lac_linear_output_bitmap_f32_avx512;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, token, 2, bf16, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, token, 2, f16, )
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, token, 8, s4, )
 
 const struct lac_kernel *const lac_table_avx512[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, token, 4, s8, )
@@ -27,6 +28,7 @@ const struct lac_kernel *const lac_table_avx512[] = {
     &lac_linear_output_bitmap_f32_avx512,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, token, 2, bf16, )
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, token, 2, f16, )
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, token, 8, s4, )
     LAC_OPS_LIST(avx512)
     LAC_ATTENTION_OPS_LIST(avx512)
     NULL,

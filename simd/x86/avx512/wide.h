@@ -34,9 +34,15 @@ static inline struct wide wide_f16(veci line)
 /* The byte of place k in both words of a dword, for vpshufb. */
 #define TWICE(k) (int)(0x80008000u | (unsigned)(k) << 16 | (unsigned)(k))
 
-/* Each lane's factor, in both its words: lane l is row l % rows of its block, and every four blocks
- * have factors of their own. */
-static inline veci wide_factors(const uint8_t *group, size_t n, const size_t rows)
+/* Factors of int4 (sparse/int4.h), in both words of each lane's dword, and 7 times as much in each
+ * byte. */
+struct factors {
+    veci g, sevens;
+};
+
+/* Lane l is row l % rows of its block, and every four blocks have factors of their own; of n lanes.
+ */
+static inline struct factors factors_of(const uint8_t *group, size_t n, const size_t rows)
 {
     const veci each = _mm512_setr_epi32(TWICE(0), TWICE(1), TWICE(2), TWICE(3), TWICE(4), TWICE(5),
                                         TWICE(6), TWICE(7), TWICE(8), TWICE(9), TWICE(10),
@@ -49,29 +55,32 @@ static inline veci wide_factors(const uint8_t *group, size_t n, const size_t row
     const veci by_four = _mm512_setr_epi32(
         TWICE(0), TWICE(0), TWICE(0), TWICE(0), TWICE(1), TWICE(1), TWICE(1), TWICE(1), TWICE(2),
         TWICE(2), TWICE(2), TWICE(2), TWICE(3), TWICE(3), TWICE(3), TWICE(3));
-    int32_t four = 0;
+    veci g;
     if (rows >= 16)
-        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)group)),
-                                   each);
-    if (rows == 8)
-        return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadl_epi64((const void *)group)),
-                                   eights);
-    if (rows == 4 || n >= 16)
-        memcpy(&four, group, 4);
-    else
-        memcpy(&four, group, (n + 3) / 4);
-    return _mm512_shuffle_epi8(veci_set1(four), rows == 4 ? fours : by_four);
+        g = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const void *)group)), each);
+    else if (rows == 8)
+        g = _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadl_epi64((const void *)group)),
+                                eights);
+    else if (rows == 4)
+        g = _mm512_shuffle_epi8(dword_broadcast(group), fours);
+    else {
+        __mmask16 exist = n >= 16 ? 15 : (__mmask16)((1u << (n + 3) / 4) - 1);
+        __m128i four = _mm_maskz_loadu_epi8(exist, group);
+        g = _mm512_shuffle_epi8(_mm512_broadcastd_epi32(four), by_four);
+    }
+    return (struct factors){g, _mm512_mullo_epi16(g, _mm512_set1_epi16(0x0707))};
 }
 
-/* g * (u - 7) of each nibble u, as explained in sparse/int4.h. */
-static inline struct wide wide_s4(veci line, veci factors)
+/* g * (u - 7) of each nibble u: why bytes can be multiplied in pairs, see sparse/int4.h. */
+static inline struct wide wide_s4(veci line, const struct factors *factors)
 {
     const veci nibble = _mm512_set1_epi8(15);
-    veci sevens = _mm512_mullo_epi16(factors, _mm512_set1_epi16(0x0707));
     veci low = _mm512_and_si512(line, nibble);
     veci high = _mm512_and_si512(_mm512_srli_epi16(line, 4), nibble);
-    return (struct wide){_mm512_sub_epi8(_mm512_mullo_epi16(low, factors), sevens),
-                         _mm512_sub_epi8(_mm512_mullo_epi16(high, factors), sevens)};
+    return (struct wide){
+        _mm512_sub_epi8(_mm512_mullo_epi16(low, factors->g), factors->sevens),
+        _mm512_sub_epi8(_mm512_mullo_epi16(high, factors->g), factors->sevens),
+    };
 }
 
 #endif

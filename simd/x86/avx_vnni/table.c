@@ -6,11 +6,13 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, token, 4, s8, )
 extern const struct lac_kernel lac_linear_token_bitmap_s8_avx_vnni;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, output, 4, s8, )
 extern const struct lac_kernel lac_linear_output_bitmap_s8_avx_vnni;
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, token, 8, s4, )
 
 const struct lac_kernel *const lac_table_avx_vnni[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, token, 4, s8, )
     &lac_linear_token_bitmap_s8_avx_vnni,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, output, 4, s8, )
     &lac_linear_output_bitmap_s8_avx_vnni,
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, token, 8, s4, )
     NULL,
 };

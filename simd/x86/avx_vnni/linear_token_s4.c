@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Token-lane int4 linear layers on AVX-VNNI: widened to int8. */
+#include "simd/x86/avx2/wide.h"
+#include "simd/x86/avx_vnni/dot_s8.h"
+
+#define ISA         avx_vnni
+#define ISA_NEEDS   (LAC_CPU_AVX2 | LAC_CPU_AVX_VNNI)
+#define WIDE_GROUPS 1
+
+#define wide_line(line, factors) wide_s4(line, factors)
+
+#include "simd/template/linear_token_s8.h"
+
+LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, avx_vnni, token, 8, s4, LAC_S4)
