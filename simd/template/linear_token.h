@@ -35,6 +35,7 @@
  *   KEEP_IN_REGISTER(acc)  an empty asm statement that changes acc
  *   SETS(rows, vecs)      partial sums per output, so that enough accumulators are in flight to
  *                         hide the latency of acc_dot
+ *   PREFETCH_RESULTS      1 where results are more than L2 keeps between two uses, or not defined
  * and where weights have half the width of activations (linear_token_wide.h)
  *   WIDE_GROUPS           1 for int4, else 0; struct wide, wide_line() */
 #include <stdbool.h>
@@ -43,6 +44,9 @@
 
 #ifndef VECS
 #define VECS(rows) TILE_VECS
+#endif
+#ifndef PREFETCH_RESULTS
+#define PREFETCH_RESULTS 0
 #endif
 
 /* Blocks that one turn of the loop over a block row takes: what counts and jumps takes places of
@@ -146,12 +150,24 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t
     }
 }
 
+/* Where finished rows will be stored, into L2. */
+ALWAYS_INLINE void prefetch_rows(const struct lac_linear_args *a, size_t out, size_t lane,
+                                 const size_t n_rows, const size_t vecs)
+{
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t v = 0; v < vecs; v++)
+            __builtin_prefetch(a->y + (out + r) * a->ld + lane + v * VEC_LANES, 0, 2);
+}
+
 ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
                                const size_t block_rows, const size_t vecs, const bool indexed)
 {
     const size_t out_step = block_rows == 1 ? 4 : block_rows;
-    for (size_t out = a->out_begin; out < a->out_end; out += out_step)
+    for (size_t out = a->out_begin; out < a->out_end; out += out_step) {
+        if (PREFETCH_RESULTS && a->y && out + 2 * out_step <= a->out_end)
+            prefetch_rows(a, out + out_step, lane, out_step, vecs);
         block_row(a, out, lane, block_rows, vecs, indexed);
+    }
 }
 
 /* Does the epilogue nothing but scale and store, of whole units on a whole tile?  VECS divides

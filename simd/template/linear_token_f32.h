@@ -11,6 +11,8 @@
 /* A multiply-add takes 4 cycles and two start in each.  The same number for every width, so that
  * the order of a sum does not depend on where in a tile the token lies. */
 #define SETS(rows, vecs) ((rows) == 1 ? 4 : 1)
+/* Inputs take four times the bytes that they take in int8, and push the results out. */
+#define PREFETCH_RESULTS 1
 
 struct x_reg {
     vec floats;
