@@ -67,7 +67,7 @@ LAC_API size_t lac_session_sequences(const struct lac_session *session);
 /* Tokens of all sequences added. */
 LAC_API size_t lac_session_tokens(const struct lac_session *session);
 /* Runs what was added since the last clear and has not run.  The calling thread is one of the
- * workers; it needs 128 KB of stack. */
+ * workers; it needs 256 KB of stack. */
 LAC_API enum lac_status lac_session_run(struct lac_session *session);
 LAC_API void lac_session_clear(struct lac_session *session);
 
