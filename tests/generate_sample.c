@@ -53,6 +53,12 @@ static int compare(const void *a, const void *b)
     return (x->id > y->id) - (x->id < y->id);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const struct word *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
 /* The words that are left with their weights, best first. */
 static size_t define(const struct lac_sampling *s, const float *logits, size_t n,
                      const int32_t *ids, size_t n_ids, struct word *words)
@@ -76,8 +82,9 @@ static size_t define(const struct lac_sampling *s, const float *logits, size_t n
     if (s->top_k && s->top_k < n)
         n = s->top_k;
     double total = 0, sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        words[i].weight = exp((words[i].logit - words[0].logit) / s->temperature);
+    for (size_t i = 0; i < n; i++) { /* in fp32, so that bounds are met by the same words */
+        float x = (float)((words[i].logit - words[0].logit) / s->temperature);
+        words[i].weight = (double)expf(x);
         total += words[i].weight;
     }
     size_t n_kept = 0;
@@ -167,6 +174,8 @@ START_TEST(sampling_is_what_it_is_defined_to_be)
         ck_assert_uint_lt((size_t)drawn.id, n);
         ck_assert(drawn.logit == logits[drawn.id]);
         size_t n_left = define(&s, logits, n, ids, n_ids, words);
+        if (!s.top_k && !(s.top_p > 0 && s.top_p < 1) && !(s.min_p > 0))
+            qsort(words, n_left, sizeof *words, compare_ids); /* all words: in their own order */
         if (s.temperature > 0)
             assert_drawn(words, n_left, lac_random_at(s.seed, n_ids), drawn.id);
         else
