@@ -6,6 +6,8 @@
 
 #include "src/base/checked.h"
 
+/* Chunks grow with the arena, to whole large pages: small ones waste little, large ones lie well.
+ */
 enum { CHUNK_SIZE = 1 << 16 };
 
 struct lac_arena_chunk {
@@ -19,14 +21,24 @@ static struct lac_arena_chunk *new_chunk(struct lac_arena *arena, size_t size_by
     size_t needed;
     if (!lac_add_size(size_bytes, LAC_ALIGNMENT, &needed))
         return NULL;
-    needed = lac_max_size(needed, CHUNK_SIZE);
+    size_t usual = lac_min_size(arena->size_bytes, LAC_LARGE_PAGE);
+    needed = lac_max_size(needed, lac_max_size(usual, CHUNK_SIZE));
+    if (needed > LAC_LARGE_PAGE && !lac_round_up_size(needed, LAC_LARGE_PAGE, &needed))
+        return NULL;
     struct lac_arena_chunk *chunk = lac_alloc(arena->host, needed, 1);
     if (!chunk)
         return NULL;
     chunk->size = needed;
     chunk->used = LAC_ALIGNMENT;
-    chunk->next = arena->chunks;
-    arena->chunks = chunk;
+    /* Pieces come from the first chunk: the one with more room, once the new one has its piece. */
+    struct lac_arena_chunk *first = arena->chunks;
+    if (first && first->size - first->used > needed - LAC_ALIGNMENT - size_bytes) {
+        chunk->next = first->next;
+        first->next = chunk;
+    } else {
+        chunk->next = first;
+        arena->chunks = chunk;
+    }
     return chunk;
 }
 

@@ -3,17 +3,43 @@
 #include "src/base/host.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "src/base/checked.h"
+
+/* Asks for large pages, and is as happy without. */
+static void want_large_pages(void *memory, size_t size_bytes)
+{
+#ifdef MADV_HUGEPAGE
+    madvise(memory, size_bytes, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)size_bytes;
+#endif
+}
 
 static void *default_alloc(void *context, size_t alignment, size_t size_bytes)
 {
     (void)context;
+    bool is_large = size_bytes >= LAC_LARGE_PAGE && size_bytes <= SIZE_MAX - LAC_LARGE_PAGE;
     void *memory;
-    return posix_memalign(&memory, alignment, size_bytes) ? NULL : memory;
+    if (is_large) {
+        alignment = lac_max_size(alignment, LAC_LARGE_PAGE);
+        /* Nor shall the end stay behind in small pages, if it takes most of a large one. */
+        size_t over = size_bytes % LAC_LARGE_PAGE;
+        size_bytes += over > LAC_LARGE_PAGE / 2 ? LAC_LARGE_PAGE - over : 0;
+    }
+    if (posix_memalign(&memory, alignment, size_bytes))
+        return NULL;
+    if (is_large)
+        want_large_pages(memory, size_bytes);
+    return memory;
 }
 
 static void default_release(void *context, void *memory)
