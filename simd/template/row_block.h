@@ -3,7 +3,7 @@
  * a vector.h.
  *
  * Keys are in lanes for scores, features for values.  A page is read from memory once: its lines
- * are fetched a block ahead, by the scores of the first queries. */
+ * are fetched a block ahead, when queries meet the same lines of the block at work. */
 #ifndef LACUNA_SIMD_TEMPLATE_ROW_BLOCK_H
 #define LACUNA_SIMD_TEMPLATE_ROW_BLOCK_H
 

@@ -75,14 +75,19 @@ static inline veci score_dot(veci acc, struct query query, struct key key)
 /* High and low 7 bits, in planes. */
 static inline void store_weights(uint8_t *to, const vec w[4])
 {
-    const __m512i words = _mm512_set1_epi32(0xffff), even = _mm512_set1_epi16(0xff);
-    const __m512i bits = _mm512_set1_epi8(127);
-    /* 0xca selects by the bits of a mask: words of keys 0 and 2, and of 1 and 3. */
-    __m512i a = _mm512_ternarylogic_epi32(words, _mm512_castps_si512(w[0]),
-                                          _mm512_slli_epi32(_mm512_castps_si512(w[2]), 16), 0xca);
-    __m512i b = _mm512_ternarylogic_epi32(words, _mm512_castps_si512(w[1]),
-                                          _mm512_slli_epi32(_mm512_castps_si512(w[3]), 16), 0xca);
-    __m512i low = _mm512_ternarylogic_epi32(even, a, _mm512_slli_epi32(b, 8), 0xca);
+    const __m512i to_high =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 1, 0, 0, 4, 5, 0, 0, 8, 9, 0, 0, 12, 13));
+    const __m512i to_odd =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 2, 0, 4, 0, 6, 0, 8, 0, 10, 0, 12, 0, 14));
+    const __mmask64 high_words = 0xcccccccccccccccc, odd_bytes = 0xaaaaaaaaaaaaaaaa;
+    const __m512i even = _mm512_set1_epi16(0xff), bits = _mm512_set1_epi8(127);
+    /* Words of keys 0 and 2, and of 1 and 3. */
+    __m512i a = _mm512_mask_shuffle_epi8(_mm512_castps_si512(w[0]), high_words,
+                                         _mm512_castps_si512(w[2]), to_high);
+    __m512i b = _mm512_mask_shuffle_epi8(_mm512_castps_si512(w[1]), high_words,
+                                         _mm512_castps_si512(w[3]), to_high);
+    __m512i low = _mm512_mask_shuffle_epi8(a, odd_bytes, b, to_odd);
+    /* 0xca selects by the bits of a mask. */
     __m512i high =
         _mm512_ternarylogic_epi32(even, _mm512_srli_epi32(a, 7), _mm512_slli_epi32(b, 1), 0xca);
     veci_store(to, _mm512_and_si512(high, bits));
