@@ -94,25 +94,45 @@ static __attribute__((noinline)) void finish_last(const struct lac_linear_args *
     finish_rows(a, out, lane, values, a->w->n_out - out, vecs);
 }
 
+/* Outliers of one output by `vecs` vectors of tokens. */
+ALWAYS_INLINE void add_outliers_of(const struct lac_linear_args *a, size_t out, size_t lane,
+                                   vec *values, const vec *x_scale, const size_t vecs)
+{
+    const struct lac_outliers *o = &a->w->outliers;
+    const uint8_t *x = (const uint8_t *)a->x + lane * 4;
+    const size_t stride = a->ld * 4, end = o->begin[out + 1];
+    vec sums[TILE_VECS];
+    UNROLL
+    for (size_t v = 0; v < vecs; v++)
+        sums[v] = vec_set1(0);
+    for (size_t k = o->begin[out]; k < end; k++) {
+        const uint8_t *dwords = x + o->index[k] / 4 * stride;
+        const vec weight = vec_set1(o->values[k]);
+        UNROLL
+        for (size_t v = 0; v < vecs; v++) {
+            vec inputs = vec_from_byte(veci_load(dwords + v * VEC_BYTES), o->index[k] % 4);
+            sums[v] = vec_fma(weight, inputs, sums[v]);
+        }
+    }
+    UNROLL
+    for (size_t v = 0; v < vecs; v++)
+        values[v] = vec_fma(sums[v], x_scale[v], values[v]);
+}
+
 /* Outliers of 4 outputs, which are far between: they are multiplied one by one. */
 static __attribute__((noinline)) void add_outliers(const struct lac_linear_args *a, size_t out,
                                                    size_t lane, vec *values, const vec *x_scale,
                                                    size_t vecs)
 {
-    const struct lac_outliers *o = &a->w->outliers;
-    for (size_t r = 0; r < 4; r++) {
-        const uint32_t begin = o->begin[out + r], end = o->begin[out + r + 1];
-        for (size_t v = 0; v < vecs && begin < end; v++) {
-            const uint8_t *x = (const uint8_t *)a->x + (lane + v * VEC_LANES) * 4;
-            vec sum = vec_set1(0);
-            for (uint32_t k = begin; k < end; k++) {
-                veci dwords = veci_load(x + o->index[k] / 4 * a->ld * 4);
-                vec inputs = vec_from_byte(dwords, o->index[k] % 4);
-                sum = vec_fma(vec_set1(o->values[k]), inputs, sum);
-            }
-            vec *value = &values[r * vecs + v];
-            *value = vec_fma(sum, x_scale[v], *value);
-        }
+    const uint32_t *begin = a->w->outliers.begin;
+    for (size_t o = out; o < out + 4; o++, values += vecs) {
+        if (begin[o] == begin[o + 1])
+            continue;
+        if (vecs == TILE_VECS)
+            add_outliers_of(a, o, lane, values, x_scale, TILE_VECS);
+        else
+            for (size_t v = 0; v < vecs; v++)
+                add_outliers_of(a, o, lane + v * VEC_LANES, values + v, x_scale + v, 1);
     }
 }
 
