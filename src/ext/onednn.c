@@ -31,8 +31,10 @@
     X(dnnl_version)                                                                                \
     X(dnnl_engine_create)                                                                          \
     X(dnnl_stream_create)                                                                          \
+    X(dnnl_stream_destroy)                                                                         \
     X(dnnl_memory_desc_init_by_tag)                                                                \
     X(dnnl_memory_create)                                                                          \
+    X(dnnl_memory_destroy)                                                                         \
     X(dnnl_memory_set_data_handle)                                                                 \
     X(dnnl_matmul_desc_init)                                                                       \
     X(dnnl_primitive_attr_create)                                                                  \
@@ -43,6 +45,7 @@
     X(dnnl_primitive_desc_query)                                                                   \
     X(dnnl_primitive_desc_query_md)                                                                \
     X(dnnl_primitive_create)                                                                       \
+    X(dnnl_primitive_destroy)                                                                      \
     X(dnnl_primitive_execute)                                                                      \
     X(dnnl_sgemm)
 
@@ -138,6 +141,7 @@ struct shape {
     size_t scratch_size;
     struct slot *slots;
     size_t n_slots;
+    bool works; /* else it was tried once, and holds nothing */
 };
 
 enum { MOST_SHAPES = 32 };
@@ -210,7 +214,36 @@ static bool make_slot(const struct shape *s, struct slot *slot)
     return good;
 }
 
-/* What is left of a shape that failed stays: it is a matter of a few bytes, once. */
+static void free_slot(struct slot *slot)
+{
+    for (size_t p = 0; p < N_PIECES; p++) {
+        lib.dnnl_memory_destroy(slot->weights[p]);
+        for (size_t w = 0; w < N_WIDTHS; w++) {
+            lib.dnnl_memory_destroy(slot->sums[p][w]);
+            lib.dnnl_memory_destroy(slot->scratch[p][w]);
+        }
+    }
+    for (size_t w = 0; w < N_WIDTHS; w++)
+        lib.dnnl_memory_destroy(slot->x[w]);
+    if (slot->stream)
+        lib.dnnl_stream_destroy(slot->stream);
+    lac_free(&lac_default_host, slot->centered);
+    lac_free(&lac_default_host, slot->scratch_bytes);
+}
+
+/* Of one that was made in part; its depth stays. */
+static void empty_shape(struct shape *s)
+{
+    for (size_t i = 0; s->slots && i < s->n_slots; i++)
+        free_slot(&s->slots[i]);
+    lac_free(&lac_default_host, s->slots);
+    for (size_t p = 0; p < N_PIECES; p++)
+        for (size_t w = 0; w < N_WIDTHS; w++)
+            if (s->primitives[p][w])
+                lib.dnnl_primitive_destroy(s->primitives[p][w]);
+    *s = (struct shape){.depth = s->depth};
+}
+
 static bool make_shape(struct shape *s, size_t depth)
 {
     *s = (struct shape){.depth = depth};
@@ -237,12 +270,14 @@ static struct shape *find_shape(size_t n_in)
     struct shape *found = i < n_shapes ? &shapes[i] : NULL;
     if (!found && n_shapes < MOST_SHAPES) {
         int before = begin_alone();
-        if (make_shape(&shapes[n_shapes], depth))
-            found = &shapes[n_shapes++];
+        found = &shapes[n_shapes++];
+        found->works = make_shape(found, depth);
+        if (!found->works)
+            empty_shape(found);
         end_alone(before);
     }
     pthread_mutex_unlock(&shapes_mutex);
-    return found;
+    return found && found->works ? found : NULL;
 }
 
 static struct slot *take_slot(struct shape *s)
