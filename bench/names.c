@@ -28,13 +28,11 @@ enum { N_ISAS = sizeof isas / sizeof isas[0] };
 
 enum { MOST_DTYPES = 16 };
 
-/* What other tools prune: two of four inputs; four outputs by one input, of which the blocks that
- * are kept hold zeros as well; and square tiles, as libxsmm multiplies them. */
+/* What other tools prune: two of four inputs; and four outputs by one input, kept as 4x4, whose
+ * blocks then hold zeros as well. */
 static const struct bench_pattern foreign[] = {
     {"2:4", LAC_PATTERN_BITMAP, {.kept = 2, .of = 4}},
     {"4x1-import", LAC_PATTERN_4, {.n_out = 4, .n_in = 1}},
-    {"16x16", LAC_PATTERN_16, {.n_out = 16, .n_in = 16}},
-    {"32x32", LAC_PATTERN_32, {.n_out = 32, .n_in = 32}},
 };
 enum { N_FOREIGN = sizeof foreign / sizeof foreign[0] };
 

@@ -40,6 +40,10 @@ AC_DEFUN([LACUNA_EXT], [
   AM_COND_IF([BUILD_ONEDNN], [
     AC_SEARCH_LIBS([dlopen], [dl])
     AC_DEFINE([LACUNA_HAVE_ONEDNN], [1], [Dense kernels of oneDNN are built])])
+  AM_CONDITIONAL([BUILD_LIBXSMM], [test "x$found_libxsmm$lacuna_cv_isa_avx512" = xyesyes])
+  AM_COND_IF([BUILD_LIBXSMM], [
+    AC_SUBST([PRIVATE_LIBS], ["$LIBXSMM_LIBS"])
+    AC_DEFINE([LACUNA_HAVE_LIBXSMM], [1], [Kernels of libxsmm for tiles are built])])
 ])
 
 AC_DEFUN([LACUNA_SUMMARY], [

@@ -30,6 +30,7 @@ libcore_la_SOURCES += \
 	simd/template/linear_token_f32.h \
 	simd/template/linear_token_s8.h \
 	simd/template/linear_token_wide.h \
+	simd/template/loose.h \
 	simd/template/math.h \
 	simd/template/norm.h \
 	simd/template/page_parts.h \

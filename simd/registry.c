@@ -37,9 +37,12 @@ static const struct lac_kernel *const *const tables[] = {
 #endif
     lac_table_scalar,
 /* Last: lac_kernel_find_linear never gets here.  The measured plan does, by name, and only then
- * is the library opened. */
+ * is the library opened, or code generated. */
 #ifdef LACUNA_HAVE_ONEDNN
     lac_table_onednn,
+#endif
+#ifdef LACUNA_HAVE_LIBXSMM
+    lac_table_libxsmm,
 #endif
 };
 

@@ -17,6 +17,7 @@ extern const struct lac_kernel *const lac_table_neon_dotprod[];
 extern const struct lac_kernel *const lac_table_neon_i8mm[];
 /* src/ext/: one of each library that was found. */
 extern const struct lac_kernel *const lac_table_onednn[];
+extern const struct lac_kernel *const lac_table_libxsmm[];
 
 /* X(isa, name, pattern, dtype, run) for each pattern but bitmap of weights of which v make a
  * dword: their token-lane or output-lane kernels. */
@@ -27,6 +28,11 @@ extern const struct lac_kernel *const lac_table_onednn[];
     X(isa, linear_##lane##_8x##v##_##suffix, LAC_PATTERN_8, dtype, lane##_8)                       \
     X(isa, linear_##lane##_4x##v##_##suffix, LAC_PATTERN_4, dtype, lane##_4)                       \
     X(isa, linear_##lane##_1x##v##_##suffix, LAC_PATTERN_1, dtype, lane##_1)
+
+/* The same for tiles. */
+#define LAC_TILE_KERNELS(X, isa, lane, suffix, dtype)                                              \
+    X(isa, linear_##lane##_16x16_##suffix, LAC_PATTERN_TILE_16, dtype, lane##_16x16)               \
+    X(isa, linear_##lane##_32x32_##suffix, LAC_PATTERN_TILE_32, dtype, lane##_32x32)
 
 #define LAC_DECLARE_WIDE(isa, name, pattern, dtype, run)                                           \
     extern const struct lac_kernel lac_##name##_##isa;

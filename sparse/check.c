@@ -5,6 +5,7 @@
 
 #include "sparse/bitmap.h"
 #include "sparse/layout.h"
+#include "sparse/loose.h"
 #include "src/base/checked.h"
 
 /* |s8 * s8| <= 127 * 128 and accumulators are 32 bits: 131,072 terms are the most whose sum
@@ -25,6 +26,9 @@ static enum lac_status check_shape(const struct lac_weight *w, struct lac_error 
     if (w->n_dwords > LAC_MAX_DWORDS)
         return lac_fail(error, LAC_E_LIMIT, "%zu inputs; an index reaches %zu", w->n_in,
                         LAC_MAX_DWORDS * lac_dword_inputs(w->dtype));
+    if (w->pattern == LAC_PATTERN_4X1 && w->n_in > LAC_MAX_DWORDS)
+        return lac_fail(error, LAC_E_LIMIT, "%zu inputs; an index of 4x1 reaches %d", w->n_in,
+                        LAC_MAX_DWORDS);
     size_t most;
     if (w->n_out > UINT32_MAX || !lac_mul_size(w->n_block_rows, w->n_dwords, &most) ||
         most > UINT32_MAX)
@@ -63,13 +67,27 @@ static enum lac_status check_row(const struct lac_weight *w, size_t b, struct la
         return lac_fail(error, LAC_E_FORMAT, "dense block row %zu has %u of %zu dwords", b,
                         end - begin, w->n_dwords);
     }
-    size_t lowest = 0;
-    for (uint32_t k = begin; k < end; k++) {
-        if (w->index[k] < lowest || w->index[k] >= w->n_dwords)
+    size_t lowest = 0, dwords = lac_block_dwords(w->pattern, w->dtype);
+    for (uint32_t k = begin; k < end && w->pattern != LAC_PATTERN_4X1; k++) {
+        if (w->index[k] < lowest || w->index[k] >= w->n_dwords || w->index[k] % dwords)
             return lac_fail(error, LAC_E_FORMAT,
-                            "block %u of block row %zu: index %u is not between %zu and %zu", k, b,
-                            w->index[k], lowest, w->n_dwords - 1);
+                            "block %u of block row %zu: index %u is not between %zu and %zu, or "
+                            "between tiles",
+                            k, b, w->index[k], lowest, w->n_dwords - 1);
         lowest = w->index[k] + 1u;
+    }
+    return LAC_OK;
+}
+
+/* 4x1: in any order; an input that is there twice is multiplied twice. */
+static enum lac_status check_inputs(const struct lac_weight *w, struct lac_error *error)
+{
+    for (size_t i = 0; i < w->n_blocks * LAC_LOOSE_INPUTS; i++) {
+        bool is_first = i % LAC_LOOSE_INPUTS == 0;
+        if (w->index[i] >= w->n_in || (is_first && w->index[i] % LAC_LOOSE_INPUTS))
+            return lac_fail(error, LAC_E_FORMAT, "input %u of block %zu is not below %zu%s",
+                            w->index[i], i / LAC_LOOSE_INPUTS, w->n_in,
+                            is_first ? " and a multiple of 4" : "");
     }
     return LAC_OK;
 }
@@ -91,6 +109,8 @@ static enum lac_status check_rows(const struct lac_weight *w, struct lac_error *
         status = check_row(w, b, error);
     if (!status && w->dtype == LAC_S4)
         status = check_groups(w, error);
+    if (!status && w->pattern == LAC_PATTERN_4X1)
+        status = check_inputs(w, error);
     return status;
 }
 
@@ -105,7 +125,7 @@ enum lac_status lac_weight_check(const struct lac_weight *w, struct lac_error *e
     if (status)
         return status;
     if (w->n_dwords != implied.n_dwords || w->n_block_rows != implied.n_block_rows ||
-        !w->index != (w->pattern == LAC_PATTERN_DENSE || w->pattern == LAC_PATTERN_BITMAP) ||
+        !w->index != !lac_block_indices(w->pattern) ||
         !w->masks != (w->pattern != LAC_PATTERN_BITMAP))
         return lac_fail(error, LAC_E_FORMAT, "counts do not fit a weight of %zu x %zu", w->n_out,
                         w->n_in);

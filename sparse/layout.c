@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "sparse/bitmap.h"
+#include "sparse/loose.h"
 #include "sparse/sums.h"
 #include "src/base/checked.h"
 
@@ -18,7 +19,7 @@ static void copy_elements(const void *elements, const struct lac_weight *w, size
 {
     size_t inputs = lac_dword_inputs(w->dtype), size = lac_element_bytes(w->dtype);
     memset(to, 0, inputs * size);
-    if (out >= w->n_out)
+    if (out >= w->n_out || d >= w->n_dwords)
         return;
     size_t first = d * inputs;
     memcpy(to, (const uint8_t *)elements + (out * w->n_in + first) * size,
@@ -32,23 +33,26 @@ static uint32_t value_bits(enum lac_dtype dtype)
     return bits[lac_element_bytes(dtype)];
 }
 
-/* Bit d % 8 of bitmap[d / 8] is set when dword d of the output is not all zero.  Every matrix that
- * is opened comes through here once for each pattern, so whole words are looked at. */
-static void mark_dwords(const void *elements, size_t n_in, enum lac_dtype dtype, size_t out,
-                        uint8_t *bitmap)
+/* Bit g % 8 of bitmap[g / 8] is set when group g of so many inputs of the output is not all zero.
+ * Every matrix that is opened comes through here once for each pattern, so whole words are looked
+ * at: only single inputs (4x1, int8) are less. */
+static void mark_inputs(const void *elements, size_t n_in, enum lac_dtype dtype, size_t inputs,
+                        size_t out, uint8_t *bitmap)
 {
-    size_t inputs = lac_dword_inputs(dtype), size = lac_element_bytes(dtype);
+    size_t size = lac_element_bytes(dtype), n_words = inputs * size / DWORD;
+    size_t n_whole = n_in / inputs;
     const uint8_t *row = (const uint8_t *)elements + out * n_in * size;
     const uint32_t bits = value_bits(dtype);
-    size_t n_words = inputs * size / DWORD, n_whole = n_in / inputs;
-    for (size_t d = 0; d < n_whole; d++) {
+    for (size_t g = 0; g < n_whole && !n_words; g++)
+        bitmap[g / 8] |= (uint8_t)((row[g] != 0) << g % 8);
+    for (size_t g = 0; g < n_whole && n_words; g++) {
         uint32_t any = 0;
         for (size_t i = 0; i < n_words; i++, row += DWORD) {
             uint32_t word;
             memcpy(&word, row, DWORD);
             any |= word & bits;
         }
-        bitmap[d / 8] |= (uint8_t)((any != 0) << d % 8);
+        bitmap[g / 8] |= (uint8_t)((any != 0) << g % 8);
     }
     for (size_t i = n_whole * inputs; i < n_in; i++)
         if (!lac_element_is_zero(elements, out * n_in + i, dtype))
@@ -67,20 +71,24 @@ static size_t count_zeros(const void *elements, size_t n, enum lac_dtype dtype)
     return zeros;
 }
 
-/* Marks of all outputs of block row b (of R outputs) together. */
+/* Marks of all outputs of block row b together, a bit for what the pattern keeps together. */
 static void mark_block_row(const void *elements, size_t n_out, size_t n_in, enum lac_dtype dtype,
-                           size_t rows, size_t b, uint8_t *bitmap)
+                           enum lac_pattern pattern, size_t b, uint8_t *bitmap)
 {
     memset(bitmap, 0, LAC_MAX_DWORDS / 8);
-    size_t end = lac_min_size((b + 1) * rows, n_out);
+    size_t rows = lac_pattern_rows(pattern), end = lac_min_size((b + 1) * rows, n_out);
     for (size_t out = b * rows; out < end; out++)
-        mark_dwords(elements, n_in, dtype, out, bitmap);
+        mark_inputs(elements, n_in, dtype, lac_block_inputs(pattern, dtype), out, bitmap);
 }
 
-static size_t count_bits(const uint8_t *bitmap, size_t n_dwords)
+/* Blocks of a block row. */
+static size_t count_blocks(const uint8_t *bitmap, size_t n_in, enum lac_dtype dtype,
+                           enum lac_pattern pattern)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < lac_ceil_div(n_dwords, 8); i++)
+    if (pattern == LAC_PATTERN_4X1)
+        return lac_loose_quads(bitmap, n_in);
+    size_t n = 0, n_bits = lac_ceil_div(n_in, lac_block_inputs(pattern, dtype));
+    for (size_t i = 0; i < lac_ceil_div(n_bits, 8); i++)
         n += (size_t)__builtin_popcount(bitmap[i]);
     return n;
 }
@@ -95,26 +103,35 @@ void lac_weight_measure(const void *elements, size_t n_out, size_t n_in, enum la
 {
     memset(stats, 0, sizeof *stats);
     stats->n_zeros = count_zeros(elements, n_out * n_in, dtype);
-    size_t n_dwords = lac_ceil_div(n_in, lac_dword_inputs(dtype));
     uint8_t bitmap[LAC_MAX_DWORDS / 8];
     for (int p = 0; p < LAC_N_PATTERNS; p++) {
-        size_t rows = lac_pattern_rows(p);
-        stats->n_blocks[p] = lac_pattern_blocks((enum lac_pattern)p, dtype, n_out, n_in);
+        enum lac_pattern pattern = (enum lac_pattern)p;
+        stats->n_blocks[p] = lac_pattern_blocks(pattern, dtype, n_out, n_in);
         if (p == LAC_PATTERN_BITMAP)
             stats->n_nonzero[p] = stats->n_blocks[p] - stats->n_zeros;
-        else if (p == LAC_PATTERN_DENSE || n_dwords > LAC_MAX_DWORDS)
+        else if (p == LAC_PATTERN_DENSE || !lac_pattern_holds(pattern, dtype) ||
+                 lac_ceil_div(n_in, lac_block_inputs(pattern, dtype)) > LAC_MAX_DWORDS)
             stats->n_nonzero[p] = stats->n_blocks[p];
         else
-            for (size_t b = 0; b < lac_ceil_div(n_out, rows); b++) {
-                mark_block_row(elements, n_out, n_in, dtype, rows, b, bitmap);
-                stats->n_nonzero[p] += count_bits(bitmap, n_dwords);
+            for (size_t b = 0; b < lac_ceil_div(n_out, lac_pattern_rows(pattern)); b++) {
+                mark_block_row(elements, n_out, n_in, dtype, pattern, b, bitmap);
+                stats->n_nonzero[p] += count_blocks(bitmap, n_in, dtype, pattern);
             }
     }
 }
 
-/* Fills row_begin; index too when it is not NULL. */
+/* Index of the blocks that are marked, by their first dword. */
+static void list_blocks(const uint8_t *bitmap, const struct lac_weight *w, uint16_t *index)
+{
+    size_t dwords = lac_block_dwords(w->pattern, w->dtype);
+    for (size_t i = 0; i * dwords < w->n_dwords; i++)
+        if (marked(bitmap, i))
+            *index++ = (uint16_t)(i * dwords);
+}
+
+/* Fills row_begin; index too when it is not NULL, and for 4x1 `used` (lac_loose_place). */
 static size_t find_blocks(const void *elements, const struct lac_weight *w, uint32_t *row_begin,
-                          uint16_t *index)
+                          uint16_t *index, uint8_t *used)
 {
     size_t n = 0;
     uint8_t bitmap[LAC_MAX_DWORDS / 8];
@@ -124,13 +141,12 @@ static size_t find_blocks(const void *elements, const struct lac_weight *w, uint
             n += w->n_dwords;
             continue;
         }
-        mark_block_row(elements, w->n_out, w->n_in, w->dtype, lac_pattern_rows(w->pattern), b,
-                       bitmap);
-        if (index)
-            for (size_t d = 0, k = n; d < w->n_dwords; d++)
-                if (marked(bitmap, d))
-                    index[k++] = (uint16_t)d;
-        n += count_bits(bitmap, w->n_dwords);
+        mark_block_row(elements, w->n_out, w->n_in, w->dtype, w->pattern, b, bitmap);
+        if (index && w->pattern == LAC_PATTERN_4X1)
+            lac_loose_place(bitmap, w->n_in, index + n * LAC_LOOSE_INPUTS, used + n);
+        else if (index)
+            list_blocks(bitmap, w, index + n);
+        n += count_blocks(bitmap, w->n_in, w->dtype, w->pattern);
     }
     row_begin[w->n_block_rows] = (uint32_t)n;
     return n;
@@ -143,12 +159,29 @@ static size_t dword_index(const struct lac_weight *w, size_t b, size_t k)
 
 static void copy_blocks(const void *elements, const struct lac_weight *w, uint8_t *blocks)
 {
+    size_t rows = lac_pattern_rows(w->pattern), dwords = lac_block_dwords(w->pattern, w->dtype);
+    for (size_t b = 0; b < w->n_block_rows; b++)
+        for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++)
+            for (size_t j = 0; j < dwords; j++)
+                for (size_t r = 0; r < rows; r++)
+                    copy_elements(elements, w, b * rows + r, dword_index(w, b, k) + j,
+                                  blocks + ((k * dwords + j) * rows + r) * DWORD);
+}
+
+/* 4x1: places that are not used are zero. */
+static void copy_loose(const int8_t *elements, const struct lac_weight *w, const uint8_t *used,
+                       uint8_t *blocks)
+{
     size_t rows = lac_pattern_rows(w->pattern);
     for (size_t b = 0; b < w->n_block_rows; b++)
         for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++)
-            for (size_t r = 0; r < rows; r++)
-                copy_elements(elements, w, b * rows + r, dword_index(w, b, k),
-                              blocks + (k * rows + r) * DWORD);
+            for (size_t i = 0; i < rows * LAC_LOOSE_INPUTS; i++) {
+                size_t out = b * rows + i / LAC_LOOSE_INPUTS, place = i % LAC_LOOSE_INPUTS;
+                size_t input = w->index[k * LAC_LOOSE_INPUTS + place];
+                bool counts = used[k] >> place & 1 && out < w->n_out;
+                blocks[k * rows * DWORD + i] =
+                    counts ? (uint8_t)elements[out * w->n_in + input] : 0;
+            }
 }
 
 /* Row r of the n blocks from k on, which are a group. */
@@ -183,11 +216,12 @@ static void encode_blocks(const int8_t *elements, const struct lac_weight *w, ui
     }
 }
 
-/* What row r of block k of block row b holds, as elements. */
-static void decode_dword(const struct lac_weight *w, size_t b, size_t k, size_t r, void *elements)
+/* What row r of dword j of block k of block row b holds, as elements. */
+static void decode_dword(const struct lac_weight *w, size_t b, size_t k, size_t j, size_t r,
+                         void *elements)
 {
     size_t rows = lac_pattern_rows(w->pattern);
-    const uint8_t *dword = (const uint8_t *)w->blocks + (k * rows + r) * DWORD;
+    const uint8_t *dword = lac_weight_dword(w, k, j, r);
     if (w->dtype != LAC_S4) {
         memcpy(elements, dword, DWORD);
         return;
@@ -200,12 +234,13 @@ static int32_t sum_row(const struct lac_weight *w, size_t out)
 {
     size_t rows = lac_pattern_rows(w->pattern), b = out / rows;
     int32_t sum = 0;
-    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-        int8_t weights[LAC_INT4_INPUTS] = {0};
-        decode_dword(w, b, k, out % rows, weights);
-        for (size_t i = 0; i < LAC_INT4_INPUTS; i++)
-            sum += weights[i];
-    }
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++)
+        for (size_t j = 0; j < lac_block_dwords(w->pattern, w->dtype); j++) {
+            int8_t weights[LAC_INT4_INPUTS] = {0};
+            decode_dword(w, b, k, j, out % rows, weights);
+            for (size_t i = 0; i < LAC_INT4_INPUTS; i++)
+                sum += weights[i];
+        }
     return sum;
 }
 
@@ -232,13 +267,13 @@ static enum lac_status pack_blocks(const void *elements, struct lac_weight *w,
     uint32_t *row_begin = lac_arena_alloc(arena, w->n_block_rows + 1, sizeof *row_begin);
     if (!row_begin)
         return no_memory(w, error);
-    w->n_blocks = find_blocks(elements, w, row_begin, NULL);
+    w->n_blocks = find_blocks(elements, w, row_begin, NULL, NULL);
     w->row_begin = row_begin;
     if (w->pattern != LAC_PATTERN_DENSE) {
         uint16_t *index = lac_arena_alloc(arena, w->n_blocks, sizeof *index);
         if (!index)
             return no_memory(w, error);
-        find_blocks(elements, w, row_begin, index);
+        find_blocks(elements, w, row_begin, index, NULL);
         w->index = index;
     }
     uint8_t *blocks = lac_arena_alloc(arena, w->n_blocks, lac_block_bytes(w->pattern, w->dtype));
@@ -255,6 +290,28 @@ static enum lac_status pack_blocks(const void *elements, struct lac_weight *w,
     }
     w->blocks = blocks;
     return LAC_OK;
+}
+
+static enum lac_status pack_loose(const void *elements, struct lac_weight *w,
+                                  struct lac_arena *arena, struct lac_error *error)
+{
+    uint32_t *row_begin = lac_arena_alloc(arena, w->n_block_rows + 1, sizeof *row_begin);
+    if (!row_begin)
+        return no_memory(w, error);
+    w->n_blocks = find_blocks(elements, w, row_begin, NULL, NULL);
+    w->row_begin = row_begin;
+    size_t n_indices = w->n_blocks * lac_block_indices(w->pattern);
+    uint16_t *index = lac_arena_alloc(arena, n_indices, sizeof *index);
+    uint8_t *blocks = lac_arena_alloc(arena, w->n_blocks, lac_block_bytes(w->pattern, w->dtype));
+    uint8_t *used = lac_alloc(arena->host, w->n_blocks + 1, 1);
+    if (index && blocks && used) {
+        find_blocks(elements, w, row_begin, index, used);
+        w->index = index;
+        copy_loose(elements, w, used, blocks);
+        w->blocks = blocks;
+    }
+    lac_free(arena->host, used);
+    return w->blocks ? LAC_OK : no_memory(w, error);
 }
 
 static enum lac_status pack_bitmap(const void *elements, struct lac_weight *w,
@@ -294,6 +351,7 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
     if (!padded_bias)
         goto no_memory;
     status = pattern == LAC_PATTERN_BITMAP ? pack_bitmap(elements, &w, arena, error)
+             : pattern == LAC_PATTERN_4X1  ? pack_loose(elements, &w, arena, error)
                                            : pack_blocks(elements, &w, arena, error);
     if (status)
         return status;
@@ -318,23 +376,46 @@ no_memory:
     return no_memory(&w, error);
 }
 
+static void unpack_loose(const struct lac_weight *w, int8_t *elements)
+{
+    size_t rows = lac_pattern_rows(w->pattern);
+    for (size_t out = 0; out < w->n_out; out++)
+        for (size_t k = w->row_begin[out / rows]; k < w->row_begin[out / rows + 1]; k++)
+            for (size_t i = 0; i < LAC_LOOSE_INPUTS; i++)
+                elements[out * w->n_in + w->index[k * LAC_LOOSE_INPUTS + i]] +=
+                    (int8_t)lac_weight_dword(w, k, 0, out % rows)[i];
+}
+
+/* Dword j of block k of block row b, in one output. */
+static void unpack_dword(const struct lac_weight *w, size_t b, size_t k, size_t j, size_t out,
+                         uint8_t *elements)
+{
+    size_t inputs = lac_dword_inputs(w->dtype), size = lac_element_bytes(w->dtype);
+    size_t first = (dword_index(w, b, k) + j) * inputs;
+    uint8_t decoded[LAC_INT4_INPUTS];
+    if (first >= w->n_in) /* of a tile */
+        return;
+    decode_dword(w, b, k, j, out % lac_pattern_rows(w->pattern), decoded);
+    memcpy(elements + (out * w->n_in + first) * size, decoded,
+           lac_min_size(inputs, w->n_in - first) * size);
+}
+
 void lac_weight_unpack(const struct lac_weight *w, void *elements)
 {
-    size_t rows = lac_pattern_rows(w->pattern), inputs = lac_dword_inputs(w->dtype);
-    size_t size = lac_element_bytes(w->dtype);
-    memset(elements, 0, w->n_out * w->n_in * size);
+    size_t rows = lac_pattern_rows(w->pattern), dwords = lac_block_dwords(w->pattern, w->dtype);
+    memset(elements, 0, w->n_out * w->n_in * lac_element_bytes(w->dtype));
     if (w->pattern == LAC_PATTERN_BITMAP) {
         lac_bitmap_unpack(w, elements);
         return;
     }
+    if (w->pattern == LAC_PATTERN_4X1) {
+        unpack_loose(w, elements);
+        return;
+    }
     for (size_t out = 0; out < w->n_out; out++) {
         size_t b = out / rows;
-        for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-            uint8_t decoded[LAC_INT4_INPUTS];
-            size_t first = dword_index(w, b, k) * inputs;
-            decode_dword(w, b, k, out % rows, decoded);
-            memcpy((uint8_t *)elements + (out * w->n_in + first) * size, decoded,
-                   lac_min_size(inputs, w->n_in - first) * size);
-        }
+        for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++)
+            for (size_t j = 0; j < dwords; j++)
+                unpack_dword(w, b, k, j, out, elements);
     }
 }

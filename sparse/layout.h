@@ -12,6 +12,14 @@
  *   group      [lac_weight_groups][R]  int4: the factor g of output r in a group of 4 blocks of
  *                                      a block row; lac_weight_first_group
  *
+ * Tiles are blocks of 16 x 16 or 32 x 32 elements, dword after dword, so [n_blocks][dwords][R][4
+ * bytes]; index is the first dword's, a multiple of their number.  Of the last tile of a row,
+ * dwords that end past n_dwords are zero and not multiplied.
+ *
+ * 4x1 (int8) are blocks of 4 outputs by one input, four of a block row to a quad: a block is 4
+ * outputs by any 4 inputs, and index [n_blocks][4] has those (sparse/loose.h).  The first of them
+ * is a multiple of 4.
+ *
  * Dense is R = 16 with every block kept and no index.  n_out is padded to whole block rows, and
  * the rows to a multiple of 16 outputs, n_in to whole dwords; padding weighs nothing (zero).
  *
@@ -61,7 +69,7 @@ struct lac_weight {
     size_t n_block_rows;       /* lac_round_up(n_out, lac_pattern_unit) / R */
     size_t n_blocks;           /* bitmap: elements */
     const uint32_t *row_begin; /* [n_block_rows + 1]; dense too: row r begins at r * n_dwords */
-    const uint16_t *index;     /* [n_blocks]; NULL for dense and bitmap */
+    const uint16_t *index;     /* [n_blocks][lac_block_indices]; NULL for dense and bitmap */
     const uint8_t *masks;      /* bitmap; else NULL */
     const void *blocks;
     const uint8_t *group; /* int4; else NULL */
@@ -78,14 +86,21 @@ struct lac_weight {
     const void *extra;    /* what a kernel's pack made for itself, or NULL */
 };
 
-/* R: 1, 4, 8, 16, 32; dense and bitmap: 16. */
+/* R: 1, 4, 8, 16, 32; dense and bitmap: 16; 4x1: 4. */
 size_t lac_pattern_rows(enum lac_pattern pattern);
 /* R, or LAC_OUT_UNIT where that is more. */
 size_t lac_pattern_unit(enum lac_pattern pattern);
 /* Blocks (bitmap: elements) of a matrix, zero or not, without padding rows. */
 size_t lac_pattern_blocks(enum lac_pattern pattern, enum lac_dtype dtype, size_t n_out,
                           size_t n_in);
-/* Can it hold the dtype?  Bitmaps of int4 do not exist: its groups count blocks. */
+/* Consecutive inputs that are kept or not together: a dword's, 16, 32; bitmap and 4x1: 1. */
+size_t lac_block_inputs(enum lac_pattern pattern, enum lac_dtype dtype);
+/* Dwords of an output in a block: 1, tiles more. */
+size_t lac_block_dwords(enum lac_pattern pattern, enum lac_dtype dtype);
+/* Indices of a block: 0, 1 or 4. */
+size_t lac_block_indices(enum lac_pattern pattern);
+/* Can it hold the dtype?  int4 has no bitmaps, as its groups count blocks; tiles are for int8 and
+ * fp32, 4x1 for int8 alone. */
 bool lac_pattern_holds(enum lac_pattern pattern, enum lac_dtype dtype);
 /* "dense", "4x4" (int8), "4x1" (fp32), "4x2" (bf16, fp16), "4x8" (int4). */
 const char *lac_pattern_name(enum lac_pattern pattern, enum lac_dtype dtype);
@@ -113,6 +128,14 @@ size_t lac_weight_groups(const struct lac_weight *weight);
 static inline size_t lac_weight_first_group(const struct lac_weight *weight, size_t block_row)
 {
     return weight->row_begin[block_row] / LAC_INT4_BLOCKS + block_row;
+}
+/* Row r of dword j of block k; not of bitmaps. */
+static inline const uint8_t *lac_weight_dword(const struct lac_weight *weight, size_t k, size_t j,
+                                              size_t r)
+{
+    size_t dwords = lac_block_dwords(weight->pattern, weight->dtype);
+    size_t rows = lac_pattern_rows(weight->pattern);
+    return (const uint8_t *)weight->blocks + ((k * dwords + j) * rows + r) * 4;
 }
 /* Bytes of blocks, group, index, masks, row_begin and outliers. */
 size_t lac_weight_bytes(const struct lac_weight *weight);

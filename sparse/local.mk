@@ -7,6 +7,8 @@ libcore_la_SOURCES += \
 	sparse/int4.h \
 	sparse/layout.c \
 	sparse/layout.h \
+	sparse/loose.c \
+	sparse/loose.h \
 	sparse/outliers.c \
 	sparse/outliers.h \
 	sparse/pattern.c \

@@ -4,21 +4,26 @@
 
 #include "sparse/bitmap.h"
 #include "sparse/layout.h"
+#include "sparse/loose.h"
 #include "src/base/checked.h"
 
 enum { N_WIDTHS = 4 };
 
 static const struct {
     size_t rows;
+    size_t tile;                 /* inputs of a block; 0: a dword's, or single ones */
     const char *names[N_WIDTHS]; /* for dwords of 1, 2, 4 and 8 inputs */
 } patterns[LAC_N_PATTERNS] = {
-    [LAC_PATTERN_DENSE] = {16, {"dense", "dense", "dense", "dense"}},
-    [LAC_PATTERN_1] = {1, {"1x1", "1x2", "1x4", "1x8"}},
-    [LAC_PATTERN_4] = {4, {"4x1", "4x2", "4x4", "4x8"}},
-    [LAC_PATTERN_8] = {8, {"8x1", "8x2", "8x4", "8x8"}},
-    [LAC_PATTERN_16] = {16, {"16x1", "16x2", "16x4", "16x8"}},
-    [LAC_PATTERN_32] = {32, {"32x1", "32x2", "32x4", "32x8"}},
-    [LAC_PATTERN_BITMAP] = {16, {"bitmap", "bitmap", "bitmap", "bitmap"}},
+    [LAC_PATTERN_DENSE] = {16, 0, {"dense", "dense", "dense", "dense"}},
+    [LAC_PATTERN_1] = {1, 0, {"1x1", "1x2", "1x4", "1x8"}},
+    [LAC_PATTERN_4] = {4, 0, {"4x1", "4x2", "4x4", "4x8"}},
+    [LAC_PATTERN_8] = {8, 0, {"8x1", "8x2", "8x4", "8x8"}},
+    [LAC_PATTERN_16] = {16, 0, {"16x1", "16x2", "16x4", "16x8"}},
+    [LAC_PATTERN_32] = {32, 0, {"32x1", "32x2", "32x4", "32x8"}},
+    [LAC_PATTERN_BITMAP] = {16, 0, {"bitmap", "bitmap", "bitmap", "bitmap"}},
+    [LAC_PATTERN_4X1] = {4, 0, {"4x1", "4x1", "4x1", "4x1"}},
+    [LAC_PATTERN_TILE_16] = {16, 16, {"16x16", "16x16", "16x16", "16x16"}},
+    [LAC_PATTERN_TILE_32] = {32, 32, {"32x32", "32x32", "32x32", "32x32"}},
 };
 
 static const struct {
@@ -48,12 +53,36 @@ size_t lac_pattern_blocks(enum lac_pattern pattern, enum lac_dtype dtype, size_t
 {
     if (pattern == LAC_PATTERN_BITMAP)
         return n_out * n_in;
-    return lac_ceil_div(n_out, patterns[pattern].rows) *
-           lac_ceil_div(n_in, lac_dword_inputs(dtype));
+    size_t inputs =
+        pattern == LAC_PATTERN_4X1 ? LAC_LOOSE_INPUTS : lac_block_inputs(pattern, dtype);
+    return lac_ceil_div(n_out, patterns[pattern].rows) * lac_ceil_div(n_in, inputs);
+}
+
+size_t lac_block_inputs(enum lac_pattern pattern, enum lac_dtype dtype)
+{
+    if (pattern == LAC_PATTERN_BITMAP || pattern == LAC_PATTERN_4X1)
+        return 1;
+    return patterns[pattern].tile ? patterns[pattern].tile : lac_dword_inputs(dtype);
+}
+
+size_t lac_block_dwords(enum lac_pattern pattern, enum lac_dtype dtype)
+{
+    return patterns[pattern].tile ? patterns[pattern].tile / lac_dword_inputs(dtype) : 1;
+}
+
+size_t lac_block_indices(enum lac_pattern pattern)
+{
+    if (pattern == LAC_PATTERN_DENSE || pattern == LAC_PATTERN_BITMAP)
+        return 0;
+    return pattern == LAC_PATTERN_4X1 ? LAC_LOOSE_INPUTS : 1;
 }
 
 bool lac_pattern_holds(enum lac_pattern pattern, enum lac_dtype dtype)
 {
+    if (pattern == LAC_PATTERN_4X1)
+        return dtype == LAC_S8;
+    if (patterns[pattern].tile)
+        return dtype == LAC_S8 || dtype == LAC_F32;
     return pattern != LAC_PATTERN_BITMAP || dtype != LAC_S4;
 }
 
@@ -94,8 +123,9 @@ size_t lac_weight_groups(const struct lac_weight *weight)
 
 size_t lac_block_bytes(enum lac_pattern pattern, enum lac_dtype dtype)
 {
-    return pattern == LAC_PATTERN_BITMAP ? dtypes[dtype].element_bytes
-                                         : patterns[pattern].rows * DWORD;
+    return pattern == LAC_PATTERN_BITMAP
+               ? dtypes[dtype].element_bytes
+               : patterns[pattern].rows * DWORD * lac_block_dwords(pattern, dtype);
 }
 
 size_t lac_blocks_tail_bytes(enum lac_pattern pattern)
@@ -112,7 +142,8 @@ size_t lac_masks_bytes(const struct lac_weight *w)
 
 size_t lac_weight_bytes(const struct lac_weight *w)
 {
-    size_t block = lac_block_bytes(w->pattern, w->dtype) + (w->index ? sizeof *w->index : 0);
+    size_t block =
+        lac_block_bytes(w->pattern, w->dtype) + lac_block_indices(w->pattern) * sizeof *w->index;
     size_t groups = w->group ? lac_weight_groups(w) * patterns[w->pattern].rows : 0;
     return w->n_blocks * block + lac_blocks_tail_bytes(w->pattern) + lac_masks_bytes(w) + groups +
            (w->n_block_rows + 1) * sizeof *w->row_begin +

@@ -18,13 +18,13 @@ float lac_scale_shorten(float scale)
 /* Sum of |w| over output r of block row b. */
 static uint32_t sum_sizes(const struct lac_weight *w, size_t b, size_t r)
 {
-    size_t rows = lac_pattern_rows(w->pattern);
     uint32_t sum = 0;
-    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
-        const int8_t *dword = (const int8_t *)w->blocks + (k * rows + r) * 4;
-        for (size_t i = 0; i < 4; i++)
-            sum += (uint32_t)abs(dword[i]);
-    }
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++)
+        for (size_t j = 0; j < lac_block_dwords(w->pattern, w->dtype); j++) {
+            const int8_t *dword = (const int8_t *)lac_weight_dword(w, k, j, r);
+            for (size_t i = 0; i < 4; i++)
+                sum += (uint32_t)abs(dword[i]);
+        }
     return sum;
 }
 
@@ -33,7 +33,7 @@ static uint32_t sum_sizes(const struct lac_weight *w, size_t b, size_t r)
 static bool has_small_sums(const struct lac_weight *w, size_t b)
 {
     enum { MOST = (1 << 22) / 128, SURELY = MOST / 128 / 4, MATTERS = 256 };
-    size_t n = w->row_begin[b + 1] - w->row_begin[b];
+    size_t n = (w->row_begin[b + 1] - w->row_begin[b]) * lac_block_dwords(w->pattern, w->dtype);
     for (size_t r = 0; n > SURELY && n <= MATTERS && r < lac_pattern_rows(w->pattern); r++)
         if (sum_sizes(w, b, r) > MOST)
             return false;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #include "sparse/int4.h"
+#include "sparse/loose.h"
 #include "sparse/sums.h"
+#include "src/base/checked.h"
 #include "tests/linear_suite.h"
 
 /* int4 keeps zeros and signs; packed again, it is what it was. */
@@ -55,6 +57,83 @@ START_TEST(layouts_round_trip)
                     free(back);
                     free_product(&p);
                 }
+}
+END_TEST
+
+/* The quads of single inputs: each kept one has one place, the first of a quad is a multiple of 4,
+ * and there are no more quads than that takes. */
+START_TEST(single_inputs_share_quads)
+{
+    uint64_t state = test_seed();
+    for (size_t turn = 0; turn < 500; turn++) {
+        enum { MOST = 150 };
+        size_t n_in = 1 + random_below(&state, MOST), n = 0, n_first = 0, density[4];
+        uint8_t kept[(MOST + 7) / 8] = {0}, used[MOST] = {0}, seen[MOST] = {0};
+        uint16_t index[MOST * 4];
+        for (size_t r = 0; r < 4; r++)
+            density[r] = random_below(&state, 9);
+        for (size_t i = 0; i < n_in; i++)
+            if (random_below(&state, 8) < density[i % 4]) {
+                kept[i / 8] |= (uint8_t)(1u << i % 8);
+                n++;
+                n_first += i % 4 == 0;
+            }
+        size_t n_quads = lac_loose_quads(kept, n_in);
+        lac_loose_place(kept, n_in, index, used);
+        for (size_t k = 0; k < n_quads; k++) {
+            ck_assert_uint_eq(index[4 * k] % 4, 0);
+            for (size_t p = 0; p < 4; p++) {
+                uint16_t i = index[4 * k + p];
+                ck_assert_uint_lt(i, n_in);
+                if (!(used[k] >> p & 1))
+                    continue;
+                ck_assert(kept[i / 8] >> i % 8 & 1);
+                ck_assert_uint_eq(seen[i]++, 0);
+                n--;
+            }
+        }
+        ck_assert_uint_eq(n, 0);
+        for (size_t i = 0; i < n_in; i++)
+            n += seen[i];
+        ck_assert_uint_eq(n_quads, lac_max_size((n + 3) / 4, (n - n_first + 2) / 3));
+    }
+}
+END_TEST
+
+START_TEST(places_of_tiles_and_quads_are_checked)
+{
+    static const enum lac_pattern patterns[] = {LAC_PATTERN_TILE_16, LAC_PATTERN_4X1};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < COUNT(patterns); i++) {
+        struct product p = {.n_out = 64,
+                            .n_in = 128,
+                            .n_tokens = 1,
+                            .ld = 1,
+                            .dtype = LAC_S8,
+                            .pattern = patterns[i]};
+        make_product(&p, &state, RANDOM);
+        struct lac_error error;
+        uint16_t *index = (uint16_t *)(uintptr_t)p.weight.index, good = index[0];
+        static const uint16_t wrong[] = {1, 2, 3, 128, 0xfffc, 0xffff};
+        for (size_t k = 0; k < COUNT(wrong); k++) {
+            index[0] = wrong[k];
+            ck_assert_int_eq(lac_weight_check(&p.weight, &error), LAC_E_FORMAT);
+        }
+        index[0] = good;
+        ck_assert_int_eq(lac_weight_check(&p.weight, &error), LAC_OK);
+        free_product(&p);
+    }
+    struct lac_weight w;
+    struct lac_error error;
+    ck_assert_int_eq(lac_weight_shape(4, 1 << 16, LAC_S8, LAC_PATTERN_4X1, &w, &error), LAC_OK);
+    ck_assert_int_eq(lac_weight_shape(4, (1 << 16) + 1, LAC_S8, LAC_PATTERN_4X1, &w, &error),
+                     LAC_E_LIMIT);
+    ck_assert_int_eq(lac_weight_shape(4, 16, LAC_F32, LAC_PATTERN_4X1, &w, &error),
+                     LAC_E_UNSUPPORTED);
+    ck_assert_int_eq(lac_weight_shape(4, 16, LAC_S4, LAC_PATTERN_TILE_16, &w, &error),
+                     LAC_E_UNSUPPORTED);
+    ck_assert_int_eq(lac_weight_shape(4, 16, LAC_BF16, LAC_PATTERN_TILE_32, &w, &error),
+                     LAC_E_UNSUPPORTED);
 }
 END_TEST
 
@@ -200,6 +279,8 @@ END_TEST
 void add_layout_tests(Suite *suite)
 {
     add_test(suite, "layouts", layouts_round_trip);
+    add_test(suite, "quads", single_inputs_share_quads);
+    add_test(suite, "places", places_of_tiles_and_quads_are_checked);
     add_test(suite, "sums", small_sums_are_floats);
     add_test(suite, "checks", checks_believe_nothing);
     add_test(suite, "bitmaps", bitmaps_are_counted);

@@ -14,9 +14,10 @@ const size_t outs[N_OUTS] = {1, 4, 15, 16, 17, 33, 64}, ins[N_INS] = {1, 3, 4, 5
 /* Zeroes whole blocks of the pattern so that about `keep` of 8 stay. */
 static void prune(struct product *p, uint64_t *state, size_t keep)
 {
-    bool single = p->pattern == LAC_PATTERN_DENSE || p->pattern == LAC_PATTERN_BITMAP;
+    bool single = !lac_block_indices(p->pattern);
     size_t rows = single ? 1 : lac_pattern_rows(p->pattern);
-    size_t v = single ? 1 : lac_dword_inputs(p->dtype), size = lac_element_bytes(p->dtype);
+    size_t v = single ? 1 : lac_block_inputs(p->pattern, p->dtype);
+    size_t size = lac_element_bytes(p->dtype);
     for (size_t o = 0; o < p->n_out; o += rows)
         for (size_t i = 0; i < p->n_in; i += v)
             if (random_below(state, 8) >= keep)
@@ -83,7 +84,8 @@ void make_product(struct product *p, uint64_t *state, enum content content)
     guarded_free(bias, p->n_out * sizeof *bias);
 
     p->x_size = (is_quantized ? lac_ceil_div(p->n_in, 4) : p->n_in) * p->ld * 4;
-    p->x = guarded_alloc(p->x_size);
+    p->guards_front = random_u64(state) & 1;
+    p->x = p->guards_front ? guarded_alloc_front(p->x_size) : guarded_alloc(p->x_size);
     if (is_quantized)
         for (size_t i = 0; i < p->x_size; i++)
             ((uint8_t *)p->x)[i] = content == LARGEST   ? 0
@@ -107,7 +109,10 @@ void free_product(struct product *p)
 {
     free(p->elements);
     lac_arena_clear(&p->arena);
-    guarded_free(p->x, p->x_size);
+    if (p->guards_front)
+        guarded_free_front(p->x, p->x_size);
+    else
+        guarded_free(p->x, p->x_size);
     guarded_free(p->x_scale, p->ld * 4);
     guarded_free(p->inv_scale, p->ld * 4);
     guarded_free(p->factor, p->n_out * p->ld * 4);

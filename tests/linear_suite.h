@@ -3,6 +3,8 @@
 #ifndef LACUNA_TESTS_LINEAR_SUITE_H
 #define LACUNA_TESTS_LINEAR_SUITE_H
 
+#include <stdbool.h>
+
 #include "sparse/layout.h"
 #include "src/base/arena.h"
 #include "tests/support.h"
@@ -20,6 +22,7 @@ struct product {
     struct lac_weight weight;
     void *x;
     size_t x_size;
+    bool guards_front; /* of x: the fault is right before it, else behind */
     float *x_scale, *factor, *residual, *inv_scale;
 };
 

@@ -38,7 +38,8 @@ enum lac_task {
     LAC_TASK_GENERATE = 32, /* text that goes on; every decoder can, and nothing else */
 };
 
-/* Weight layouts, named by outputs x one dword of inputs (8 int4, 4 int8, 2 bf16 or fp16, 1 fp32). */
+/* Weight layouts, named by outputs x one dword of inputs (8 int4, 4 int8, 2 bf16 or fp16, 1 fp32);
+ * the last three by outputs x inputs. */
 enum lac_pattern {
     LAC_PATTERN_DENSE = 0,
     LAC_PATTERN_1 = 1,  /* 1x4 int8, 1x1 fp32 */
@@ -47,7 +48,10 @@ enum lac_pattern {
     LAC_PATTERN_16 = 4, /* 16x4, 16x1 */
     LAC_PATTERN_32 = 5, /* 32x4, 32x1 */
     LAC_PATTERN_BITMAP = 6, /* any element: a bit for each, and those that are not zero */
-    LAC_N_PATTERNS = 7,
+    LAC_PATTERN_4X1 = 7, /* int8: 4 outputs x 1 input, any four of a block row together */
+    LAC_PATTERN_TILE_16 = 8, /* 16 x 16; int8, fp32 */
+    LAC_PATTERN_TILE_32 = 9, /* 32 x 32; int8, fp32 */
+    LAC_N_PATTERNS = 10,
 };
 
 LAC_API enum lac_status lac_model_options_new(struct lac_model_options **options);
@@ -63,7 +67,7 @@ LAC_API void lac_model_options_set_pattern(struct lac_model_options *options,
 
 /* Keeps at most this share (0 to 0.1; 0 unless set) of each int8 or int4 weight's nonzeros in fp32:
  * those that are largest beside the others of their output.  The rest is quantised in smaller
- * steps.  0.005 is a good beginning; each outlier takes about as much time as 20 other weights.
+ * steps.  0.005 is a good beginning; each outlier takes about as much time as 30 other weights.
  * Weights that are int8 in the checkpoint have none when they stay int8; a packed file keeps those
  * it was packed with. */
 LAC_API void lac_model_options_set_outliers(struct lac_model_options *options, double share);

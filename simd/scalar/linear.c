@@ -8,6 +8,7 @@
 #include "simd/scalar/linear.h"
 #include "sparse/bitmap.h"
 #include "sparse/int4.h"
+#include "sparse/loose.h"
 #include "src/base/half.h"
 
 static float activate(enum lac_activation activation, float v)
@@ -57,7 +58,7 @@ static void finish(const struct lac_linear_args *a, size_t o, size_t t, float v)
 /* The kept dwords of one output, one after another. */
 struct walk {
     const struct lac_weight *w;
-    size_t b, r, k;        /* block row, output in it, next block or line */
+    size_t b, r, k, j;     /* block row, output in it, next block or line, dword of a block */
     const uint8_t *values; /* bitmap: of line k */
 };
 
@@ -96,9 +97,13 @@ static bool next(struct walk *walk, size_t *d, uint8_t dword[4])
         return next_of_bitmap(walk, d, dword);
     if (walk->k == w->row_begin[walk->b + 1])
         return false;
-    size_t k = walk->k++, rows = lac_pattern_rows(w->pattern);
-    *d = w->index ? w->index[k] : k - w->row_begin[walk->b];
-    memcpy(dword, (const uint8_t *)w->blocks + (k * rows + walk->r) * 4, 4);
+    size_t k = walk->k, j = walk->j++;
+    *d = (w->index ? w->index[k] : k - w->row_begin[walk->b]) + j;
+    memcpy(dword, lac_weight_dword(w, k, j, walk->r), 4);
+    if (walk->j == lac_block_dwords(w->pattern, w->dtype) || *d + 1 == w->n_dwords) {
+        walk->j = 0;
+        walk->k++;
+    }
     return true;
 }
 
@@ -124,9 +129,28 @@ static float scale_sum(const struct lac_linear_args *a, size_t o, size_t t, int3
     return add_outliers(a, o, t, fmaf((float)sum * w->scale[o], a->x_scale[t], w->bias[o]));
 }
 
+/* A quad's four inputs are anywhere. */
+static float sum_loose(const struct lac_linear_args *a, size_t o, size_t t)
+{
+    const struct lac_weight *w = a->w;
+    size_t rows = lac_pattern_rows(w->pattern);
+    uint32_t acc = (uint32_t)w->offset[o];
+    for (size_t k = w->row_begin[o / rows]; k < w->row_begin[o / rows + 1]; k++) {
+        const int8_t *weights = (const int8_t *)lac_weight_dword(w, k, 0, o % rows);
+        for (size_t i = 0; i < LAC_LOOSE_INPUTS; i++) {
+            size_t input = w->index[k * LAC_LOOSE_INPUTS + i];
+            acc += (uint32_t)(((const uint8_t *)a->x)[(input / 4 * a->ld + t) * 4 + input % 4] *
+                              weights[i]);
+        }
+    }
+    return scale_sum(a, o, t, (int32_t)acc);
+}
+
 static float sum_s8(const struct lac_linear_args *a, size_t o, size_t t)
 {
     const struct lac_weight *w = a->w;
+    if (w->pattern == LAC_PATTERN_4X1)
+        return sum_loose(a, o, t);
     struct walk walk = walk_begin(w, o);
     /* Unsigned, because the sum may wrap on its way (see the offset in sparse/layout.c). */
     uint32_t acc = (uint32_t)w->offset[o];

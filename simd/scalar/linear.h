@@ -12,12 +12,19 @@
     X(linear_##lane##_4x##v##_##suffix, op, LAC_PATTERN_4, dtype, run)                             \
     X(linear_##lane##_1x##v##_##suffix, op, LAC_PATTERN_1, dtype, run)
 
+#define LAC_LINEAR_TILES(X, op, lane, run, suffix, dtype)                                          \
+    X(linear_##lane##_16x16_##suffix, op, LAC_PATTERN_TILE_16, dtype, run)                         \
+    X(linear_##lane##_32x32_##suffix, op, LAC_PATTERN_TILE_32, dtype, run)
+
 #define LAC_LINEAR_KERNELS(X, op, lane, run)                                                       \
     LAC_LINEAR_PATTERNS(X, op, lane, run, 4, s8, LAC_S8)                                           \
     LAC_LINEAR_PATTERNS(X, op, lane, run, 1, f32, LAC_F32)                                         \
     LAC_LINEAR_PATTERNS(X, op, lane, run, 2, bf16, LAC_BF16)                                       \
     LAC_LINEAR_PATTERNS(X, op, lane, run, 2, f16, LAC_F16)                                         \
     LAC_LINEAR_PATTERNS(X, op, lane, run, 8, s4, LAC_S4)                                           \
+    LAC_LINEAR_TILES(X, op, lane, run, s8, LAC_S8)                                                 \
+    LAC_LINEAR_TILES(X, op, lane, run, f32, LAC_F32)                                               \
+    X(linear_##lane##_4x1_s8, op, LAC_PATTERN_4X1, LAC_S8, run)                                    \
     X(linear_##lane##_bitmap_s8, op, LAC_PATTERN_BITMAP, LAC_S8, run)                              \
     X(linear_##lane##_bitmap_f32, op, LAC_PATTERN_BITMAP, LAC_F32, run)                            \
     X(linear_##lane##_bitmap_bf16, op, LAC_PATTERN_BITMAP, LAC_BF16, run)                          \

@@ -6,6 +6,9 @@
 #include "simd/kernel.h"
 #include "simd/tables.h"
 
+/* What the kernels that follow make of a weight for themselves. */
+#define LINEAR_PACK NULL
+
 /* lac_NAME_ISA, called "NAME/ISA". */
 #define LINEAR_KERNEL(op_, pattern_, dtype_, name_, run_)                                          \
     LINEAR_KERNEL_OF(op_, pattern_, dtype_, name_, run_, ISA)
@@ -15,6 +18,7 @@
     LINEAR_KERNEL_MADE(op_, pattern_, dtype_, symbol_##isa_, name_ #isa_, run_)
 #define LINEAR_KERNEL_MADE(op_, pattern_, dtype_, symbol_, name_, run_)                            \
     const struct lac_kernel symbol_ = {                                                            \
+        .pack = LINEAR_PACK,                                                                       \
         .name = name_,                                                                             \
         .op = op_,                                                                                 \
         .pattern = pattern_,                                                                       \

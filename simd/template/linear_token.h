@@ -36,6 +36,8 @@
  *   SETS(rows, vecs)      partial sums per output, so that enough accumulators are in flight to
  *                         hide the latency of acc_dot
  *   PREFETCH_RESULTS      1 where results are more than L2 keeps between two uses, or not defined
+ * where there are quads of single inputs (HAS_LOOSE: int8)
+ *   x_of(veci), and what loose.h wants
  * and where weights have half the width of activations (linear_token_wide.h)
  *   WIDE_GROUPS           1 for int4, else 0; struct wide, wide_line() */
 #include <stdbool.h>
@@ -53,14 +55,10 @@
  * products. */
 enum { BLOCKS_AT_ONCE = 4 };
 
-/* acc[rows][vecs] += the product with one block's rows. */
-ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const size_t rows,
-                        const size_t vecs)
+/* acc[rows][vecs] += the product with one dword of `rows` outputs. */
+ALWAYS_INLINE void multiply(ACC *acc, const struct x_reg *xs, const uint8_t *block,
+                            const size_t rows, const size_t vecs)
 {
-    struct x_reg xs[TILE_VECS];
-    UNROLL
-    for (size_t v = 0; v < vecs; v++)
-        xs[v] = x_load(x + v * VEC_BYTES);
     UNROLL
     for (size_t first = 0; first < rows; first += WEIGHTS) {
         const size_t n = lac_min_size(rows - first, WEIGHTS);
@@ -75,14 +73,93 @@ ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const 
     }
 }
 
+/* acc[rows][vecs] += the product with one block's rows. */
+ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const size_t rows,
+                        const size_t vecs)
+{
+    struct x_reg xs[TILE_VECS];
+    UNROLL
+    for (size_t v = 0; v < vecs; v++)
+        xs[v] = x_load(x + v * VEC_BYTES);
+    multiply(acc, xs, block, rows, vecs);
+}
+
+/* Dwords that a block spans in each output: all there are, one, or as many as a tile has; or a
+ * dword's worth of inputs from anywhere. */
+enum { DENSE, INDEXED, LOOSE = 255 };
+
 #ifdef WIDE_GROUPS
 #include "simd/template/linear_token_wide.h"
 #else
+ALWAYS_INLINE void add_blocks(ACC *acc, const struct lac_weight *w, const uint8_t *x, size_t b,
+                              size_t first, size_t x_stride, const size_t block_rows,
+                              const size_t rows, const size_t vecs, const size_t span)
+{
+    const size_t sets = SETS(rows, vecs), n = rows * vecs;
+    size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
+    const uint8_t *block = (const uint8_t *)w->blocks + (k * block_rows + first) * 4;
+    for (; k + BLOCKS_AT_ONCE <= end; k += BLOCKS_AT_ONCE) {
+        UNROLL
+        for (size_t i = 0; i < BLOCKS_AT_ONCE; i++) {
+            size_t d = span == INDEXED ? w->index[k + i] : k + i - begin;
+            step(acc + i % sets * n, x + d * x_stride, block + i * block_rows * 4, rows, vecs);
+        }
+        block += BLOCKS_AT_ONCE * block_rows * 4;
+    }
+    for (; k < end; k++) {
+        size_t d = span == INDEXED ? w->index[k] : k - begin;
+        step(acc, x + d * x_stride, block, rows, vecs);
+        block += block_rows * 4;
+    }
+}
+
+/* A tile's dwords are one after another, and of the last tile some may not be there. */
+ALWAYS_INLINE void add_tiles(ACC *acc, const struct lac_weight *w, const uint8_t *x, size_t b,
+                             size_t first, size_t x_stride, const size_t block_rows,
+                             const size_t rows, const size_t vecs, const size_t span)
+{
+    const uint8_t *block =
+        (const uint8_t *)w->blocks + (w->row_begin[b] * span * block_rows + first) * 4;
+    for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++) {
+        const uint8_t *xs = x + w->index[k] * x_stride;
+        size_t i = 0, n = lac_min_size(span, w->n_dwords - w->index[k]);
+        for (; i + BLOCKS_AT_ONCE <= n; i += BLOCKS_AT_ONCE)
+            UNROLL
+        for (size_t j = i; j < i + BLOCKS_AT_ONCE; j++)
+            step(acc, xs + j * x_stride, block + j * block_rows * 4, rows, vecs);
+        for (; i < n; i++)
+            step(acc, xs + i * x_stride, block + i * block_rows * 4, rows, vecs);
+        block += span * block_rows * 4;
+    }
+}
+
+#if defined(HAS_LOOSE) && !defined(ONLY_BITMAP)
+/* Quads of 4 outputs by any 4 inputs. */
+ALWAYS_INLINE void add_loose(ACC *acc, const struct lac_weight *w, const uint8_t *x, size_t b,
+                             size_t x_stride, const size_t vecs)
+{
+    const struct loose_places *places = w->extra;
+    const uint32_t *at = places->at[x_stride / (LAC_LANES * 4) - 1];
+    const uint32_t *end = at + w->row_begin[b + 1] * LAC_LOOSE_INPUTS;
+    const uint8_t *block = (const uint8_t *)w->blocks + w->row_begin[b] * LOOSE_BYTES;
+    at += w->row_begin[b] * LAC_LOOSE_INPUTS;
+    for (; at < end; at += LAC_LOOSE_INPUTS, block += LOOSE_BYTES) {
+        struct x_reg xs[TILE_VECS];
+        UNROLL
+        for (size_t v = 0; v < vecs; v++)
+            xs[v] = x_of(dword_of_four(x + v * VEC_BYTES, at));
+        multiply(acc, xs, block, 4, vecs);
+    }
+}
+#else
+#define add_loose(acc, w, x, b, x_stride, vecs) (void)0
+#endif
+
 /* Sums of `rows` outputs beginning with row `first` of block row b, whose blocks have `block_rows`
  * rows; left in acc[0 .. rows * vecs).  x is the panel at the tile's first lane. */
 ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
                        size_t first, const size_t block_rows, const size_t rows, const size_t vecs,
-                       const bool indexed)
+                       const size_t span)
 {
     const struct lac_weight *w = a->w;
     const size_t sets = SETS(rows, vecs), n = rows * vecs, x_stride = a->ld * 4;
@@ -97,21 +174,12 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     for (size_t i = n; i < sets * n; i++)
         acc[i] = acc_zero();
 
-    size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
-    const uint8_t *block = (const uint8_t *)w->blocks + (k * block_rows + first) * 4;
-    for (; k + BLOCKS_AT_ONCE <= end; k += BLOCKS_AT_ONCE) {
-        UNROLL
-        for (size_t i = 0; i < BLOCKS_AT_ONCE; i++) {
-            size_t d = indexed ? w->index[k + i] : k + i - begin;
-            step(acc + i % sets * n, x + d * x_stride, block + i * block_rows * 4, rows, vecs);
-        }
-        block += BLOCKS_AT_ONCE * block_rows * 4;
-    }
-    for (; k < end; k++) {
-        size_t d = indexed ? w->index[k] : k - begin;
-        step(acc, x + d * x_stride, block, rows, vecs);
-        block += block_rows * 4;
-    }
+    if (span == LOOSE)
+        add_loose(acc, w, x, b, x_stride, vecs);
+    else if (span > 1)
+        add_tiles(acc, w, x, b, first, x_stride, block_rows, rows, vecs, span);
+    else
+        add_blocks(acc, w, x, b, first, x_stride, block_rows, rows, vecs, span);
     /* The compiler would else mix the registers of the loop with those of what follows, and
      * spill in the loop. */
     UNROLL
@@ -126,7 +194,7 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
 
 /* 16, 8 or 4 outputs (four block rows of one output) by `vecs` vectors of tokens. */
 ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t lane,
-                             const size_t block_rows, const size_t vecs, const bool indexed)
+                             const size_t block_rows, const size_t vecs, const size_t span)
 {
     const size_t rows = block_rows < TILE_ROWS ? block_rows : TILE_ROWS;
     const uint8_t *x = (const uint8_t *)a->x + lane * 4;
@@ -134,7 +202,7 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t
     if (block_rows == 1) {
         ACC four[4 * TILE_VECS];
         for (size_t r = 0; r < 4; r++) {
-            sum(acc, a, x, out + r, 0, 1, 1, vecs, indexed);
+            sum(acc, a, x, out + r, 0, 1, 1, vecs, span);
             UNROLL
             for (size_t v = 0; v < vecs; v++)
                 four[r * vecs + v] = acc[v];
@@ -143,7 +211,7 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t
         return;
     }
     for (size_t first = 0; first < block_rows; first += rows) {
-        sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, indexed);
+        sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, span);
         UNROLL
         for (size_t r = 0; r < rows; r += 4)
             finish(a, out + first + r, lane, acc + r * vecs, vecs);
@@ -160,13 +228,13 @@ ALWAYS_INLINE void prefetch_rows(const struct lac_linear_args *a, size_t out, si
 }
 
 ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
-                               const size_t block_rows, const size_t vecs, const bool indexed)
+                               const size_t block_rows, const size_t vecs, const size_t span)
 {
     const size_t out_step = block_rows == 1 ? 4 : block_rows;
     for (size_t out = a->out_begin; out < a->out_end; out += out_step) {
         if (PREFETCH_RESULTS && a->y && out + 2 * out_step <= a->out_end)
             prefetch_rows(a, out + out_step, lane, out_step, vecs);
-        block_row(a, out, lane, block_rows, vecs, indexed);
+        block_row(a, out, lane, block_rows, vecs, span);
     }
 }
 
@@ -180,7 +248,7 @@ ALWAYS_INLINE bool is_plain(const struct lac_linear_args *a, const size_t block_
 }
 
 ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t block_rows,
-                              const bool indexed)
+                              const size_t span)
 {
     /* Copies, of which the compiler sees that no store to a result changes them: from the originals
      * it loads every pointer again after every store. */
@@ -199,47 +267,47 @@ ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t b
         w.n_out = SIZE_MAX;
         w.outliers.n = 0;
         for (; lane < LAC_TILE; lane += most * VEC_LANES)
-            token_lanes(&a, lane, block_rows, most, indexed);
+            token_lanes(&a, lane, block_rows, most, span);
         return;
     }
     /* Rather 2 and 2 than 3 and 1. */
     for (; left >= most && left != most + 1; left -= most, lane += most * VEC_LANES)
-        token_lanes(&a, lane, block_rows, most, indexed);
+        token_lanes(&a, lane, block_rows, most, span);
     for (; most > 2 && left >= 2; left -= 2, lane += 2 * VEC_LANES)
-        token_lanes(&a, lane, block_rows, 2, indexed);
+        token_lanes(&a, lane, block_rows, 2, span);
     /* A tile has a multiple of LAC_LANES. */
     if ((size_t)VEC_LANES == LAC_LANES && left)
-        token_lanes(&a, lane, block_rows, 1, indexed);
+        token_lanes(&a, lane, block_rows, 1, span);
 }
 
 #ifndef ONLY_BITMAP
 static void token_dense(const struct lac_linear_args *a)
 {
-    token_tile(a, 16, false);
+    token_tile(a, 16, DENSE);
 }
 
 static void token_32(const struct lac_linear_args *a)
 {
-    token_tile(a, 32, true);
+    token_tile(a, 32, INDEXED);
 }
 
 static void token_16(const struct lac_linear_args *a)
 {
-    token_tile(a, 16, true);
+    token_tile(a, 16, INDEXED);
 }
 
 static void token_8(const struct lac_linear_args *a)
 {
-    token_tile(a, 8, true);
+    token_tile(a, 8, INDEXED);
 }
 
 static void token_4(const struct lac_linear_args *a)
 {
-    token_tile(a, 4, true);
+    token_tile(a, 4, INDEXED);
 }
 
 static void token_1(const struct lac_linear_args *a)
 {
-    token_tile(a, 1, true);
+    token_tile(a, 1, INDEXED);
 }
 #endif

@@ -80,6 +80,17 @@ static inline vec acc_finish(const struct lac_weight *w, size_t out, vec sum, ve
 #include "simd/template/bitmap.h"
 #include "simd/template/linear_token_bitmap.h"
 
+static void token_16x16(const struct lac_linear_args *a)
+{
+    token_tile(a, 16, 16);
+}
+
+static void token_32x32(const struct lac_linear_args *a)
+{
+    token_tile(a, 32, 32);
+}
+
+LAC_TILE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, f32, LAC_F32)
 LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, 1, f32, LAC_F32)
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_F32, linear_token_bitmap_f32,
               token_bitmap)

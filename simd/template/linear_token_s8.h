@@ -17,6 +17,7 @@
 #include "simd/template/scale_s8.h"
 
 #define SETS(rows, vecs) TOKEN_SETS(rows, vecs)
+#define HAS_LOOSE
 
 static inline struct x_reg x_load(const uint8_t *x)
 {
@@ -27,7 +28,9 @@ static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, const size_t 
 {
     return dot_weight(acc, x, w, i);
 }
-
+#if !defined(ONLY_BITMAP) && !defined(WIDE_GROUPS)
+#include "simd/template/loose.h"
+#endif
 #include "simd/template/linear_token.h"
 
 #ifndef WIDE_GROUPS
@@ -40,6 +43,27 @@ static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, const size_t 
 #include "simd/template/linear_token_bitmap.h"
 
 #ifndef ONLY_BITMAP
+static void token_16x16(const struct lac_linear_args *a)
+{
+    token_tile(a, 16, 16 / 4);
+}
+
+static void token_32x32(const struct lac_linear_args *a)
+{
+    token_tile(a, 32, 32 / 4);
+}
+
+static void token_4x1(const struct lac_linear_args *a)
+{
+    token_tile(a, 4, LOOSE);
+}
+
+LAC_TILE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, s8, LAC_S8)
+#undef LINEAR_PACK
+#define LINEAR_PACK pack_loose
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_4X1, LAC_S8, linear_token_4x1_s8, token_4x1)
+#undef LINEAR_PACK
+#define LINEAR_PACK NULL
 LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, 4, s8, LAC_S8)
 #endif
 LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_S8, linear_token_bitmap_s8, token_bitmap)

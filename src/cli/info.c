@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lacuna info: what a model is, where its zeros are, and how each weight is stored and why. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,11 +10,21 @@
 #include "src/cli/job.h"
 #include "src/cli/runtime.h"
 
-/* Tables stay inside 120 columns: the widest rows have 78 besides the name. */
-enum { NAME_WIDTH = 42 };
+/* Tables stay inside 120 columns: the widest rows have 88 besides the name. */
+enum { NAME_WIDTH = 32 };
 
-static const char *const pattern_names[LAC_N_PATTERNS] = {"dense", "1",  "4",     "8",
-                                                          "16",    "32", "bitmap"};
+static const char *const pattern_names[LAC_N_PATTERNS] = {
+    "dense", "1", "4", "8", "16", "32", "bitmap", "4x1", "16x16", "32x32"};
+
+static const char *const short_names[LAC_N_PATTERNS] = {"all", "1",   "4",   "8",   "16",
+                                                        "32",  "bit", "4x1", "t16", "t32"};
+
+/* Those whose zero blocks are shown, in this order. */
+static const enum lac_pattern shapes[] = {LAC_PATTERN_1,       LAC_PATTERN_4,      LAC_PATTERN_8,
+                                          LAC_PATTERN_16,      LAC_PATTERN_32,     LAC_PATTERN_4X1,
+                                          LAC_PATTERN_TILE_16, LAC_PATTERN_TILE_32};
+
+enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 struct totals {
     size_t n_elements, bytes_dense, bytes_stored, n_outliers;
@@ -76,9 +87,12 @@ static void print_zeros_row(const struct lac_weight_info *w)
     snprintf(shape, sizeof shape, "%zux%zu", w->n_out, w->n_in);
     print_name(w->name);
     printf(" %11s %6.1f", shape, 100 * w->zeros);
-    for (int p = LAC_PATTERN_1; p <= LAC_PATTERN_32; p++)
-        printf(" %5.1f", 100 * w->zero_blocks[p]);
-    printf(" %10zu %10zu\n", w->bytes_dense, w->bytes_stored);
+    for (size_t i = 0; i < N_SHAPES; i++)
+        if (isfinite(w->predicted_cost[shapes[i]]))
+            printf(" %5.1f", 100 * w->zero_blocks[shapes[i]]);
+        else
+            printf(" %5s", "-");
+    printf(" %9zu %9zu\n", w->bytes_dense, w->bytes_stored);
 }
 
 static void print_choice_row(const struct lac_weight_info *w)
@@ -86,7 +100,10 @@ static void print_choice_row(const struct lac_weight_info *w)
     print_name(w->name);
     printf(" %-6s", w->pattern_name);
     for (int p = 0; p < LAC_N_PATTERNS; p++)
-        printf(" %5.2f", w->predicted_cost[p]);
+        if (isfinite(w->predicted_cost[p]))
+            printf(" %4.*f", w->predicted_cost[p] < 9.995 ? 2 : 1, w->predicted_cost[p]);
+        else
+            printf(" %4s", "-");
     printf("  %s\n", short_kernel(w->kernel));
 }
 
@@ -127,23 +144,29 @@ static void print_tables(const struct lac_model *model)
         [LAC_S8] = "4", [LAC_F32] = "1", [LAC_BF16] = "2", [LAC_F16] = "2", [LAC_S4] = "8",
     };
     const char *unit = units[lac_model_dtype(model)];
-    printf("\nZeros, in per cent: elements, and blocks of so many outputs x %s inputs\n", unit);
-    printf("%-*s %11s %6s %5s %5s %5s %5s %5s %10s %10s\n", NAME_WIDTH, "weight", "out x in",
-           "zeros", "1", "4", "8", "16", "32", "bytes", "stored");
+    printf(
+        "\nZeros, in per cent: elements, and blocks of so many outputs x %s (or so many) inputs\n",
+        unit);
+    printf("%-*s %11s %6s", NAME_WIDTH, "weight", "out x in", "zeros");
+    for (size_t i = 0; i < N_SHAPES; i++)
+        printf(" %5s", pattern_names[shapes[i]]);
+    printf(" %9s %9s\n", "bytes", "stored");
     for (size_t i = 0; i < n && !lac_model_weight_info(model, i, &w); i++) {
         print_zeros_row(&w);
         add_weight(&t, &w);
     }
-    printf("%-*s %11s %6.1f %29s %10zu %10zu\n", NAME_WIDTH, "all", "",
-           t.n_elements ? 100 * t.n_zeros / (double)t.n_elements : 0, "", t.bytes_dense,
-           t.bytes_stored);
+    printf("%-*s %11s %6.1f %*s %9zu %9zu\n", NAME_WIDTH, "all", "",
+           t.n_elements ? 100 * t.n_zeros / (double)t.n_elements : 0, 6 * N_SHAPES - 1, "",
+           t.bytes_dense, t.bytes_stored);
     if (t.n_outliers)
         printf("outliers in fp32: %zu, %.2f %% of what is not zero\n", t.n_outliers,
                100 * (double)t.n_outliers / ((double)t.n_elements - t.n_zeros));
-    puts("\nLayouts: predicted time of each for a full tile of tokens (dense = 1); the least wins");
+    puts(
+        "\nLayouts: predicted time of each for a full tile of tokens (dense = 1); the least wins.\n"
+        "all: dense; bit: bitmap; t16, t32: 16x16, 32x32");
     printf("%-*s %-6s", NAME_WIDTH, "weight", "layout");
     for (int p = 0; p < LAC_N_PATTERNS; p++)
-        printf(" %5s", pattern_names[p]);
+        printf(" %4s", short_names[p]);
     puts("  kernel");
     for (size_t i = 0; i < n && !lac_model_weight_info(model, i, &w); i++)
         print_choice_row(&w);
@@ -245,7 +268,8 @@ static json_t *weight_json(const struct lac_weight_info *w)
     for (int p = 0; good && p < LAC_N_PATTERNS; p++)
         good = (p == LAC_PATTERN_DENSE ||
                 json_put(zero_blocks, pattern_names[p], json_real(w->zero_blocks[p]))) &&
-               json_put(costs, pattern_names[p], json_real(w->predicted_cost[p]));
+               (!isfinite(w->predicted_cost[p]) ||
+                json_put(costs, pattern_names[p], json_real(w->predicted_cost[p])));
     if (!good) {
         json_decref(json);
         return NULL;

@@ -50,9 +50,18 @@ static const struct choice kv_dtypes[] = {
     {0},
 };
 static const struct choice patterns[] = {
-    {"auto", UNSET},        {"dense", LAC_PATTERN_DENSE},   {"1", LAC_PATTERN_1},
-    {"4", LAC_PATTERN_4},   {"8", LAC_PATTERN_8},           {"16", LAC_PATTERN_16},
-    {"32", LAC_PATTERN_32}, {"bitmap", LAC_PATTERN_BITMAP}, {0},
+    {"auto", UNSET},
+    {"dense", LAC_PATTERN_DENSE},
+    {"1", LAC_PATTERN_1},
+    {"4", LAC_PATTERN_4},
+    {"8", LAC_PATTERN_8},
+    {"16", LAC_PATTERN_16},
+    {"32", LAC_PATTERN_32},
+    {"bitmap", LAC_PATTERN_BITMAP},
+    {"4x1", LAC_PATTERN_4X1},
+    {"16x16", LAC_PATTERN_TILE_16},
+    {"32x32", LAC_PATTERN_TILE_32},
+    {0},
 };
 static const struct choice poolings[] = {
     {"mean", LAC_POOL_MEAN},

@@ -58,7 +58,7 @@ struct lac_slice *lac_packed_text(struct lac_tokenizer_texts *texts, size_t text
 bool lac_packed_has_part(const struct lac_weight *w, enum lac_packed_part part)
 {
     if (part == LAC_PART_INDEX)
-        return w->pattern != LAC_PATTERN_DENSE && w->pattern != LAC_PATTERN_BITMAP;
+        return lac_block_indices(w->pattern) > 0;
     if (part == LAC_PART_MASKS)
         return w->pattern == LAC_PATTERN_BITMAP;
     if (part == LAC_PART_GROUP)
@@ -73,7 +73,7 @@ bool lac_packed_part_size(const struct lac_weight *w, enum lac_packed_part part,
     size_t n_padded = w->n_block_rows * lac_pattern_rows(w->pattern);
     const size_t sizes[LAC_N_PARTS][2] = {
         [LAC_PART_ROW_BEGIN] = {w->n_block_rows + 1, sizeof *w->row_begin},
-        [LAC_PART_INDEX] = {w->n_blocks, sizeof *w->index},
+        [LAC_PART_INDEX] = {w->n_blocks, lac_block_indices(w->pattern) * sizeof *w->index},
         [LAC_PART_MASKS] = {lac_masks_bytes(w), 1},
         [LAC_PART_BLOCKS] = {w->n_blocks, lac_block_bytes(w->pattern, w->dtype)},
         [LAC_PART_GROUP] = {lac_weight_groups(w), lac_pattern_rows(w->pattern)},

@@ -163,9 +163,9 @@ static void fill_elements(uint8_t *elements, size_t n_out, size_t n_in, enum lac
                           enum lac_pattern pattern, double kept)
 {
     uint64_t state = 1;
-    bool has_blocks = pattern != LAC_PATTERN_DENSE && pattern != LAC_PATTERN_BITMAP;
+    bool has_blocks = lac_block_indices(pattern) > 0;
     size_t rows = has_blocks ? lac_pattern_rows(pattern) : 1;
-    size_t v = has_blocks ? lac_dword_inputs(dtype) : 1, size = lac_element_bytes(dtype);
+    size_t v = lac_block_inputs(pattern, dtype), size = lac_element_bytes(dtype);
     uint64_t limit = pattern == LAC_PATTERN_DENSE ? UINT32_MAX : (uint64_t)(kept * UINT32_MAX);
     for (size_t o = 0; o < n_out; o += rows)
         for (size_t i = 0; i < n_in; i += v) {
@@ -234,7 +234,8 @@ static enum lac_status make_copies(struct product *p, size_t l2_bytes, struct la
         struct lac_weight *copy = &p->copies[p->n_copies];
         *copy = *first;
         if (!copy_part(&p->arena, first->blocks, blocks_bytes, &copy->blocks) ||
-            !copy_part(&p->arena, first->index, first->n_blocks * sizeof *first->index,
+            !copy_part(&p->arena, first->index,
+                       first->n_blocks * lac_block_indices(first->pattern) * sizeof *first->index,
                        &copy->index) ||
             !copy_part(&p->arena, first->masks, lac_masks_bytes(first), &copy->masks))
             return no_memory(error);

@@ -19,7 +19,7 @@ static size_t n_stored(const struct lac_network *network)
     size_t n = 0;
     for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++) {
         const struct lac_weight *w = &linears[i]->weight;
-        n += w->n_blocks * lac_pattern_rows(w->pattern) * lac_dword_inputs(w->dtype);
+        n += w->n_blocks * lac_block_bytes(w->pattern, w->dtype) / 4 * lac_dword_inputs(w->dtype);
     }
     return n;
 }

@@ -65,7 +65,8 @@ static enum lac_status find_pattern(struct unpacker *u, const char *at, const ch
                                     enum lac_pattern *pattern)
 {
     for (int p = 0; p < LAC_N_PATTERNS; p++)
-        if (name && !strcmp(name, lac_pattern_name((enum lac_pattern)p, u->network->dtype))) {
+        if (name && lac_pattern_holds((enum lac_pattern)p, u->network->dtype) &&
+            !strcmp(name, lac_pattern_name((enum lac_pattern)p, u->network->dtype))) {
             *pattern = (enum lac_pattern)p;
             return LAC_OK;
         }

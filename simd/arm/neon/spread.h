@@ -17,6 +17,17 @@ static inline veci dword_spread(const uint8_t *const *dwords, size_t offset, con
     return dword_broadcast(dwords[0] + offset);
 }
 
+/* What simd/template/loose.h asks for. */
+static inline veci dword_of_four(const uint8_t *x, const uint32_t *at)
+{
+    static const uint8_t first[16] = {0, 16, 32, 48, 4, 20, 36, 52, 8, 24, 40, 56, 12, 28, 44, 60};
+    const uint8x16x4_t all = {{vld1q_u8(x + at[0]), vld1q_u8(x + at[1] / 4 * 4),
+                               vld1q_u8(x + at[2] / 4 * 4), vld1q_u8(x + at[3] / 4 * 4)}};
+    uint32_t moved = at[1] % 4 << 8 | at[2] % 4 << 16 | at[3] % 4 << 24;
+    uint8x16_t from = vaddq_u8(vld1q_u8(first), vreinterpretq_u8_u32(vdupq_n_u32(moved)));
+    return vreinterpretq_s32_u8(vqtbl4q_u8(all, from));
+}
+
 /* Dword index[l] of x in lane l. */
 static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {

@@ -28,6 +28,25 @@ static inline veci dword_spread(const uint8_t *const *dwords, size_t offset, con
     return _mm256_blend_epi32(low, dword_broadcast(dwords[1] + offset), 0xf0);
 }
 
+/* What simd/template/loose.h asks for. */
+static inline veci dword_of_four(const uint8_t *x, const uint32_t *at)
+{
+    /* Byte 4 t + at % 4 of each 128 bits to place 4 t + i; what has the highest bit set becomes 0.
+     */
+    const veci lanes = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c, 0, 0x04040404,
+                                         0x08080808, 0x0c0c0c0c);
+    veci dwords = _mm256_and_si256(veci_load(x + at[0]), veci_set1(0xff));
+#pragma GCC unroll 3
+    for (int i = 1; i < 4; i++) {
+        veci others = veci_set1((int32_t)(0x80808080u & ~(0xffu << 8 * i)));
+        veci from =
+            _mm256_add_epi8(_mm256_or_si256(lanes, others), _mm256_set1_epi8((char)(at[i] % 4)));
+        veci moved = _mm256_shuffle_epi8(veci_load(x + at[i] / 4 * 4), from);
+        dwords = _mm256_or_si256(dwords, moved);
+    }
+    return dwords;
+}
+
 /* Dword index[l] of x in lane l. */
 static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {

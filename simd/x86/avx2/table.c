@@ -7,8 +7,11 @@ LAC_OPS_DECLARE(avx2)
 LAC_ATTENTION_OPS_DECLARE(avx2)
 LAC_ATTENTION_S8_OPS_DECLARE(avx2)
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 4, s8, )
+LAC_TILE_KERNELS(LAC_DECLARE_WIDE, avx2, token, s8, )
+extern const struct lac_kernel lac_linear_token_4x1_s8_avx2;
 extern const struct lac_kernel lac_linear_token_bitmap_s8_avx2;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 1, f32, )
+LAC_TILE_KERNELS(LAC_DECLARE_WIDE, avx2, token, f32, )
 extern const struct lac_kernel lac_linear_token_bitmap_f32_avx2;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, output, 4, s8, )
 extern const struct lac_kernel lac_linear_output_bitmap_s8_avx2;
@@ -20,8 +23,11 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 8, s4, )
 
 const struct lac_kernel *const lac_table_avx2[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 4, s8, )
+    LAC_TILE_KERNELS(LAC_LIST_WIDE, avx2, token, s8, )
+    &lac_linear_token_4x1_s8_avx2,
     &lac_linear_token_bitmap_s8_avx2,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 1, f32, )
+    LAC_TILE_KERNELS(LAC_LIST_WIDE, avx2, token, f32, )
     &lac_linear_token_bitmap_f32_avx2,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, output, 4, s8, )
     &lac_linear_output_bitmap_s8_avx2,

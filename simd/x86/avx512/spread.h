@@ -29,6 +29,18 @@ static inline veci dword_spread(const uint8_t *const *dwords, size_t offset, con
     return spread;
 }
 
+/* What simd/template/loose.h asks for.  A load that begins at[i] % 4 - i bytes further has its byte
+ * in its place: nothing is shuffled, and bytes that the mask leaves out are not touched, though
+ * they may lie outside the panel. */
+static inline veci dword_of_four(const uint8_t *x, const uint32_t *at)
+{
+    veci dwords = veci_load(x + at[0]);
+#pragma GCC unroll 3
+    for (size_t i = 1; i < 4; i++)
+        dwords = _mm512_mask_loadu_epi8(dwords, UINT64_C(0x1111111111111111) << i, x + at[i] - i);
+    return dwords;
+}
+
 /* Dword index[l] of x in lane l. */
 static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
