@@ -563,5 +563,6 @@ int main(void)
     add_sample_tests(suite);
     add_text_tests(suite);
     add_copy_tests(suite);
+    add_memory_tests(suite);
     return run_suite(suite);
 }

@@ -57,5 +57,6 @@ void assert_same(const struct outcome *a, const struct outcome *b);
 void add_sample_tests(Suite *suite);
 void add_text_tests(Suite *suite);
 void add_copy_tests(Suite *suite);
+void add_memory_tests(Suite *suite);
 
 #endif
