@@ -52,10 +52,12 @@ static void fill_panels(struct bench_product *p)
 }
 
 /* Outputs in the layout's units whose weights take at most half of L2: the other half is for the
- * panels that pass. */
+ * panels that pass.  All where only one does. */
 static size_t choose_piece(const struct bench_layer *layer, const struct lac_weight *weight)
 {
     size_t unit = lac_pattern_unit(weight->pattern);
+    if (layer->n_tokens <= LAC_TILE)
+        return lac_round_up(layer->n_out, unit);
     size_t bytes_per_unit = lac_weight_bytes(weight) / lac_ceil_div(layer->n_out, unit) + 1;
     return lac_max_size(layer->l2_bytes / 2 / bytes_per_unit, 1) * unit;
 }

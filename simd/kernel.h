@@ -73,9 +73,9 @@ enum lac_activation {
  * (lac_pattern_unit), except that out_end may be n_out; y, y_u8, factor and residual are whole
  * panels of n_out features.  y_u8
  * bytes that pad the last dword are written as 128 by whoever computes the last output.
- * Token-lane kernels take a multiple of LAC_LANES up to LAC_TILE as ld, and compute all its
- * lanes.  Output-lane kernels compute and write only tokens below n_tokens, and take any
- * ld >= n_tokens. */
+ * Token-lane kernels take a multiple of LAC_LANES up to LAC_TILE as ld; lanes past n_tokens they may
+ * compute and write, or leave.  Output-lane kernels write only tokens below n_tokens, may read x up
+ * to ld, and take any ld >= n_tokens. */
 struct lac_linear_args {
     const struct lac_weight *w;
     size_t out_begin, out_end;

@@ -28,6 +28,7 @@ libcore_la_SOURCES += \
 	simd/template/linear_token.h \
 	simd/template/linear_token_bitmap.h \
 	simd/template/linear_token_f32.h \
+	simd/template/linear_token_rest.h \
 	simd/template/linear_token_s8.h \
 	simd/template/linear_token_wide.h \
 	simd/template/loose.h \

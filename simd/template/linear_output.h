@@ -14,13 +14,12 @@
  * in registers, once for all tokens.
  *
  * Before inclusion, define
- *   the vector vocabulary (vector.h, math.h and lanes.h of the instruction set)
- *   ACC, struct x_reg, struct w_reg, acc_zero(), acc_add(a, b), acc_dot(acc, x, w)
- *   x_spread(dwords, offset, rows)  the activations for one vector of lanes: what dwords[0] +
- *                         offset points to in the first `rows` lanes, 8 or 4, and so on
- *   x_gather(x, stride, index)  a dword x + index[l] * stride for each lane l
- *   x_broadcast(x)        one dword in all lanes
- *   w_of(dwords)          one vector of weight dwords
+ *   the vector vocabulary (vector.h, math.h, lanes.h and spread.h of the instruction set)
+ *   PARTS                 dwords of the panel that a dword of weights meets: 1 or 2
+ *   ACC, acc_zero(), acc_add(a, b)
+ *   struct x_reg, x_of(dwords)    a vector of activations
+ *   struct w_reg, w_of(dwords)    a vector of weights
+ *   acc_dot(acc, x, w, part)      acc + x times what the weights have for that part
  *   acc_fold(sums, acc, rows)  adds up the lanes of each of `rows` outputs: 8, 4 or 1, and no
  *                         more than there are lanes
  *   ACC_SCALAR            a lane of ACC: int32_t or float; ACC_LOAD(from), ACC_STORE(to, acc)
@@ -38,42 +37,76 @@
 
 enum { BITMAP = 0 }; /* in the place of rows */
 
-/* Ahead of the line in use, in bytes: the hardware stops at the end of every page. */
-enum { PREFETCH_AHEAD = 8192, MOST_TOKENS_PREFETCHED = 4 };
+/* Ahead of the line in use, in bytes: the hardware stops at the end of every page.  Not 4096, where
+ * the lines would want the places of those in use. */
+enum { PREFETCH_AHEAD = 3072, MOST_TOKENS_PREFETCHED = 4 };
 
 /* From here on a pointer of its own.  gcc would else keep the address of each token, and more of
  * them than there are registers, instead of adding constants to one. */
 #define KEEP_POINTER(p) __asm__("" : "+r"(p))
 
-/* Not to L1, whose few places for lines on their way are the loads'. */
-#define TO_L2 2
-
 ALWAYS_INLINE void prefetch_line(const uint8_t *line, const size_t tokens)
 {
     if (tokens <= MOST_TOKENS_PREFETCHED)
-        __builtin_prefetch(line + PREFETCH_AHEAD, 0, TO_L2);
+        __builtin_prefetch(line + PREFETCH_AHEAD);
+}
+
+/* The indices of the blocks that prefetch_line fetches. */
+ALWAYS_INLINE void prefetch_index(const uint16_t *index, const size_t rows, const size_t tokens)
+{
+    if (tokens <= MOST_TOKENS_PREFETCHED)
+        __builtin_prefetch(index + PREFETCH_AHEAD / (rows * 4));
+}
+
+/* The activations of a tile: part p of dword d of token t lies at x + d * stride + p * half + t
+ * * 4. Dword `last` has no second part in the panel: its first does for it, as the weights are 0
+ * there; SIZE_MAX: all have. */
+struct columns {
+    const uint8_t *x;
+    size_t stride, half, last;
+};
+
+ALWAYS_INLINE const uint8_t *column_at(struct columns c, size_t d, const size_t part)
+{
+    return c.x + d * c.stride + (part && d != c.last ? c.half : 0);
+}
+
+/* Part `part` of dword index[l] in lane l. */
+ALWAYS_INLINE veci columns_gather(struct columns c, size_t t, const uint16_t *index,
+                                  const size_t part)
+{
+    if (!part || c.last == SIZE_MAX)
+        return dword_gather(c.x + part * c.half + t * 4, c.stride, index);
+    uint8_t dwords[VEC_BYTES];
+    for (size_t l = 0; l < VEC_LANES; l++)
+        memcpy(dwords + l * 4, column_at(c, index[l], part) + t * 4, 4);
+    return veci_load(dwords);
 }
 
 /* acc[v * tokens + t] += w[v] times one dword of each token. */
-ALWAYS_INLINE void add_whole(ACC *acc, const uint8_t *x, const struct w_reg *w, const size_t vecs,
-                             const size_t tokens)
+ALWAYS_INLINE void add_whole(ACC *acc, struct columns c, size_t d, const struct w_reg *w,
+                             const size_t vecs, const size_t tokens)
 {
-    KEEP_POINTER(x);
     UNROLL
-    for (size_t t = 0; t < tokens; t++) {
-        struct x_reg xs = x_broadcast(x + t * 4);
+    for (size_t part = 0; part < PARTS; part++) {
+        const uint8_t *x = column_at(c, d, part);
+        if (tokens > 1)
+            KEEP_POINTER(x);
         UNROLL
-        for (size_t v = 0; v < vecs; v++)
-            acc[v * tokens + t] = acc_dot(acc[v * tokens + t], xs, w[v]);
+        for (size_t t = 0; t < tokens; t++) {
+            struct x_reg xs = x_of(dword_broadcast(x + t * 4));
+            UNROLL
+            for (size_t v = 0; v < vecs; v++)
+                acc[v * tokens + t] = acc_dot(acc[v * tokens + t], xs, w[v], part);
+        }
     }
 }
 
 /* Blocks of 16 and 32 rows; index NULL: dense. */
-ALWAYS_INLINE void sum_whole(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
+ALWAYS_INLINE void sum_whole(ACC *acc, const struct lac_weight *w, struct columns c, size_t b,
                              const size_t rows, const size_t tokens, const bool indexed)
 {
-    const struct lac_weight *w = a->w;
-    const size_t vecs = rows / VEC_LANES, n = vecs * tokens, sets = SETS(n), stride = a->ld * 4;
+    const size_t vecs = rows / VEC_LANES, n = vecs * tokens, sets = SETS(n);
     size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
     const uint8_t *block = (const uint8_t *)w->blocks + k * rows * 4;
     const uint16_t *index = indexed ? w->index : NULL;
@@ -82,6 +115,8 @@ ALWAYS_INLINE void sum_whole(ACC *acc, const struct lac_linear_args *a, const ui
     for (size_t s = 0; s < sets; s++) {
         if (s && k + s >= end)
             break;
+        if (!s && indexed)
+            prefetch_index(index + k, rows, tokens);
         struct w_reg ws[MOST_LINE_VECS];
         UNROLL
         for (size_t v = 0; v < vecs; v++)
@@ -90,18 +125,18 @@ ALWAYS_INLINE void sum_whole(ACC *acc, const struct lac_linear_args *a, const ui
         for (size_t l = 0; l < rows; l += LINE)
             prefetch_line(block + l * 4, tokens);
         size_t d = indexed ? index[k + s] : k + s - begin;
-        add_whole(acc + s * n, x + d * stride, ws, vecs, tokens);
+        add_whole(acc + s * n, c, d, ws, vecs, tokens);
         block += rows * 4;
     }
 }
 
 /* The lines of a bitmap. */
-ALWAYS_INLINE void sum_bitmap(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
+ALWAYS_INLINE void sum_bitmap(ACC *acc, const struct lac_weight *w, struct columns c, size_t b,
                               const size_t tokens)
 {
-    const size_t n = LINE_VECS * tokens, sets = SETS(n), stride = a->ld * 4;
-    struct bitmap_place at = bitmap_row(a->w, b);
-    size_t n_dwords = a->w->n_dwords;
+    const size_t n = LINE_VECS * tokens, sets = SETS(n);
+    struct bitmap_place at = bitmap_row(w, b);
+    size_t n_dwords = w->n_dwords;
     for (size_t d = 0; d < n_dwords; d += sets)
         UNROLL
     for (size_t s = 0; s < sets; s++) {
@@ -118,41 +153,55 @@ ALWAYS_INLINE void sum_bitmap(ACC *acc, const struct lac_linear_args *a, const u
         UNROLL
         for (size_t v = 0; v < LINE_VECS; v++)
             ws[v] = w_of(parts[v]);
-        add_whole(acc + s * n, x, ws, LINE_VECS, tokens);
-        x += stride;
+        add_whole(acc + s * n, c, d + s, ws, LINE_VECS, tokens);
     }
 }
 
 /* One line of blocks of less than 16 rows; n_lanes of its 16 dwords exist. */
-ALWAYS_INLINE void add_narrow(ACC *acc, const struct lac_linear_args *a, const uint8_t *x,
-                              const uint16_t *index, const uint8_t *line, size_t n_lanes,
-                              const size_t rows, const size_t tokens)
+ALWAYS_INLINE void add_narrow(ACC *acc, struct columns c, const uint16_t *index,
+                              const uint8_t *line, size_t n_lanes, const size_t rows,
+                              const size_t tokens)
 {
-    const uint8_t *dwords[4]; /* of blocks of 4 rows or more */
+    const uint8_t *dwords[PARTS][4]; /* of blocks of 4 rows or more */
     UNROLL
+    for (size_t part = 0; part < PARTS; part++)
+        UNROLL
     for (size_t i = 0; i < 4; i++)
         if (rows > 1 && i < LINE / rows) {
-            dwords[i] = x + index[i] * a->ld * 4;
-            KEEP_POINTER(dwords[i]);
+            dwords[part][i] = column_at(c, index[i], part);
+            if (tokens > 1)
+                KEEP_POINTER(dwords[part][i]);
         }
     UNROLL
     for (size_t v = 0; v < LINE_VECS; v++) {
         size_t first = v * VEC_LANES;
         struct w_reg w = w_of(dword_line(line + first * 4, n_lanes > first ? n_lanes - first : 0));
         UNROLL
-        for (size_t t = 0; t < tokens; t++) {
-            struct x_reg xs = rows == 1 ? x_gather(x + t * 4, a->ld * 4, index + first)
-                                        : x_spread(dwords + first / rows, t * 4, rows);
-            acc[v * tokens + t] = acc_dot(acc[v * tokens + t], xs, w);
+        for (size_t part = 0; part < PARTS; part++)
+            UNROLL
+        for (size_t t = 0; t < tokens; t += QUAD) {
+            const size_t some = tokens - t < QUAD ? tokens - t : QUAD;
+            veci xs[QUAD];
+            if (rows > 1 && some == QUAD)
+                dword_spread_quad(xs, dwords[part] + first / rows, t * 4, rows);
+            else
+                UNROLL
+            for (size_t i = 0; i < some; i++)
+                xs[i] = rows > 1 ? dword_spread(dwords[part] + first / rows, (t + i) * 4, rows)
+                                 : columns_gather(c, t + i, index + first, part);
+            UNROLL
+            for (size_t i = 0; i < some; i++) {
+                ACC *sum = &acc[v * tokens + t + i];
+                *sum = acc_dot(*sum, x_of(xs[i]), w, part);
+            }
         }
     }
 }
 
 /* Blocks of 8 rows and less. */
-ALWAYS_INLINE void sum_narrow(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
+ALWAYS_INLINE void sum_narrow(ACC *acc, const struct lac_weight *w, struct columns c, size_t b,
                               const size_t rows, const size_t tokens)
 {
-    const struct lac_weight *w = a->w;
     const size_t per_line = LINE / rows, n = LINE_VECS * tokens, sets = SETS(n);
     size_t k = w->row_begin[b], end = w->row_begin[b + 1];
     const uint8_t *line = (const uint8_t *)w->blocks + k * rows * 4;
@@ -162,21 +211,23 @@ ALWAYS_INLINE void sum_narrow(ACC *acc, const struct lac_linear_args *a, const u
         const size_t at = k + s * per_line;
         if (s && at + per_line > end)
             break;
+        if (!s)
+            prefetch_index(w->index + at, rows, tokens);
         prefetch_line(line, tokens);
-        add_narrow(acc + s * n, a, x, w->index + at, line, LINE, rows, tokens);
+        add_narrow(acc + s * n, c, w->index + at, line, LINE, rows, tokens);
         line += LINE * 4;
     }
     size_t left = (end - w->row_begin[b]) % per_line;
     if (left) { /* the last line, of which only some blocks exist */
         uint16_t padded[LINE] = {0};
         memcpy(padded, w->index + end - left, left * sizeof *padded);
-        add_narrow(acc, a, x, padded, line, left * rows, rows, tokens);
+        add_narrow(acc, c, padded, line, left * rows, rows, tokens);
     }
 }
 
 /* Sums of the outputs of block row b: results[v * tokens + t] are vectors of outputs; of blocks of
  * less than 16 rows it fills the `rows` lanes from `lane` on, as if of one vector of 16. */
-ALWAYS_INLINE void block_row(const struct lac_linear_args *a, const uint8_t *x, size_t b,
+ALWAYS_INLINE void block_row(const struct lac_weight *w, struct columns c, size_t b,
                              struct sums *sums, size_t lane, const size_t rows, const size_t tokens,
                              const bool indexed)
 {
@@ -186,11 +237,11 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, const uint8_t *x, 
     for (size_t i = 0; i < sets * n; i++)
         acc[i] = acc_zero();
     if (rows == BITMAP)
-        sum_bitmap(acc, a, x, b, tokens);
+        sum_bitmap(acc, w, c, b, tokens);
     else if (rows >= LINE)
-        sum_whole(acc, a, x, b, rows, tokens, indexed);
+        sum_whole(acc, w, c, b, rows, tokens, indexed);
     else
-        sum_narrow(acc, a, x, b, rows, tokens);
+        sum_narrow(acc, w, c, b, rows, tokens);
     /* As in linear_token.h: or the compiler spills in the loop. */
     UNROLL
     for (size_t i = 0; i < sets * n; i++)
@@ -217,58 +268,125 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, const uint8_t *x, 
         }
 }
 
-/* Tokens t to t + tokens - 1, of which the first `done` are finished already. */
-ALWAYS_INLINE void output_lanes(const struct lac_linear_args *a, size_t t, size_t done,
-                                const size_t rows, const size_t tokens, const bool indexed)
+/* Outputs of tokens t to t + n - 1 by the tile for `tokens`, whose activations are c. */
+ALWAYS_INLINE void output_lanes(const struct lac_linear_args *a, struct columns c, size_t t,
+                                size_t n, const size_t rows, const size_t tokens,
+                                const bool indexed)
 {
-    const uint8_t *x = (const uint8_t *)a->x + t * 4;
     const size_t block = rows == BITMAP ? LINE : rows, unit = block > LINE ? block : LINE;
     struct most most;
-    most_begin(&most, tokens);
+    most_begin(&most, n);
     for (size_t out = a->out_begin; out < a->out_end; out += unit) {
         struct sums sums;
         for (size_t first = 0; first < unit; first += block)
-            block_row(a, x, (out + first) / block, &sums, first, rows, tokens, indexed);
+            block_row(a->w, c, (out + first) / block, &sums, first, rows, tokens, indexed);
         for (size_t first = 0; first < unit && out + first < a->w->n_out; first += LINE)
-            finish_line(a, out + first, t, done, tokens, &sums, first, &most);
+            finish_line(a, out + first, t, n, &sums, first, &most);
     }
     if (a->abs_max)
-        most_end(a, t, done, tokens, &most);
+        most_end(a, t, n, &most);
 }
 
-/* The tile of n tokens; of a single one where registers are too few, and it is not called. */
-#define TILE(n) ((n)*vecs <= MOST_ACCS ? (n) : 1)
+/* The panel as it is, of which all `tokens` tokens exist. */
+static struct columns panel_columns(const struct lac_linear_args *a, size_t t)
+{
+    size_t row = a->ld * 4,
+           n_rows = lac_ceil_div(a->w->n_in * PARTS, lac_dword_inputs(a->w->dtype));
+    return (struct columns){
+        .x = (const uint8_t *)a->x + t * 4,
+        .stride = row * PARTS,
+        .half = row,
+        .last = n_rows % PARTS ? n_rows / PARTS : SIZE_MAX,
+    };
+}
 
-/* As many tokens as there is room for; the last three of more are taken as four, one of them again.
- * Narrow blocks gather the activations of each token, so more tokens are no gain. */
+/* Few tokens are copied side by side first, from lines of the cache of which the panel's other
+ * tokens take most: more than L1 has when inputs are many. */
+enum { MOST_COPIED = 4, COPY_BYTES = 1 << 16, COPIED = 32 };
+
+static bool can_copy(const struct lac_weight *w, size_t tokens)
+{
+    return tokens <= MOST_COPIED && w->n_dwords * PARTS * tokens * 4 <= COPY_BYTES;
+}
+
+/* n tokens of `tokens`; the others are copies of the first. */
+ALWAYS_INLINE void output_copied(const struct lac_linear_args *a, size_t t, size_t n,
+                                 const size_t rows, const size_t tokens, const bool indexed)
+{
+    _Alignas(64) uint8_t copy[COPY_BYTES];
+    const size_t row = tokens * 4;
+    struct columns panel = panel_columns(a, t);
+    for (size_t d = 0; d < a->w->n_dwords; d++)
+        UNROLL
+    for (size_t part = 0; part < PARTS; part++) {
+        const uint8_t *from = column_at(panel, d, part);
+        uint8_t *to = copy + (d * PARTS + part) * row;
+        if (n == tokens)
+            memcpy(to, from, row);
+        else
+            for (size_t i = 0; i < tokens; i++)
+                memcpy(to + i * 4, from + (i < n ? i : 0) * 4, 4);
+    }
+    struct columns c = {.x = copy, .stride = row * PARTS, .half = row, .last = SIZE_MAX};
+    output_lanes(a, c, t, n, rows, tokens, indexed);
+}
+
+/* The tile for `left` tokens, `fit` at most, with `room` lanes of the panel from the first on: the
+ * smallest that takes all, else the largest that they fill. */
+static size_t choose_tile(const struct lac_weight *w, size_t left, size_t room, size_t fit)
+{
+    static const uint8_t tiles[] = {16, 14, 12, 10, 8, 6, 5, 4, 2, 1};
+    size_t all = 0;
+    for (size_t i = 0; i < sizeof tiles; i++) {
+        size_t tile = tiles[i];
+        if (tile > fit)
+            continue;
+        if (tile <= left)
+            return all && left > tile ? all : tile;
+        if (tile <= room || can_copy(w, tile))
+            all = tile;
+    }
+    return 1;
+}
+
+/* The tile of n tokens; where registers are too few it is not called. */
+#define TILE(n) ((n) <= fit ? (n) : 1)
+
+/* Narrow blocks gather the activations of each token, so that more than 8 at once are no gain. */
 ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t rows,
                                  const bool indexed)
 {
     const size_t vecs = rows == 32 ? 2 * LINE_VECS : LINE_VECS;
-    const size_t fit = MOST_ACCS / vecs;
-    const size_t most = rows != BITMAP && rows < LINE && fit > 8 ? 8 : fit;
-    const size_t n = a->n_tokens;
-    for (size_t t = 0, left; t < n;) {
-        left = n - t;
-        if (most >= 16 && left >= 16) {
-            output_lanes(a, t, 0, rows, TILE(16), indexed);
-            t += 16;
-        } else if (most == 12 && left >= 12) {
-            output_lanes(a, t, 0, rows, TILE(12), indexed);
-            t += 12;
-        } else if (most >= 8 && left >= 8) {
-            output_lanes(a, t, 0, rows, TILE(8), indexed);
-            t += 8;
-        } else if (most >= 4 && (left >= 4 || (left == 3 && t))) {
-            size_t done = left < 4 ? 4 - left : 0;
-            output_lanes(a, t - done, done, rows, TILE(4), indexed);
-            t += 4 - done;
-        } else if (most >= 2 && left >= 2) {
-            output_lanes(a, t, 0, rows, TILE(2), indexed);
-            t += 2;
-        } else {
-            output_lanes(a, t, 0, rows, 1, indexed);
-            t += 1;
+    const size_t lanes = rows == BITMAP || rows >= LINE ? MOST_TOKENS : rows > 1 ? 8 : 4;
+    const size_t fit = MOST_ACCS / vecs < lanes ? MOST_ACCS / vecs : lanes;
+    for (size_t t = 0, n; t < a->n_tokens; t += n) {
+        size_t tile = choose_tile(a->w, a->n_tokens - t, a->ld - t, fit);
+        bool copied = can_copy(a->w, tile);
+        n = lac_min_size(tile, a->n_tokens - t);
+        switch (copied ? tile + COPIED : tile) {
+#define PANEL_CASE(tokens)                                                                         \
+    case tokens:                                                                                   \
+        if ((tokens) <= fit)                                                                       \
+            output_lanes(a, panel_columns(a, t), t, n, rows, TILE(tokens), indexed);               \
+        break;
+#define COPIED_CASE(tokens)                                                                        \
+    case COPIED + (tokens):                                                                        \
+        if ((tokens) <= fit)                                                                       \
+            output_copied(a, t, n, rows, TILE(tokens), indexed);                                   \
+        break;
+            COPIED_CASE(1)
+            COPIED_CASE(2)
+            COPIED_CASE(4)
+            PANEL_CASE(1)
+            PANEL_CASE(2)
+            PANEL_CASE(4)
+            PANEL_CASE(5)
+            PANEL_CASE(6)
+            PANEL_CASE(8)
+            PANEL_CASE(10)
+            PANEL_CASE(12)
+            PANEL_CASE(14)
+            PANEL_CASE(16)
         }
     }
 }

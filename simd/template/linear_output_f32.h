@@ -6,6 +6,7 @@
 #include "simd/kernel.h"
 #include "simd/template/kernels.h"
 
+#define PARTS      1
 #define ACC        vec
 #define ACC_SCALAR float
 #define ACC_LOAD   vec_load
@@ -23,19 +24,9 @@ struct w_reg {
     vec floats;
 };
 
-static inline struct x_reg x_broadcast(const uint8_t *x)
+static inline struct x_reg x_of(veci dwords)
 {
-    return (struct x_reg){vec_from_bits(dword_broadcast(x))};
-}
-
-static inline struct x_reg x_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
-{
-    return (struct x_reg){vec_from_bits(dword_spread(dwords, offset, rows))};
-}
-
-static inline struct x_reg x_gather(const uint8_t *x, size_t stride, const uint16_t *index)
-{
-    return (struct x_reg){vec_from_bits(dword_gather(x, stride, index))};
+    return (struct x_reg){vec_from_bits(dwords)};
 }
 
 static inline struct w_reg w_of(veci dwords)
@@ -53,8 +44,9 @@ static inline vec acc_add(vec a, vec b)
     return vec_add(a, b);
 }
 
-static inline vec acc_dot(vec acc, struct x_reg x, struct w_reg w)
+static inline vec acc_dot(vec acc, struct x_reg x, struct w_reg w, size_t part)
 {
+    (void)part;
     return vec_fma(x.floats, w.floats, acc);
 }
 

@@ -10,10 +10,18 @@
 #include "simd/template/activate.h"
 #include "src/base/checked.h"
 
+#ifndef ALWAYS_INLINE
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define UNROLL        _Pragma("GCC unroll 32")
+#endif
 
-enum { LINE = 16, LINE_VECS = LINE / VEC_LANES, MOST_LINE_VECS = 2 * LINE_VECS, MOST_TOKENS = 16 };
+enum {
+    LINE = 16,
+    LINE_VECS = LINE / VEC_LANES,
+    MOST_LINE_VECS = 2 * LINE_VECS,
+    MOST_TOKENS = 16,
+    QUAD = 4
+};
 
 /* Of up to 32 outputs, token by token: whole vectors. */
 struct sums {
@@ -31,10 +39,9 @@ static void most_begin(struct most *most, size_t tokens)
         most->lanes[t] = vec_set1(0);
 }
 
-static void most_end(const struct lac_linear_args *a, size_t t, size_t done, size_t tokens,
-                     const struct most *most)
+static void most_end(const struct lac_linear_args *a, size_t t, size_t n, const struct most *most)
 {
-    for (size_t i = done; i < tokens; i++) {
+    for (size_t i = 0; i < n; i++) {
         float lanes[VEC_LANES], all = a->abs_max[t + i];
         vec_store(lanes, most->lanes[i]);
         for (size_t l = 0; l < VEC_LANES; l++)
@@ -43,7 +50,7 @@ static void most_end(const struct lac_linear_args *a, size_t t, size_t done, siz
     }
 }
 
-/* One token, value by value: fewer than four tokens, or the last outputs. */
+/* One token, value by value: the last outputs. */
 static __attribute__((noinline)) void finish_token(const struct lac_linear_args *a, size_t out,
                                                    size_t t, vec value, vec *most)
 {
@@ -74,41 +81,67 @@ static __attribute__((noinline)) void finish_token(const struct lac_linear_args 
         }
 }
 
-/* A vector of rows of four tokens, as finish_quad has them. */
-ALWAYS_INLINE void load_quad(const float *at, size_t ld, vec quads[4])
+/* size bytes of some tokens of a row: 4 to 16, known when compiled or not. */
+ALWAYS_INLINE void copy_tokens(void *to, const void *from, const size_t n)
+{
+    switch (n) {
+    case 1:
+        memcpy(to, from, 4);
+        break;
+    case 2:
+        memcpy(to, from, 8);
+        break;
+    case 3:
+        memcpy(to, from, 12);
+        break;
+    default:
+        memcpy(to, from, 16);
+    }
+}
+
+/* A vector of rows of n <= 4 tokens, as finish_quad has them; the others are 0. */
+ALWAYS_INLINE void load_quad(const float *at, size_t ld, const size_t n, vec quads[QUAD])
 {
     const float *rows[VEC_LANES];
+    _Alignas(64) float some[VEC_LANES][QUAD];
+    if (n < QUAD)
+        memset(some, 0, sizeof some);
     UNROLL
-    for (size_t i = 0; i < VEC_LANES; i++)
+    for (size_t i = 0; i < VEC_LANES; i++) {
         rows[i] = at + i * ld;
+        if (n < QUAD) {
+            copy_tokens(some[i], rows[i], n);
+            rows[i] = some[i];
+        }
+    }
     UNROLL
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < QUAD; i++)
         quads[i] = vec_load_quads(rows + i);
     vec_transpose_quads(quads);
 }
 
-/* A vector of outputs of four tokens, all of which exist.  After the transposition lane 4 g + j of
- * vector i is output 4 g + i of token j. */
-ALWAYS_INLINE void finish_quad(const struct lac_linear_args *a, size_t out, size_t t, vec *values,
-                               vec *most)
+/* A vector of outputs of n <= 4 tokens.  After the transposition lane 4 g + j of vector i is output
+ * 4 g + i of token j. */
+ALWAYS_INLINE void finish_quad(const struct lac_linear_args *a, size_t out, size_t t,
+                               const size_t n, vec *values, vec *most)
 {
     const size_t at = out * a->ld + t;
     if (a->factor) {
-        vec factor[4];
-        load_quad(a->factor + at, a->ld, factor);
+        vec factor[QUAD];
+        load_quad(a->factor + at, a->ld, n, factor);
         UNROLL
-        for (size_t i = 0; i < 4; i++)
+        for (size_t i = 0; i < QUAD; i++)
             values[i] = vec_mul(values[i], factor[i]);
     }
     if (a->residual) {
-        vec residual[4];
-        load_quad(a->residual + at, a->ld, residual);
+        vec residual[QUAD];
+        load_quad(a->residual + at, a->ld, n, residual);
         UNROLL
-        for (size_t i = 0; i < 4; i++)
+        for (size_t i = 0; i < QUAD; i++)
             values[i] = vec_add(values[i], residual[i]);
     }
     UNROLL
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < n; i++)
         most[i] = vec_max(most[i], vec_abs(values[i]));
     vec_transpose_quads(values);
     if (a->y) {
@@ -117,25 +150,28 @@ ALWAYS_INLINE void finish_quad(const struct lac_linear_args *a, size_t out, size
         for (size_t i = 0; i < VEC_LANES; i++)
             rows[i] = a->y + at + i * a->ld;
         UNROLL
-        for (size_t i = 0; i < 4; i++)
-            vec_store_quads(rows + i, values[i]);
+        for (size_t i = 0; i < QUAD; i++)
+            if (n < QUAD)
+                vec_store_quads_some(rows + i, values[i], n);
+            else
+                vec_store_quads(rows + i, values[i]);
     }
     if (a->y_u8) {
         float lanes[VEC_LANES];
         UNROLL
         for (size_t l = 0; l < VEC_LANES; l++)
-            lanes[l] = a->y_inv_scale[t + l % 4];
+            lanes[l] = a->y_inv_scale[t + (l % QUAD < n ? l % QUAD : 0)];
         uint8_t bytes[VEC_BYTES];
         vec_store_bytes(bytes, values, vec_load(lanes));
         UNROLL
-        for (size_t g = 0; g < VEC_LANES / 4; g++)
-            memcpy(a->y_u8 + ((out / 4 + g) * a->ld + t) * 4, bytes + g * 16, 16);
+        for (size_t g = 0; g < VEC_LANES / QUAD; g++)
+            copy_tokens(a->y_u8 + ((out / 4 + g) * a->ld + t) * 4, bytes + g * 16, n);
     }
 }
 
 /* Outliers of a vector of outputs of one token. */
-static __attribute__((noinline)) vec add_outliers(const struct lac_linear_args *a, size_t out,
-                                                  size_t t, vec value)
+static __attribute__((noinline)) vec add_outlier_lanes(const struct lac_linear_args *a, size_t out,
+                                                       size_t t, vec value)
 {
     const struct lac_outliers *o = &a->w->outliers;
     const uint8_t *x = (const uint8_t *)a->x + t * 4;
@@ -156,30 +192,49 @@ static __attribute__((noinline)) vec add_outliers(const struct lac_linear_args *
     return vec_load(values);
 }
 
-/* 16 outputs of `tokens` tokens from t on, of which the first `done` are finished already: their
- * sums begin at lane `first`. */
+/* A vector of outputs of one token that only goes to y. */
+ALWAYS_INLINE void finish_one(const struct lac_linear_args *a, size_t out, size_t t, vec value,
+                              vec *most)
+{
+    float values[VEC_LANES], *y = a->y + out * a->ld + t;
+    *most = vec_max(*most, vec_abs(value));
+    vec_store(values, value);
+    UNROLL
+    for (size_t i = 0; i < VEC_LANES; i++, y += a->ld)
+        *y = values[i];
+}
+
+/* 16 outputs of n tokens from t on: their sums begin at lane `first`. */
 static __attribute__((noinline)) void finish_line(const struct lac_linear_args *a, size_t out,
-                                                  size_t t, size_t done, size_t tokens,
-                                                  const struct sums *sums, size_t first,
-                                                  struct most *most)
+                                                  size_t t, size_t n, const struct sums *sums,
+                                                  size_t first, struct most *most)
 {
     for (size_t v = 0; v < LINE; v += VEC_LANES)
-        for (size_t i = 0; i < tokens; i += 4) {
-            size_t n = lac_min_size(4, tokens - i);
-            vec values[4];
-            for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < n; i += QUAD) {
+            size_t some = lac_min_size(QUAD, n - i);
+            vec values[QUAD];
+            for (size_t j = 0; j < some; j++)
                 values[j] =
                     finish_sums(a, out + v, t + i + j, ACC_LOAD(sums->lanes[i + j] + first + v));
-            for (size_t j = 0; j < n && a->w->outliers.n; j++)
-                values[j] = add_outliers(a, out + v, t + i + j, values[j]);
+            for (size_t j = 0; j < some && a->w->outliers.n; j++)
+                values[j] = add_outlier_lanes(a, out + v, t + i + j, values[j]);
+            for (size_t j = some; j < QUAD; j++)
+                values[j] = vec_set1(0);
             if (a->activation != LAC_ACT_NONE)
-                activate(a->activation, values, n);
-            if (n == 4 && i >= done && out + v + VEC_LANES <= a->w->n_out) {
-                finish_quad(a, out + v, t + i, values, most->lanes + i);
-                continue;
-            }
-            for (size_t j = 0; j < n; j++)
-                if (i + j >= done)
+                activate(a->activation, values, some);
+            bool whole = out + v + VEC_LANES <= a->w->n_out;
+            if (some == QUAD && whole)
+                finish_quad(a, out + v, t + i, QUAD, values, most->lanes + i);
+            else if (some == 3 && whole)
+                finish_quad(a, out + v, t + i, 3, values, most->lanes + i);
+            else if (some == 2 && whole)
+                finish_quad(a, out + v, t + i, 2, values, most->lanes + i);
+            else if (whole && a->y && !a->y_u8 && !a->residual && !a->factor)
+                finish_one(a, out + v, t + i, values[0], &most->lanes[i]);
+            else if (whole)
+                finish_quad(a, out + v, t + i, 1, values, most->lanes + i);
+            else
+                for (size_t j = 0; j < some; j++)
                     finish_token(a, out + v, t + i + j, values[j], &most->lanes[i + j]);
         }
 }

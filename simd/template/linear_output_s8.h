@@ -14,7 +14,9 @@
  *   expand(mask, values)  where there is something better for bitmaps than expand_bytes() */
 #include "simd/kernel.h"
 #include "simd/template/kernels.h"
+#include "simd/template/scale_s8.h"
 
+#define PARTS      1
 #define ACC_SCALAR int32_t
 #define ACC_LOAD   veci_load
 /* Sums leave registers as one int32 a lane. */
@@ -22,37 +24,15 @@
 /* Sums of a token may be split as we like: integers add up exactly. */
 #define SETS(n) ((n) < IN_FLIGHT ? IN_FLIGHT / (n) : 1)
 
-static inline struct x_reg x_broadcast(const uint8_t *x)
+static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, size_t part)
 {
-    return x_of(dword_broadcast(x));
-}
-
-static inline struct x_reg x_spread(const uint8_t *const *dwords, size_t offset, const size_t rows)
-{
-    return x_of(dword_spread(dwords, offset, rows));
-}
-
-static inline struct x_reg x_gather(const uint8_t *x, size_t stride, const uint16_t *index)
-{
-    return x_of(dword_gather(x, stride, index));
-}
-
-static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w)
-{
+    (void)part;
     return dot(acc, x, w);
 }
 
 static inline void acc_fold(int32_t *sums, ACC acc, const size_t rows)
 {
     fold_ints(sums, acc_sums(acc), rows);
-}
-
-static inline vec finish_sums(const struct lac_linear_args *a, size_t out, size_t t, veci sum)
-{
-    const struct lac_weight *w = a->w;
-    veci acc = X_IS_SIGNED ? sum : veci_add(sum, veci_load(w->offset + out));
-    vec scaled = vec_mul(vec_from_int(acc), vec_load(w->scale + out));
-    return vec_fma(scaled, vec_set1(a->x_scale[t]), vec_load(w->bias + out));
 }
 
 #define ELEMENT_BYTES 1

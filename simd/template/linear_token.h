@@ -38,17 +38,23 @@
  *   PREFETCH_RESULTS      1 where results are more than L2 keeps between two uses, or not defined
  * where there are quads of single inputs (HAS_LOOSE: int8)
  *   x_of(veci), and what loose.h wants
+ *   ONE_VEC_ROWS          rows of the tile where N is 1, if not TILE_ROWS
+ *   MOST_REST             3, with what linear_token_rest.h wants, or not at all
  * and where weights have half the width of activations (linear_token_wide.h)
  *   WIDE_GROUPS           1 for int4, else 0; struct wide, wide_line() */
 #include <stdbool.h>
 
 #include "simd/template/linear_finish.h"
+#include "simd/template/linear_token_rest.h"
 
 #ifndef VECS
 #define VECS(rows) TILE_VECS
 #endif
 #ifndef PREFETCH_RESULTS
 #define PREFETCH_RESULTS 0
+#endif
+#ifndef ONE_VEC_ROWS
+#define ONE_VEC_ROWS TILE_ROWS
 #endif
 
 /* Blocks that one turn of the loop over a block row takes: what counts and jumps takes places of
@@ -91,9 +97,10 @@ enum { DENSE, INDEXED, LOOSE = 255 };
 #ifdef WIDE_GROUPS
 #include "simd/template/linear_token_wide.h"
 #else
-ALWAYS_INLINE void add_blocks(ACC *acc, const struct lac_weight *w, const uint8_t *x, size_t b,
-                              size_t first, size_t x_stride, const size_t block_rows,
-                              const size_t rows, const size_t vecs, const size_t span)
+ALWAYS_INLINE void add_blocks(ACC *acc, ACC *rest_acc, const struct lac_weight *w, const uint8_t *x,
+                              size_t b, size_t first, size_t x_stride, const size_t block_rows,
+                              const size_t rows, const size_t vecs, const size_t span,
+                              const size_t rest)
 {
     const size_t sets = SETS(rows, vecs), n = rows * vecs;
     size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
@@ -102,13 +109,16 @@ ALWAYS_INLINE void add_blocks(ACC *acc, const struct lac_weight *w, const uint8_
         UNROLL
         for (size_t i = 0; i < BLOCKS_AT_ONCE; i++) {
             size_t d = span == INDEXED ? w->index[k + i] : k + i - begin;
-            step(acc + i % sets * n, x + d * x_stride, block + i * block_rows * 4, rows, vecs);
+            const uint8_t *xd = x + d * x_stride, *rows_at = block + i * block_rows * 4;
+            step(acc + i % sets * n, xd, rows_at, rows, vecs);
+            rest_step(rest_acc + i % REST_SETS * rest, xd + vecs * VEC_BYTES, rows_at, rows, rest);
         }
         block += BLOCKS_AT_ONCE * block_rows * 4;
     }
     for (; k < end; k++) {
         size_t d = span == INDEXED ? w->index[k] : k - begin;
         step(acc, x + d * x_stride, block, rows, vecs);
+        rest_step(rest_acc, x + d * x_stride + vecs * VEC_BYTES, block, rows, rest);
         block += block_rows * 4;
     }
 }
@@ -159,7 +169,7 @@ ALWAYS_INLINE void add_loose(ACC *acc, const struct lac_weight *w, const uint8_t
  * rows; left in acc[0 .. rows * vecs).  x is the panel at the tile's first lane. */
 ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
                        size_t first, const size_t block_rows, const size_t rows, const size_t vecs,
-                       const size_t span)
+                       const size_t span, const size_t rest, struct rest *rest_sums)
 {
     const struct lac_weight *w = a->w;
     const size_t sets = SETS(rows, vecs), n = rows * vecs, x_stride = a->ld * 4;
@@ -173,13 +183,17 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     UNROLL
     for (size_t i = n; i < sets * n; i++)
         acc[i] = acc_zero();
+    ACC rest_acc[REST_SETS * MOST_REST];
+    UNROLL
+    for (size_t i = 0; i < REST_SETS * rest; i++)
+        rest_acc[i] = acc_zero();
 
     if (span == LOOSE)
         add_loose(acc, w, x, b, x_stride, vecs);
     else if (span > 1)
         add_tiles(acc, w, x, b, first, x_stride, block_rows, rows, vecs, span);
     else
-        add_blocks(acc, w, x, b, first, x_stride, block_rows, rows, vecs, span);
+        add_blocks(acc, rest_acc, w, x, b, first, x_stride, block_rows, rows, vecs, span, rest);
     /* The compiler would else mix the registers of the loop with those of what follows, and
      * spill in the loop. */
     UNROLL
@@ -188,21 +202,24 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     UNROLL
     for (size_t i = n; i < sets * n; i++)
         acc[i % n] = acc_add(acc[i % n], acc[i]);
+    rest_keep(rest_sums, rest_acc, b * block_rows + first, rows, rest);
 }
 
 #endif
 
 /* 16, 8 or 4 outputs (four block rows of one output) by `vecs` vectors of tokens. */
 ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t lane,
-                             const size_t block_rows, const size_t vecs, const size_t span)
+                             const size_t block_rows, const size_t vecs, const size_t span,
+                             const size_t rest, struct rest *rest_sums)
 {
-    const size_t rows = block_rows < TILE_ROWS ? block_rows : TILE_ROWS;
+    const size_t most_rows = vecs == 1 ? ONE_VEC_ROWS : TILE_ROWS;
+    const size_t rows = block_rows < most_rows ? block_rows : most_rows;
     const uint8_t *x = (const uint8_t *)a->x + lane * 4;
     ACC acc[TILE_ROWS * TILE_VECS * 2];
     if (block_rows == 1) {
         ACC four[4 * TILE_VECS];
         for (size_t r = 0; r < 4; r++) {
-            sum(acc, a, x, out + r, 0, 1, 1, vecs, span);
+            sum(acc, a, x, out + r, 0, 1, 1, vecs, span, 0, rest_sums);
             UNROLL
             for (size_t v = 0; v < vecs; v++)
                 four[r * vecs + v] = acc[v];
@@ -211,7 +228,7 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t
         return;
     }
     for (size_t first = 0; first < block_rows; first += rows) {
-        sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, span);
+        sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, span, rest, rest_sums);
         UNROLL
         for (size_t r = 0; r < rows; r += 4)
             finish(a, out + first + r, lane, acc + r * vecs, vecs);
@@ -228,14 +245,19 @@ ALWAYS_INLINE void prefetch_rows(const struct lac_linear_args *a, size_t out, si
 }
 
 ALWAYS_INLINE void token_lanes(const struct lac_linear_args *a, size_t lane,
-                               const size_t block_rows, const size_t vecs, const size_t span)
+                               const size_t block_rows, const size_t vecs, const size_t span,
+                               const size_t rest)
 {
     const size_t out_step = block_rows == 1 ? 4 : block_rows;
+    struct rest sums;
+    rest_begin(&sums, rest);
     for (size_t out = a->out_begin; out < a->out_end; out += out_step) {
         if (PREFETCH_RESULTS && a->y && out + 2 * out_step <= a->out_end)
             prefetch_rows(a, out + out_step, lane, out_step, vecs);
-        block_row(a, out, lane, block_rows, vecs, span);
+        block_row(a, out, lane, block_rows, vecs, span, rest, &sums);
+        rest_finish(a, out + out_step, lane + vecs * VEC_LANES, &sums, block_rows, rest);
     }
+    rest_end(a, lane + vecs * VEC_LANES, &sums, rest);
 }
 
 /* Does the epilogue nothing but scale and store, of whole units on a whole tile?  VECS divides
@@ -245,6 +267,31 @@ ALWAYS_INLINE bool is_plain(const struct lac_linear_args *a, const size_t block_
     const size_t unit = block_rows < 4 ? 4 : block_rows;
     return a->ld == LAC_TILE && a->activation == LAC_ACT_NONE && !a->factor && !a->residual &&
            !a->abs_max && !a->w->outliers.n && a->out_end % unit == 0;
+}
+
+/* Tiles of one or two vectors and a few tokens more.  False: it is none. */
+ALWAYS_INLINE bool rest_tile(const struct lac_linear_args *a, const size_t block_rows,
+                             const size_t span)
+{
+    switch (MOST_REST ? a->n_tokens : 0) {
+    case LAC_LANES + 1:
+        token_lanes(a, 0, block_rows, 1, span, MOST_REST ? 1 : 0);
+        return true;
+    case LAC_LANES + 2:
+        token_lanes(a, 0, block_rows, 1, span, MOST_REST ? 2 : 0);
+        return true;
+    case LAC_LANES + 3:
+        token_lanes(a, 0, block_rows, 1, span, MOST_REST ? 3 : 0);
+        return true;
+    case 2 * LAC_LANES + 1:
+        token_lanes(a, 0, block_rows, 2, span, MOST_REST ? 1 : 0);
+        return true;
+    case 2 * LAC_LANES + 2:
+        token_lanes(a, 0, block_rows, 2, span, MOST_REST ? 2 : 0);
+        return true;
+    default:
+        return false;
+    }
 }
 
 ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t block_rows,
@@ -257,6 +304,8 @@ ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t b
     a.w = &w;
     const size_t most = VECS(block_rows < TILE_ROWS ? block_rows : TILE_ROWS);
     size_t lane = 0, left = a.ld / VEC_LANES;
+    if (span <= INDEXED && block_rows > 1 && rest_tile(&a, block_rows, span))
+        return;
     if (is_plain(&a, block_rows)) {
         /* Said once more as constants, so that nothing of it is asked for each row. */
         a.ld = LAC_TILE;
@@ -267,17 +316,17 @@ ALWAYS_INLINE void token_tile(const struct lac_linear_args *args, const size_t b
         w.n_out = SIZE_MAX;
         w.outliers.n = 0;
         for (; lane < LAC_TILE; lane += most * VEC_LANES)
-            token_lanes(&a, lane, block_rows, most, span);
+            token_lanes(&a, lane, block_rows, most, span, 0);
         return;
     }
     /* Rather 2 and 2 than 3 and 1. */
     for (; left >= most && left != most + 1; left -= most, lane += most * VEC_LANES)
-        token_lanes(&a, lane, block_rows, most, span);
+        token_lanes(&a, lane, block_rows, most, span, 0);
     for (; most > 2 && left >= 2; left -= 2, lane += 2 * VEC_LANES)
-        token_lanes(&a, lane, block_rows, 2, span);
+        token_lanes(&a, lane, block_rows, 2, span, 0);
     /* A tile has a multiple of LAC_LANES. */
     if ((size_t)VEC_LANES == LAC_LANES && left)
-        token_lanes(&a, lane, block_rows, 1, span);
+        token_lanes(&a, lane, block_rows, 1, span, 0);
 }
 
 #ifndef ONLY_BITMAP

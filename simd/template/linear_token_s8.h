@@ -31,6 +31,17 @@ static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, const size_t 
 #if !defined(ONLY_BITMAP) && !defined(WIDE_GROUPS)
 #include "simd/template/loose.h"
 #endif
+
+#ifdef WIDE_GROUPS /* whose rows are broadcast from where they were widened, eight at a time */
+#undef MOST_REST
+#undef ONE_VEC_ROWS
+#endif
+#ifdef MOST_REST
+#define ACC_SCALAR         int32_t
+#define ACC_LOAD           veci_load
+#define ACC_STORE(to, acc) veci_store(to, acc_sums(acc))
+#endif
+
 #include "simd/template/linear_token.h"
 
 #ifndef WIDE_GROUPS

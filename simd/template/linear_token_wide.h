@@ -71,8 +71,9 @@ ALWAYS_INLINE void step_wide(ACC *low_acc, ACC *high_acc, const uint8_t *x, size
 /* As sum() of linear_token.h says. */
 ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t *x, size_t b,
                        size_t first, const size_t block_rows, const size_t rows, const size_t vecs,
-                       const size_t span)
+                       const size_t span, const size_t rest, struct rest *rest_sums)
 {
+    (void)rest, (void)rest_sums; /* there are none */
     const bool indexed = span == INDEXED;
     const struct lac_weight *w = a->w;
     const size_t sets = SETS(rows, vecs), n = rows * vecs, x_stride = a->ld * 4;

@@ -28,6 +28,14 @@ static inline veci dword_of_four(const uint8_t *x, const uint32_t *at)
     return vreinterpretq_s32_u8(vqtbl4q_u8(all, from));
 }
 
+/* The same for four tokens side by side. */
+static inline void dword_spread_quad(veci spread[4], const uint8_t *const *dwords, size_t offset,
+                                     const size_t rows)
+{
+    for (size_t i = 0; i < 4; i++)
+        spread[i] = dword_spread(dwords, offset + i * 4, rows);
+}
+
 /* Dword index[l] of x in lane l. */
 static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
@@ -99,6 +107,18 @@ static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
 #undef BIT
     uint8x16_t from = vreinterpretq_u8_u32(vld1q_u32(places[mask & 15]));
     return vreinterpretq_s32_u8(vqtbl1q_u8(vld1q_u8(values), from));
+}
+
+/* As vec_store_quads, but only the first n < 4 floats of each. */
+static inline void vec_store_quads_some(float *const *rows, vec a, const size_t n)
+{
+    if (n == 1) {
+        vst1q_lane_f32(rows[0], a, 0);
+        return;
+    }
+    vst1_f32(rows[0], vget_low_f32(a));
+    if (n == 3)
+        vst1q_lane_f32(rows[0] + 2, a, 2);
 }
 
 #endif

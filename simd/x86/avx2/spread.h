@@ -47,6 +47,14 @@ static inline veci dword_of_four(const uint8_t *x, const uint32_t *at)
     return dwords;
 }
 
+/* The same for four tokens side by side. */
+static inline void dword_spread_quad(veci spread[4], const uint8_t *const *dwords, size_t offset,
+                                     const size_t rows)
+{
+    for (size_t i = 0; i < 4; i++)
+        spread[i] = dword_spread(dwords, offset + i * 4, rows);
+}
+
 /* Dword index[l] of x in lane l. */
 static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
@@ -138,6 +146,14 @@ static inline void fold_floats(float *sums, vec a, const size_t rows)
     }
     quad = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
     *sums = _mm_cvtss_f32(_mm_add_ss(quad, _mm_movehdup_ps(quad)));
+}
+
+/* As vec_store_quads, but only the first n < 4 floats of each. */
+static inline void vec_store_quads_some(float *const *rows, vec a, const size_t n)
+{
+    const __m128i some = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
+    _mm_maskstore_ps(rows[0], some, _mm256_castps256_ps128(a));
+    _mm_maskstore_ps(rows[4], some, _mm256_extractf128_ps(a, 1));
 }
 
 #endif

@@ -41,6 +41,21 @@ static inline veci dword_of_four(const uint8_t *x, const uint32_t *at)
     return dwords;
 }
 
+/* The same for four tokens side by side: loads of all four and shuffles, in place of four times as
+ * many loads. */
+static inline __attribute__((always_inline)) void
+dword_spread_quad(veci spread[4], const uint8_t *const *dwords, size_t offset, const size_t rows)
+{
+    veci quads = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)(dwords[0] + offset)));
+    for (size_t i = 1; i < 16 / rows; i++)
+        quads = _mm512_mask_broadcast_i32x4(quads, (__mmask16)(((1u << rows) - 1) << i * rows),
+                                            _mm_loadu_si128((const void *)(dwords[i] + offset)));
+    spread[0] = _mm512_shuffle_epi32(quads, _MM_PERM_AAAA);
+    spread[1] = _mm512_shuffle_epi32(quads, _MM_PERM_BBBB);
+    spread[2] = _mm512_shuffle_epi32(quads, _MM_PERM_CCCC);
+    spread[3] = _mm512_shuffle_epi32(quads, _MM_PERM_DDDD);
+}
+
 /* Dword index[l] of x in lane l. */
 static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t *index)
 {
@@ -127,6 +142,19 @@ static inline void fold_floats(float *sums, vec a, const size_t rows)
     }
     quad = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
     *sums = _mm_cvtss_f32(_mm_add_ss(quad, _mm_movehdup_ps(quad)));
+}
+
+/* As vec_store_quads, but only the first n < 4 floats of each. */
+static inline void vec_store_quads_some(float *const *rows, vec a, const size_t n)
+{
+    const __mmask8 some = (__mmask8)((1u << n) - 1);
+    __m128 quads[4] = {_mm512_castps512_ps128(a), _mm512_extractf32x4_ps(a, 1),
+                       _mm512_extractf32x4_ps(a, 2), _mm512_extractf32x4_ps(a, 3)};
+    for (size_t i = 0; i < 4; i++) {
+        /* Or gcc stores by a masked vextractf32x4, which faults for lanes that are left out too. */
+        __asm__("" : "+v"(quads[i]));
+        _mm_mask_storeu_ps(rows[4 * i], some, quads[i]);
+    }
 }
 
 #endif

@@ -45,11 +45,37 @@ static inline veci dot_weight(veci acc, struct x_reg x, struct w_reg w, size_t i
     return dot(acc, x, w);
 }
 
-#define TILE_VECS 3
-#define TILE_ROWS 8
+/* As linear_token_rest.h says. */
+static inline veci rest_dot(veci acc, const uint8_t *x, const uint8_t *w, const size_t rows)
+{
+    if (rows == 4)
+        return _mm512_castsi128_si512(_mm_dpbusd_epi32(_mm512_castsi512_si128(acc),
+                                                       _mm_set1_epi32(dword_at(x)),
+                                                       _mm_loadu_si128((const void *)w)));
+    if (rows == 8)
+        return _mm512_castsi256_si512(_mm256_dpbusd_epi32(_mm512_castsi512_si256(acc),
+                                                          _mm256_set1_epi32(dword_at(x)),
+                                                          _mm256_loadu_si256((const void *)w)));
+    return _mm512_dpbusd_epi32(acc, dword_broadcast(x), veci_load(w));
+}
+
+static inline void rest_store(int32_t *sums, veci acc, const size_t rows)
+{
+    if (rows == 4)
+        _mm_storeu_si128((void *)sums, _mm512_castsi512_si128(acc));
+    else if (rows == 8)
+        _mm256_storeu_si256((void *)sums, _mm512_castsi512_si256(acc));
+    else
+        veci_store(sums, acc);
+}
+
+#define MOST_REST    3
+#define ONE_VEC_ROWS 16
+#define TILE_VECS    3
+#define TILE_ROWS    8
 /* vpdpbusd takes 5 cycles and two start in each: ten in flight, or at least nearly. */
 #define TOKEN_SETS(rows, vecs) ((rows) == 1 ? 4 : (rows) == 4 && (vecs) < 3 ? 2 : 1)
-#define IN_FLIGHT              8
+#define IN_FLIGHT              12
 #define MOST_ACCS              24
 
 #endif
