@@ -171,10 +171,10 @@ START_TEST(models_refuse_to_open)
     ck_assert_int_eq(lac_model_open(f.engine, scratch_directory(), NULL, &model), LAC_E_IO);
     ck_assert_ptr_nonnull(strstr(api_message(f.engine), "config.json"));
     ck_assert_int_eq(lac_model_options_new(&options), LAC_OK);
-    lac_model_options_set_dtype(options, (enum lac_dtype)9);
+    lac_model_options_set_dtype(options, LAC_N_DTYPES);
     ck_assert_int_eq(lac_model_open(f.engine, f.path, options, &model), LAC_E_ARGUMENT);
     lac_model_options_set_dtype(options, LAC_F32);
-    lac_model_options_set_pattern(options, (enum lac_pattern)9);
+    lac_model_options_set_pattern(options, LAC_N_PATTERNS);
     ck_assert_int_eq(lac_model_open(f.engine, f.path, options, &model), LAC_E_ARGUMENT);
     lac_model_options_free(options);
     ck_assert_ptr_null(model);
