@@ -282,6 +282,18 @@ static void assert_expected(const json_t *json, const struct texts *texts, size_
 
 /* ---- Tests ---- */
 
+/* Every layout costs something, and what the plan chose is no dearer than dense. */
+static void assert_planned(const struct lac_network *network)
+{
+    for (size_t i = 0; i < network->n_linears; i++) {
+        const struct lac_linear *linear = network->linears[i];
+        for (int p = 0; p < LAC_N_PATTERNS; p++)
+            ck_assert_msg(linear->cost[p] > 0, "%s: pattern %d costs %g", linear->name, p,
+                          linear->cost[p]);
+        ck_assert_double_le(linear->cost[linear->weight.pattern], 1);
+    }
+}
+
 static void run_case(const struct machine *machine, const json_t *json, const char *path,
                      enum lac_dtype dtype, const char *isa)
 {
@@ -289,6 +301,7 @@ static void run_case(const struct machine *machine, const json_t *json, const ch
     ck_assert_int_eq(lac_isa_allowed(isa, &allowed), 0);
     struct lac_network *network = open_network(path, dtype, allowed & lac_cpu_features());
     size_t n_made[MOST_TEXTS], n_words = network->config.vocab_size;
+    assert_planned(network);
     ck_assert_uint_le(n_words, MOST_WORDS);
     for (size_t i = 0; i < json_array_size(reference_get(json, "made")); i++)
         n_made[i] = json_array_size(json_array_get(reference_get(json, "made"), i));

@@ -192,11 +192,12 @@ static void built_in_costs(const struct lac_weight_stats *stats, size_t n_out, s
 
 /* Decoders spend their time on one token after another, for which every stored byte is read once:
  * time is bytes, times what each layout is read slower than dense (Emerald Rapids, weights from
- * memory, 80 % zeros).  Blocks of one output have no kernel for single tokens. */
+ * memory, 80 % zeros).  Blocks of one output, 4x1 and tiles have no kernel for single tokens. */
 static void decode_costs(const struct lac_weight_stats *stats, size_t n_out, size_t n_in,
                          enum lac_dtype dtype, double cost[LAC_N_PATTERNS])
 {
-    static const double slowness[LAC_N_PATTERNS] = {1.0, 3.0, 1.15, 1.05, 1.0, 1.0, 1.1};
+    static const double slowness[] = {1.0, 3.0, 1.15, 1.05, 1.0, 1.0, 1.1, 3.0, 3.0, 3.0};
+    _Static_assert(sizeof slowness / sizeof slowness[0] == LAC_N_PATTERNS, "one for each pattern");
     double dense_bytes = 0;
     for (int i = 0; i < LAC_N_PATTERNS; i++) {
         enum lac_pattern p = (enum lac_pattern)i;
