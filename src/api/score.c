@@ -23,8 +23,8 @@ static enum lac_status check(struct lac_session *s, const int32_t *ids, size_t n
     return LAC_OK;
 }
 
-/* Tokens [kv->n_keys, end) of ids go in; the last of them say what of their successors. */
-static enum lac_status run(struct lac_generator *g, struct lac_kv *kv, const int32_t *ids,
+/* Tokens [kv->n_keys, end) of n ids go in; the last of them say what of their successors. */
+static enum lac_status run(struct lac_generator *g, struct lac_kv *kv, const int32_t *ids, size_t n,
                            size_t end, size_t n_next, struct lac_error *error)
 {
     for (size_t i = 0; i < n_next; i++)
@@ -33,6 +33,7 @@ static enum lac_status run(struct lac_generator *g, struct lac_kv *kv, const int
         .kv = kv,
         .ids = ids + kv->n_keys,
         .n_tokens = end - kv->n_keys,
+        .n_text = n,
         .next = g->nexts,
         .n_next = n_next,
     };
@@ -45,7 +46,7 @@ static enum lac_status score(struct lac_generator *g, struct lac_kv *kv, const i
 {
     for (size_t at = n_context; at < n;) {
         size_t n_next = lac_min_size(n - at, MOST_AT_ONCE);
-        enum lac_status status = run(g, kv, ids, at + n_next - 1, n_next, error);
+        enum lac_status status = run(g, kv, ids, n, at + n_next - 1, n_next, error);
         if (status)
             return status;
         for (size_t i = 0; i < n_next; i++, at++)

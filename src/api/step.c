@@ -105,6 +105,7 @@ static enum lac_status draft_once(struct step *s, size_t *n_guessed)
             .kv = &t->draft_kv,
             .ids = t->ids + t->draft_kv.n_keys,
             .n_tokens = n_ids - t->draft_kv.n_keys,
+            .n_text = t->n_ids,
             .next = &g->nexts[n],
             .n_next = 1,
         };
@@ -172,6 +173,7 @@ static enum lac_status run(struct step *s)
             .kv = &t->kv,
             .ids = t->ids + t->kv.n_keys,
             .n_tokens = t->n_ids + turn->n_guesses - t->kv.n_keys,
+            .n_text = t->n_ids,
             .next = next,
             .n_next = n_next,
         };

@@ -89,7 +89,7 @@ static void add_part(struct pass *pass, const struct lac_step_text *text, size_t
         .n_tokens = n,
         .kept = d->kept + pass->n_kept,
         .kv = text->kv,
-        .n_text = n_before + text->n_tokens,
+        .n_text = text->n_text,
         .next = first < end ? text->next + (first - first_next) : NULL,
     };
     for (size_t i = first; i < end; i++) {

@@ -28,6 +28,8 @@ struct lac_step_text {
     struct lac_kv *kv;  /* grows by n_tokens */
     const int32_t *ids; /* [n_tokens], each below config.vocab_size */
     size_t n_tokens;    /* at least 1; the text is at most config.max_tokens long with them */
+    size_t n_text; /* the length that the text has as a whole, by which LAC_ROPE_DYNAMIC turns its
+                      tokens; those behind it (guesses) are turned as if each were the last */
     /* What is asked of the last n_next tokens, in their order: what follows each. */
     struct lac_next *next;
     size_t n_next; /* at most n_tokens; may be 0 */

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "src/base/checked.h"
 #include "src/run/member.h"
 #include "src/run/rope.h"
 
@@ -143,8 +144,9 @@ static void angles_of(const struct lac_member *m, struct place at, size_t ld, fl
     size_t n_pairs = config->head_dim / 2;
     float of_text[MOST_PAIRS];
     const float *frequencies = m->network->rope_frequencies;
-    if (lac_rope_depends(config, at.sequence->n_text)) {
-        lac_rope_frequencies(config, at.sequence->n_text, of_text);
+    size_t n_text = lac_max_size(at.sequence->n_text, position_of(at) + 1);
+    if (lac_rope_depends(config, n_text)) {
+        lac_rope_frequencies(config, n_text, of_text);
         frequencies = of_text;
     }
     for (size_t i = 0; i < n_pairs; i++) {
