@@ -98,7 +98,7 @@ void lac_forward_run(const struct lac_team *team, size_t rank, const struct lac_
     lac_run_embeddings(&m);
     for (size_t i = 0; i < network->config.n_layers; i++)
         lac_run_layer(&m, i, i + 1 == network->config.n_layers);
-    lac_team_barrier(team, rank);
+    lac_meet(&m);
     if (forward->head->task == LAC_TASK_GENERATE)
         lac_run_next(&m);
     else

@@ -316,6 +316,10 @@ static const struct lac_linear *linear_of_project_in(const struct lac_member *m,
     {                                                                                              \
         .rows = function, .linear = linear_of_##member                                             \
     }
+#define ROWS_APART(function, member)                                                               \
+    {                                                                                              \
+        .rows = function, .linear = linear_of_##member, .is_apart = true                           \
+    }
 
 /* Each list ends with an empty step. */
 typedef const struct lac_step step_list[6];
@@ -334,8 +338,8 @@ struct layer_steps {
 };
 
 static const struct layer_steps norms_after = {
-    {ROWS(step_query, query), ROWS(step_key, key), ROWS(step_value, value)},
-    {ROWS(step_kept_query, query), ROWS(step_key, key), ROWS(step_value, value)},
+    {ROWS_APART(step_query, query), ROWS_APART(step_key, key), ROWS(step_value, value)},
+    {ROWS_APART(step_kept_query, query), ROWS_APART(step_key, key), ROWS(step_value, value)},
     {LANES(step_quantize_mix), ROWS(step_mix, mix), LANES(step_attention_norm)},
     {ROWS(step_up, up), LANES(step_quantize_ffn), ROWS(step_down, down), LANES(step_ffn_norm)},
     {ROWS(step_factor, up), ROWS(step_gate, gate), LANES(step_quantize_ffn), ROWS(step_down, down),
@@ -343,9 +347,9 @@ static const struct layer_steps norms_after = {
 };
 
 static const struct layer_steps norms_before = {
-    {LANES(step_norm_for_attention), ROWS(step_query, query), ROWS(step_key, key),
+    {LANES(step_norm_for_attention), ROWS_APART(step_query, query), ROWS_APART(step_key, key),
      ROWS(step_value, value)},
-    {LANES(step_norm_for_attention), ROWS(step_kept_query, query), ROWS(step_key, key),
+    {LANES(step_norm_for_attention), ROWS_APART(step_kept_query, query), ROWS_APART(step_key, key),
      ROWS(step_value, value)},
     {LANES(step_quantize_mix), ROWS(step_mix, mix)},
     {LANES(step_norm_for_ffn), ROWS(step_up, up), LANES(step_quantize_ffn), ROWS(step_down, down)},
@@ -362,7 +366,7 @@ void lac_run_layer(struct lac_member *m, size_t index, bool is_last)
     lac_run_steps(m, drops ? steps->before_last_attention : steps->before_attention, layer);
     if (config->position_kind == LAC_POSITION_ROPE)
         lac_run_steps(m, rotation, layer);
-    lac_team_barrier(m->team, m->rank);
+    lac_meet(m);
     lac_run_attention(m, index, is_last);
     lac_team_barrier(m->team, m->rank);
     if (drops) {

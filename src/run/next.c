@@ -200,7 +200,7 @@ void lac_run_next(const struct lac_member *m)
     lac_run_steps(m, norm_steps, NULL);
     if (m->network->project_out.name)
         lac_run_steps(m, project_steps, NULL);
-    lac_team_barrier(m->team, m->rank);
+    lac_meet(m);
     size_t begin, end;
     lac_team_range(m->team, m->rank, n_parts(m), 1, &begin, &end);
     for (size_t i = 0; i < lac_tiles(m->n_tokens); i++) {

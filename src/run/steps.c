@@ -80,8 +80,15 @@ static void run_shared(const struct lac_member *m, const struct lac_step *steps,
 {
     for (const struct lac_step *step = steps; step->lanes || step->rows; step++) {
         (step->lanes ? run_own_lanes : run_own_rows)(m, step, layer);
-        lac_team_barrier(m->team, m->rank);
+        if (!step->is_apart)
+            lac_team_barrier(m->team, m->rank);
     }
+}
+
+void lac_meet(const struct lac_member *m)
+{
+    if (!m->shares_rows)
+        lac_team_barrier(m->team, m->rank);
 }
 
 static void run_own_tiles(const struct lac_member *m, const struct lac_step *steps,

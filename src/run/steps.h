@@ -15,12 +15,16 @@ struct lac_step {
                  struct lac_rows rows);
     /* Of the rows. */
     const struct lac_linear *(*linear)(const struct lac_member *m, const struct lac_layer *layer);
+    bool is_apart; /* the next step reads nothing that this one leaves */
 };
 
-/* Runs a list that ends with an empty step on the tokens in work.  Others have to wait for a
- * barrier before they read what it leaves. */
+/* Runs a list that ends with an empty step on the tokens in work.  What it leaves the member itself
+ * may read, of its own tiles or lanes; others after lac_meet. */
 void lac_run_steps(const struct lac_member *m, const struct lac_step *steps,
                    const struct lac_layer *layer);
+
+/* Waits until all members have run their steps; those that share rows have already. */
+void lac_meet(const struct lac_member *m);
 
 /* h of all tokens in work. */
 void lac_run_embeddings(const struct lac_member *m);
