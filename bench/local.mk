@@ -107,6 +107,27 @@ endif
 libroof_amx_la_CFLAGS = $(AM_CFLAGS) $(AMX_INT8_CFLAGS)
 libroof_amx_la_SOURCES = bench/roof/amx.c
 
+if BUILD_NEON
+noinst_LTLIBRARIES += libroof_neon.la
+bench_roofs += libroof_neon.la
+endif
+libroof_neon_la_CFLAGS = $(AM_CFLAGS) $(NEON_CFLAGS)
+libroof_neon_la_SOURCES = bench/roof/neon.c
+
+if BUILD_NEON_DOTPROD
+noinst_LTLIBRARIES += libroof_neon_dotprod.la
+bench_roofs += libroof_neon_dotprod.la
+endif
+libroof_neon_dotprod_la_CFLAGS = $(AM_CFLAGS) $(NEON_DOTPROD_CFLAGS)
+libroof_neon_dotprod_la_SOURCES = bench/roof/neon_dotprod.c
+
+if BUILD_NEON_I8MM
+noinst_LTLIBRARIES += libroof_neon_i8mm.la
+bench_roofs += libroof_neon_i8mm.la
+endif
+libroof_neon_i8mm_la_CFLAGS = $(AM_CFLAGS) $(NEON_I8MM_CFLAGS)
+libroof_neon_i8mm_la_SOURCES = bench/roof/neon_i8mm.c
+
 # The commit the program is built from: written anew only when it changed.
 BUILT_SOURCES += bench/commit.h
 CLEANFILES += bench/commit.h

@@ -32,6 +32,16 @@ static const struct bench_roof *const built[] = {
     &bench_roof_s8_avx2,
     &bench_roof_f32_avx2,
 #endif
+#ifdef LACUNA_HAVE_NEON_I8MM
+    &bench_roof_s8_neon_i8mm,
+#endif
+#ifdef LACUNA_HAVE_NEON_DOTPROD
+    &bench_roof_s8_neon_dotprod,
+#endif
+#ifdef LACUNA_HAVE_NEON
+    &bench_roof_s8_neon,
+    &bench_roof_f32_neon,
+#endif
     NULL,
 };
 
@@ -41,6 +51,9 @@ static const struct bench_reader *const readers[] = {
 #endif
 #ifdef LACUNA_HAVE_AVX2
     &bench_reader_avx2,
+#endif
+#ifdef LACUNA_HAVE_NEON
+    &bench_reader_neon,
 #endif
     &bench_reader_portable,
 };
