@@ -243,13 +243,13 @@ enum lac_status bench_read_models(const char *option, const char *text, int only
     const char *rest = text;
     list->n = 0;
     for (const struct bench_stack *s = bench_stacks; s->name; s++)
-        if (!only_encoders || s->vocab)
+        if (!only_encoders || s->encodes)
             snprintf(known + strlen(known), sizeof known - strlen(known), "%s, ", s->name);
     for (int found; (found = next_item(&rest, item, sizeof item));) {
         double sizes[3];
         const struct bench_stack *stack = found > 0 ? bench_stack_find(item) : NULL;
         if (found < 0 || list->n == BENCH_MOST_MODELS ||
-            (stack ? only_encoders && !stack->vocab : !read_size(item, sizes)))
+            (stack ? only_encoders && !stack->encodes : !read_size(item, sizes)))
             return lac_fail(error, LAC_E_ARGUMENT,
                             "--%s %s: expected at most %d of %sLAYERSxHIDDENxINTERMEDIATE", option,
                             text, (int)BENCH_MOST_MODELS, known);

@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lacuna-bench decode: all linear layers of a language model, one after another, for a few tokens.
+/* lacuna-bench decode: whole decoders with random, pruned weights, from one token to the next.
  *
- * Every layer has weights of its own, so that they come from memory, as they do when a model
- * writes.  Attention, norms and the vocabulary are left out. */
-#include <math.h>
+ * What is timed is a step of the library, from ids to the best next words: embeddings, layers,
+ * attention over a context, the vocabulary.  Every layer has weights of its own, so that they come
+ * from memory, as they do when a model writes. */
 #include <stdio.h>
-#include <string.h>
 
 #include "bench/bench.h"
 #include "bench/ceiling.h"
-#include "bench/names.h"
-#include "bench/product.h"
+#include "bench/decoder.h"
 #include "bench/sweep.h"
+#include "bench/writer.h"
+#include "src/base/checked.h"
 
 static struct {
-    const char *model, *pattern, *dtype, *sparsity, *tokens, *threads, *layers, *isa;
+    const char *model, *pattern, *dtype, *sparsity, *head, *sequences, *context, *prompt, *kv_dtype,
+        *threads, *layers, *isa;
 } texts = {
     .model = "tinyllama",
     .pattern = "dense,16x4,8x4",
     .dtype = "int8",
     .sparsity = "0.8",
-    .tokens = "1",
+    .head = "dense",
+    .sequences = "1",
+    .context = "128",
+    .prompt = "0",
+    .kv_dtype = "usual",
     .threads = "1",
     .layers = "0",
     .isa = "best",
@@ -32,7 +37,16 @@ static const struct bench_option options[] = {
     {"pattern", "LIST", "as of spmm [dense,16x4,8x4]", &texts.pattern},
     {"dtype", "LIST", "as of spmm [int8]", &texts.dtype},
     {"sparsity", "LIST", "share of blocks that are zero [0.8]", &texts.sparsity},
-    {"tokens", "LIST", "sequences that get a token at once [1]", &texts.tokens},
+    {"head", "LIST", "the vocabulary's weights: dense, or pruned as the layers are [dense]",
+     &texts.head},
+    {"sequences", "LIST", "texts that get a token at once; 0: none do [1]", &texts.sequences},
+    {"context", "LIST", "tokens before it in each text [128]", &texts.context},
+    {"prompt", "LIST", "tokens of a text that is read from its beginning; 0: none [0]",
+     &texts.prompt},
+    {"kv-dtype", "WHICH",
+     "of keys and values: int8, bf16, fp32, or usual, as generate has it "
+     "[usual]",
+     &texts.kv_dtype},
     {"threads", "LIST", "threads that share each layer [1]", &texts.threads},
     {"layers", "N", "of so many of the model's layers, to save memory; 0: all [0]", &texts.layers},
     {"isa", "LIST", "caps of the instruction set [best]", &texts.isa},
@@ -40,20 +54,28 @@ static const struct bench_option options[] = {
 };
 
 static const struct bench_column columns[] = {
+    {"phase", BENCH_TEXT},
     {"model", BENCH_TEXT},
     {"pattern", BENCH_TEXT},
+    {"head", BENCH_TEXT},
     {"dtype", BENCH_TEXT},
+    {"kv_dtype", BENCH_TEXT},
     {"isa", BENCH_TEXT},
-    {"n", 0},
     {"layers", 0},
     {"sparsity", 2},
     {"sparsity_real", 3},
     {"threads", 0},
     {"binding", BENCH_TEXT},
+    {"sequences", 0},
+    {"context", 0},
+    {"tokens", 0},
     {"stored_mib", 1},
+    {"head_share", 3},
+    {"kv_mib", 2},
     {"time_ms_median", 3},
     {"time_ms_min", 3},
     {"time_ms_p95", 3},
+    {"ms_per_token", 3},
     {"tokens_per_s", 1},
     {"nnz_gops", 1},
     {"gbps", 2},
@@ -61,265 +83,304 @@ static const struct bench_column columns[] = {
     {"roof_rate", 1},
     {"roof_share", 3},
     {"vs_dense", 2},
+    {"vs_one_sequence", 2},
     {"vs_one_thread", 2},
     {0},
 };
 
-enum { MOST_VARIANTS = 32, MOST_CREWS = 8, MOST_TOKENS = 4096, MOST_LAYERS = 1000 };
+static const char *const head_names[] = {
+    [BENCH_HEAD_DENSE] = "dense", [BENCH_HEAD_PRUNED] = "pruned", NULL};
+
+/* 0 is the library's own choice. */
+static const enum lac_dtype kv_dtypes[] = {0, LAC_S8, LAC_BF16, LAC_F32};
+static const char *const kv_dtype_names[] = {"usual", "int8", "bf16", "fp32", NULL};
+
+enum {
+    MOST_VARIANTS = 32,
+    MOST_CREWS = 8,
+    MOST_WORKS = 32,
+    MOST_ENTRIES = 256,
+    MOST_SEQUENCES = 1024,
+    MOST_TOKENS = 65536,
+    MOST_LAYERS = 1000,
+};
 
 static struct bench_models models;
-static struct bench_choices patterns, dtypes, isas;
+static struct bench_choices patterns, dtypes, heads, kv_choice, isas;
 static struct bench_reals sparsities;
-static struct bench_counts tokens, threads;
+static struct bench_counts sequences, contexts, prompts, threads;
 static size_t most_layers;
 
-/* A shape, and how often each layer of the model has it. */
-struct part {
-    struct bench_layer layer;
-    size_t per_layer;
-};
-
-/* The model's weights in one pattern, the first dense. */
+/* The model in one pattern, the first dense. */
 struct variant {
     struct bench_pattern pattern;
-    double sparsity, n_nonzero, n_elements, bytes;
-    struct bench_weight weights[BENCH_STACK_SHAPES]; /* of each part */
+    enum bench_head head;
+    struct bench_decoder decoder;
 };
 
-/* One contender: a variant and who works on it. */
+/* One contender: a variant, who works on it, and at what. */
 struct entry {
-    struct variant *variant; /* kernels add their own forms of the weights */
+    const struct variant *variant;
     const struct bench_crew *crew;
-    const struct comparison *comparison;
-    struct bench_product products[BENCH_STACK_SHAPES];
+    const struct bench_work *work;
+    struct bench_writer writer;
+    struct bench_peak peak;
 };
 
 struct comparison {
     const struct bench_stack *stack;
-    size_t n_tokens, n_layers;
+    size_t n_layers;
     enum lac_dtype dtype;
     unsigned features;
-    size_t n_parts, n_variants, n_crews, n_entries;
-    struct part parts[BENCH_STACK_SHAPES];
+    struct bench_matrices matrices;
+    size_t n_variants, n_crews, n_works, n_entries;
     struct variant variants[MOST_VARIANTS];
     struct bench_crew crews[MOST_CREWS];
     struct bench_stream streams[MOST_CREWS];
-    struct entry entries[MOST_VARIANTS * MOST_CREWS];
-    struct bench_contender contenders[MOST_VARIANTS * MOST_CREWS];
+    struct lac_topology *topology;
+    struct lac_pool *alone; /* of crews of one, which have none */
+    struct bench_work works[MOST_WORKS];
+    struct entry entries[MOST_ENTRIES];
+    struct bench_contender contenders[MOST_ENTRIES];
 };
 
-/* ---- The stack ---- */
-
-static void collect_parts(struct comparison *c)
-{
-    struct bench_shape shapes[BENCH_STACK_SHAPES];
-    size_t n = bench_stack_shapes(c->stack, shapes);
-    for (size_t i = 0; i < n; i++) {
-        size_t p = 0;
-        while (p < c->n_parts && (c->parts[p].layer.n_out != shapes[i].n_out ||
-                                  c->parts[p].layer.n_in != shapes[i].n_in))
-            p++;
-        if (p == c->n_parts)
-            c->parts[c->n_parts++].layer =
-                (struct bench_layer){.n_out = shapes[i].n_out,
-                                     .n_in = shapes[i].n_in,
-                                     .n_tokens = c->n_tokens,
-                                     .dtype = c->dtype,
-                                     .l2_bytes = bench_settings.l2_bytes};
-        c->parts[p].per_layer++;
-    }
-    for (size_t p = 0; p < c->n_parts; p++)
-        c->parts[p].layer.n_copies = c->parts[p].per_layer * c->n_layers;
-}
+/* ---- Models ---- */
 
 static enum lac_status add_variant(struct comparison *c, const struct bench_pattern *pattern,
-                                   double sparsity, uint64_t *random, struct lac_error *error)
+                                   double sparsity, enum bench_head head, uint64_t *random,
+                                   struct lac_error *error)
 {
     if (c->n_variants == MOST_VARIANTS)
         return lac_fail(error, LAC_E_ARGUMENT, "more than %d models at once", (int)MOST_VARIANTS);
     struct variant *v = &c->variants[c->n_variants++];
-    *v = (struct variant){.pattern = *pattern};
-    for (size_t p = 0; p < c->n_parts; p++) {
-        struct bench_layer *layer = &c->parts[p].layer;
-        struct bench_weight *w = &v->weights[p];
-        if (bench_weight_make(layer, pattern, sparsity, random, w, error))
-            return error->status;
-        double n = (double)w->n_copies;
-        v->sparsity = w->sparsity;
-        v->n_nonzero += n * (double)w->n_nonzero;
-        v->n_elements += n * (double)layer->n_out * (double)layer->n_in;
-        v->bytes += n * (double)lac_weight_bytes(&w->copies[0]);
-    }
+    v->pattern = *pattern;
+    v->head = head;
+    return bench_decoder_open(&v->decoder, &c->matrices, pattern, sparsity, head, c->features,
+                              random, error);
+}
+
+static enum lac_status add_pattern(struct comparison *c, const struct bench_pattern *pattern,
+                                   uint64_t *random, struct lac_error *error)
+{
+    if (pattern->layout == LAC_PATTERN_DENSE || !lac_pattern_holds(pattern->layout, c->dtype))
+        return LAC_OK;
+    for (size_t s = 0; s < (pattern->blocks.of ? 1 : sparsities.n); s++)
+        for (size_t h = 0; h < heads.n; h++)
+            if (add_variant(c, pattern, sparsities.at[s], (enum bench_head)heads.at[h], random,
+                            error))
+                return error->status;
     return LAC_OK;
 }
 
 static enum lac_status add_variants(struct comparison *c, uint64_t *random, struct lac_error *error)
 {
     struct bench_pattern dense = bench_pattern_at(LAC_PATTERN_DENSE, c->dtype);
-    if (add_variant(c, &dense, 0, random, error))
+    if (add_variant(c, &dense, 0, BENCH_HEAD_DENSE, random, error))
         return error->status;
     for (size_t p = 0; p < patterns.n; p++) {
         struct bench_pattern pattern = bench_pattern_at(patterns.at[p], c->dtype);
-        size_t n = pattern.blocks.of ? 1 : sparsities.n;
-        if (pattern.layout == LAC_PATTERN_DENSE || !lac_pattern_holds(pattern.layout, c->dtype))
-            continue;
-        for (size_t s = 0; s < n; s++)
-            if (add_variant(c, &pattern, sparsities.at[s], random, error))
-                return error->status;
+        if (add_pattern(c, &pattern, random, error))
+            return error->status;
     }
     return LAC_OK;
 }
 
-static void run_stack(void *context)
+/* ---- Work ---- */
+
+static enum lac_status add_work(struct comparison *c, struct bench_work work,
+                                struct lac_error *error)
 {
-    struct entry *entry = context;
-    const struct comparison *c = entry->comparison;
-    for (size_t l = 0; l < c->n_layers; l++)
-        for (size_t p = 0; p < c->n_parts; p++)
-            for (size_t i = 0; i < c->parts[p].per_layer; i++)
-                bench_product_run(&entry->products[p]);
+    size_t n = lac_max_size(work.prompt, work.context + LAC_LANES);
+    if (n > c->stack->max_positions)
+        return lac_fail(error, LAC_E_ARGUMENT, "texts of %zu tokens; at most %zu", n,
+                        c->stack->max_positions);
+    if (c->n_works == MOST_WORKS)
+        return lac_fail(error, LAC_E_ARGUMENT, "more than %d lengths and numbers of sequences",
+                        (int)MOST_WORKS);
+    c->works[c->n_works++] = work;
+    return LAC_OK;
+}
+
+static enum lac_status add_works(struct comparison *c, struct lac_error *error)
+{
+    enum lac_dtype kv_dtype = kv_dtypes[kv_choice.at[0]];
+    for (size_t p = 0; p < prompts.n; p++)
+        if (prompts.at[p] && add_work(c, (struct bench_work){1, 0, prompts.at[p], kv_dtype}, error))
+            return error->status;
+    for (size_t s = 0; s < sequences.n; s++)
+        for (size_t i = 0; i < contexts.n && sequences.at[s]; i++)
+            if (add_work(c, (struct bench_work){sequences.at[s], contexts.at[i], 0, kv_dtype},
+                         error))
+                return error->status;
+    return c->n_works ? LAC_OK
+                      : lac_fail(error, LAC_E_ARGUMENT, "--sequences 0 --prompt 0: nothing to do");
 }
 
 /* What does not fill the caches twice over is pushed out of them first. */
 static void leave_caches(const struct entry *entry)
 {
     size_t l3 = bench_settings.l3_bytes * bench_settings.n_cores;
-    if (entry->variant->bytes > 2 * (double)l3)
-        return;
-    for (size_t p = 0; p < entry->comparison->n_parts; p++)
-        bench_store_flush(&entry->variant->weights[p].store);
+    if (entry->variant->decoder.bytes <= 2 * (double)l3)
+        bench_decoder_flush(&entry->variant->decoder);
 }
 
-static void run_stack_rank(size_t rank, void *context)
+static void step(size_t rank, void *context)
 {
     (void)rank;
-    run_stack(context);
+    bench_writer_step(context);
 }
 
 static int turn(void *context, size_t n, uint64_t *ns)
 {
-    const struct entry *entry = context;
-    /* The products themselves run on the crew. */
+    struct entry *entry = context;
+    /* The library wakes its own workers. */
     struct bench_crew self = {.size = entry->crew->size};
     for (size_t i = 0; i < n; i++) {
         leave_caches(entry);
-        ns[i] = bench_crew_time(&self, run_stack_rank, context, 0);
+        bench_writer_rewind(&entry->writer);
+        ns[i] = bench_crew_time(&self, step, &entry->writer, 0);
     }
-    return 0;
+    return entry->writer.failed;
 }
 
-/* ---- Kernels ---- */
-
-/* Nanoseconds of one product, in caches or not. */
-static double try_product(struct bench_product *product)
+static const struct lac_kernel *main_kernel(const struct entry *entry)
 {
-    uint64_t ns[3];
-    bench_product_turn(product, 3, ns);
-    return fmin((double)ns[1], (double)ns[2]);
+    const struct lac_linear *down = &entry->variant->decoder.network.layers[0].down;
+    return bench_work_tokens(entry->work) < down->few_below ? down->few : down->many;
 }
 
-/* The faster orientation of a part. */
-static enum lac_status open_part(struct entry *entry, struct bench_layer *layer, size_t p,
-                                 unsigned features, struct lac_error *error)
+/* Multiplications, beside which those of attention are few. */
+static double operations(const struct entry *entry)
 {
-    static const enum lac_op ops[] = {LAC_OP_LINEAR_OUTPUT, LAC_OP_LINEAR_TOKEN};
-    struct bench_weight *weight = &entry->variant->weights[p];
-    double best_ns = INFINITY;
-    for (size_t i = 0; i < 2; i++) {
-        struct bench_product product;
-        const struct lac_kernel *kernel =
-            lac_kernel_find_linear(ops[i], &weight->copies[0], features);
-        if (!kernel)
-            continue;
-        if (bench_product_open(&product, layer, entry->crew, weight, kernel, error))
-            return error->status;
-        double ns = try_product(&product);
-        if (ns < best_ns) {
-            best_ns = ns;
-            entry->products[p] = product;
-        }
+    const struct bench_decoder *d = &entry->variant->decoder;
+    return 2 * d->n_nonzero * (double)bench_work_tokens(entry->work);
+}
+
+/* Reading memory bounds writing, multiplying bounds reading a prompt. */
+static void set_ceiling(struct comparison *c, struct entry *entry,
+                        struct bench_contender *contender)
+{
+    if (entry->work->prompt) {
+        const struct bench_roof *roof =
+            bench_roof_find(bench_kernel_isa(main_kernel(entry)), lac_dtype_name(c->dtype));
+        contender->ceiling = bench_peak_ceiling(&entry->peak, roof, entry->crew);
+        contender->load = operations(entry);
+    } else {
+        contender->ceiling = bench_stream_ceiling(&c->streams[entry->crew - c->crews]);
+        contender->load = entry->variant->decoder.bytes + bench_writer_kv_bytes(&entry->writer);
     }
-    return isfinite(best_ns) ? LAC_OK
-                             : lac_fail(error, LAC_E_UNSUPPORTED, "no kernel for %s",
-                                        entry->variant->pattern.name);
 }
 
-static enum lac_status add_entry(struct comparison *c, size_t variant, size_t crew,
-                                 struct lac_error *error)
+static enum lac_status add_entry(struct comparison *c, size_t variant, size_t crew, size_t work,
+                                 uint64_t *random, struct lac_error *error)
 {
+    if (c->n_entries == MOST_ENTRIES)
+        return lac_fail(error, LAC_E_ARGUMENT, "more than %d rows at once", (int)MOST_ENTRIES);
     struct entry *entry = &c->entries[c->n_entries];
     struct bench_contender *contender = &c->contenders[c->n_entries++];
-    *entry =
-        (struct entry){.variant = &c->variants[variant], .crew = &c->crews[crew], .comparison = c};
-    *contender = (struct bench_contender){
-        .turn = turn,
-        .context = entry,
-        .ceiling = bench_stream_ceiling(&c->streams[crew]),
-        .load = entry->variant->bytes,
-    };
-    for (size_t p = 0; p < c->n_parts; p++)
-        if (open_part(entry, &c->parts[p].layer, p, c->features, error))
-            return error->status;
+    entry->variant = &c->variants[variant];
+    entry->crew = &c->crews[crew];
+    entry->work = &c->works[work];
+    *contender = (struct bench_contender){.turn = turn, .context = entry};
+    struct lac_pool *pool = entry->crew->pool ? entry->crew->pool : c->alone;
+    if (bench_writer_open(&entry->writer, &entry->variant->decoder.network, pool, entry->work,
+                          random, error))
+        return error->status;
+    set_ceiling(c, entry, contender);
     return LAC_OK;
 }
 
 /* ---- Rows ---- */
 
+static int is_same(const struct bench_work *a, const struct bench_work *b)
+{
+    return a->n_texts == b->n_texts && a->context == b->context && a->prompt == b->prompt;
+}
+
+/* The contender that has another variant, crew or work. */
 static const struct bench_contender *find(const struct comparison *c, const struct variant *variant,
-                                          size_t n_threads)
+                                          size_t n_threads, const struct bench_work *work)
 {
     for (size_t i = 0; i < c->n_entries; i++)
-        if (c->entries[i].variant == variant && c->entries[i].crew->size == n_threads)
+        if (c->entries[i].variant == variant && c->entries[i].crew->size == n_threads &&
+            is_same(c->entries[i].work, work))
             return &c->contenders[i];
     return NULL;
+}
+
+static enum lac_status report_texts(struct bench_report *report, const struct comparison *c,
+                                    size_t at, struct lac_error *error)
+{
+    const struct entry *entry = &c->entries[at];
+    const struct variant *v = entry->variant;
+    if (bench_report_row(report, error) ||
+        bench_report_text(report, "phase", entry->work->prompt ? "prefill" : "decode", error) ||
+        bench_report_text(report, "model", c->stack->name, error) ||
+        bench_report_text(report, "pattern", v->pattern.name, error) ||
+        bench_report_text(report, "head", head_names[v->head], error) ||
+        bench_report_text(report, "dtype", lac_dtype_name(c->dtype), error) ||
+        bench_report_text(report, "kv_dtype", lac_dtype_name(entry->writer.kv->shape.dtype),
+                          error) ||
+        bench_report_text(report, "isa", bench_kernel_isa(main_kernel(entry)), error) ||
+        bench_report_text(report, "binding", entry->crew->places, error) ||
+        bench_report_roof(report, &c->contenders[at], error))
+        return error->status;
+    return LAC_OK;
+}
+
+/* Speed-ups over the dense model, one sequence, one thread. */
+static void report_ratios(struct bench_report *report, const struct comparison *c, size_t at)
+{
+    const struct entry *entry = &c->entries[at];
+    const struct bench_contender *self = &c->contenders[at];
+    size_t size = entry->crew->size;
+    struct bench_work one = *entry->work;
+    one.n_texts = 1;
+    bench_report_number(report, "vs_dense",
+                        bench_speedup(self, find(c, &c->variants[0], size, entry->work)));
+    const struct bench_contender *single = find(c, entry->variant, size, &one);
+    if (single && single != self)
+        bench_report_number(report, "vs_one_sequence",
+                            bench_speedup(self, single) * (double)entry->work->n_texts);
+    single = find(c, entry->variant, 1, entry->work);
+    if (single && single != self)
+        bench_report_number(report, "vs_one_thread", bench_speedup(self, single));
 }
 
 static enum lac_status report_entry(struct bench_report *report, const struct comparison *c,
                                     size_t at, struct lac_error *error)
 {
     const struct entry *entry = &c->entries[at];
-    const struct variant *v = entry->variant;
+    const struct bench_decoder *d = &entry->variant->decoder;
     const struct bench_contender *contender = &c->contenders[at];
-    double ns = bench_times_of(contender).median_ns, n = (double)c->n_tokens;
-    double whole = (double)c->stack->n_layers / (double)c->n_layers;
-    size_t size = entry->crew->size;
-    if (bench_report_row(report, error) ||
-        bench_report_text(report, "model", c->stack->name, error) ||
-        bench_report_text(report, "pattern", v->pattern.name, error) ||
-        bench_report_text(report, "dtype", lac_dtype_name(c->dtype), error) ||
-        bench_report_text(report, "isa", bench_kernel_isa(entry->products[0].kernel), error) ||
-        bench_report_text(report, "binding", entry->crew->places, error) ||
-        bench_report_roof(report, contender, error))
+    double ns = bench_times_of(contender).median_ns, n = (double)bench_work_tokens(entry->work);
+    double kv_bytes = bench_writer_kv_bytes(&entry->writer);
+    if (report_texts(report, c, at, error))
         return error->status;
-    bench_report_number(report, "n", n);
     bench_report_number(report, "layers", (double)c->n_layers);
-    bench_report_number(report, "sparsity", v->sparsity);
-    bench_report_number(report, "sparsity_real", 1 - v->n_nonzero / v->n_elements);
-    bench_report_number(report, "threads", (double)size);
-    bench_report_number(report, "stored_mib", v->bytes / 1048576);
+    bench_report_number(report, "sparsity", d->sparsity);
+    bench_report_number(report, "sparsity_real", 1 - d->n_nonzero / d->n_elements);
+    bench_report_number(report, "threads", (double)entry->crew->size);
+    bench_report_number(report, "sequences", (double)entry->work->n_texts);
+    bench_report_number(report, "context", (double)entry->work->context);
+    bench_report_number(report, "tokens", n);
+    bench_report_number(report, "stored_mib", d->bytes / 1048576);
+    bench_report_number(report, "head_share", d->head_bytes / d->bytes);
+    bench_report_number(report, "kv_mib", kv_bytes / 1048576);
     bench_report_times(report, contender, BENCH_MS);
-    bench_report_number(report, "tokens_per_s", n * 1e9 / (ns * whole));
-    bench_report_number(report, "nnz_gops", 2 * v->n_nonzero * n / ns);
-    bench_report_number(report, "gbps", v->bytes / ns);
-    bench_report_number(report, "vs_dense",
-                        bench_speedup(contender, find(c, &c->variants[0], size)));
-    const struct bench_contender *single = find(c, v, 1);
-    if (single && size > 1)
-        bench_report_number(report, "vs_one_thread", bench_speedup(contender, single));
+    bench_report_number(report, "ms_per_token", ns / 1e6 / n);
+    bench_report_number(report, "tokens_per_s", n * 1e9 / ns);
+    bench_report_number(report, "nnz_gops", operations(entry) / ns);
+    if (!entry->work->prompt)
+        bench_report_number(report, "gbps", (d->bytes + kv_bytes) / ns);
+    report_ratios(report, c, at);
     return LAC_OK;
 }
 
 /* ---- Comparisons ---- */
 
-static enum lac_status prepare(struct comparison *c, struct lac_error *error)
+static enum lac_status open_crews(struct comparison *c, struct lac_error *error)
 {
-    uint64_t random = bench_settings.seed;
-    collect_parts(c);
-    for (size_t p = 0; p < c->n_parts; p++)
-        if (bench_layer_open(&c->parts[p].layer, &random, error))
-            return error->status;
-    if (add_variants(c, &random, error))
-        return error->status;
     for (size_t t = 0; t < threads.n; t++) {
         struct bench_crew *crew = &c->crews[c->n_crews++];
         if (bench_crew_open(crew, threads.at[t], threads.n > 1 ? BENCH_BESIDE_OTHERS : BENCH_ALONE,
@@ -328,10 +389,24 @@ static enum lac_status prepare(struct comparison *c, struct lac_error *error)
             bench_crew_start(crew, error))
             return error->status;
     }
+    if (lac_topology_new(&lac_default_host, &c->topology, error) ||
+        lac_pool_new(&lac_default_host, c->topology, 1, LAC_BIND_NONE, &c->alone, error))
+        return error->status;
+    return LAC_OK;
+}
+
+static enum lac_status prepare(struct comparison *c, struct lac_error *error)
+{
+    uint64_t random = bench_settings.seed;
+    if (add_works(c, error) ||
+        bench_matrices_open(&c->matrices, c->stack, c->n_layers, c->dtype, &random, error) ||
+        add_variants(c, &random, error) || open_crews(c, error))
+        return error->status;
     for (size_t v = 0; v < c->n_variants; v++)
-        for (size_t t = 0; t < c->n_crews; t++)
-            if (add_entry(c, v, t, error))
-                return error->status;
+        for (size_t w = 0; w < c->n_works; w++)
+            for (size_t t = 0; t < c->n_crews; t++)
+                if (add_entry(c, v, t, w, &random, error))
+                    return error->status;
     return LAC_OK;
 }
 
@@ -339,24 +414,25 @@ static void close_comparison(void *comparison)
 {
     struct comparison *c = comparison;
     bench_contenders_clear(c->contenders, c->n_entries);
+    for (size_t i = 0; i < c->n_entries; i++)
+        bench_writer_close(&c->entries[i].writer);
     for (size_t v = 0; v < c->n_variants; v++)
-        for (size_t p = 0; p < c->n_parts; p++)
-            bench_weight_close(&c->variants[v].weights[p]);
-    for (size_t p = 0; p < c->n_parts; p++)
-        if (c->parts[p].layer.arena.host)
-            bench_layer_close(&c->parts[p].layer);
+        bench_decoder_close(&c->variants[v].decoder);
+    bench_matrices_close(&c->matrices);
     for (size_t t = 0; t < c->n_crews; t++) {
         bench_stream_close(&c->streams[t]);
         bench_crew_close(&c->crews[t]);
     }
+    lac_pool_free(c->alone);
+    lac_topology_free(c->topology);
 }
 
 /* The lists of the sweep. */
-enum { MODELS, ISAS, TOKENS, DTYPES };
+enum { MODELS, ISAS, DTYPES };
 
 static void name_comparison(const size_t at[BENCH_MOST_LISTS], char *text, size_t size)
 {
-    snprintf(text, size, "%s, %zu tokens, %s", models.at[at[MODELS]].name, tokens.at[at[TOKENS]],
+    snprintf(text, size, "%s, %s", models.at[at[MODELS]].name,
              lac_dtype_name(bench_dtype_at(dtypes.at[at[DTYPES]])));
 }
 
@@ -366,7 +442,6 @@ static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LIST
     struct comparison *c = comparison;
     c->stack = &models.at[at[MODELS]];
     c->features = bench_isa_features(isas.at[at[ISAS]]);
-    c->n_tokens = tokens.at[at[TOKENS]];
     c->dtype = bench_dtype_at(dtypes.at[at[DTYPES]]);
     c->n_layers =
         most_layers && most_layers < c->stack->n_layers ? most_layers : c->stack->n_layers;
@@ -379,24 +454,35 @@ static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LIST
     return LAC_OK;
 }
 
-static enum lac_status run(struct lac_error *error)
+static enum lac_status read_lists(struct lac_error *error)
 {
     if (bench_read_models("model", texts.model, 0, &models, error) ||
         bench_read_choices("pattern", texts.pattern, bench_pattern_names(), &patterns, error) ||
         bench_read_choices("dtype", texts.dtype, bench_dtype_names(), &dtypes, error) ||
         bench_read_reals("sparsity", texts.sparsity, 0, 1, &sparsities, error) ||
-        bench_read_counts("tokens", texts.tokens, 1, MOST_TOKENS, &tokens, error) ||
+        bench_read_choices("head", texts.head, head_names, &heads, error) ||
+        bench_read_counts("sequences", texts.sequences, 0, MOST_SEQUENCES, &sequences, error) ||
+        bench_read_counts("context", texts.context, 0, MOST_TOKENS, &contexts, error) ||
+        bench_read_counts("prompt", texts.prompt, 0, MOST_TOKENS, &prompts, error) ||
+        bench_read_choices("kv-dtype", texts.kv_dtype, kv_dtype_names, &kv_choice, error) ||
         bench_read_counts("threads", texts.threads, 1, LAC_MAX_THREADS, &threads, error) ||
-        bench_read_count("layers", texts.layers, 0, MOST_LAYERS, &most_layers, error) ||
-        bench_read_isas(texts.isa, &isas, error))
+        bench_read_count("layers", texts.layers, 0, MOST_LAYERS, &most_layers, error))
+        return error->status;
+    return bench_read_isas(texts.isa, &isas, error);
+}
+
+static enum lac_status run(struct lac_error *error)
+{
+    if (read_lists(error))
         return error->status;
     if (threads.n > MOST_CREWS)
         return lac_fail(error, LAC_E_ARGUMENT, "--threads: more than %d numbers", (int)MOST_CREWS);
     const struct bench_sweep sweep = {
         .columns = columns,
         .binding = "each row says where",
-        .facts = {{"parts", "linear layers alone"}},
-        .n_values = {models.n, isas.n, tokens.n, dtypes.n},
+        .facts = {{"parts", "whole steps of a decoder; gbps counts stored weights, the head's too, "
+                            "and the context's keys and values"}},
+        .n_values = {models.n, isas.n, dtypes.n},
         .comparison_bytes = sizeof(struct comparison),
         .name = name_comparison,
         .compare = compare,
@@ -408,10 +494,10 @@ static enum lac_status run(struct lac_error *error)
 static const struct bench_picture pictures[] = {
     {
         .kind = BENCH_PICTURE_LINES,
-        .title = "Tokens a second of a model's linear layers",
+        .title = "Tokens a second of whole decoders",
         .x = "sparsity",
         .y = "tokens_per_s",
-        .x_title = "sparsity",
+        .x_title = "sparsity of the layers",
         .y_title = "tokens a second",
         .series = {"pattern", "model", "dtype", "threads"},
     },
@@ -422,7 +508,7 @@ static const struct bench_picture pictures[] = {
 
 const struct bench_subject bench_decode = {
     .name = "decode",
-    .summary = "the linear layers of a language model, weights from memory, for a few tokens",
+    .summary = "whole decoders with pruned weights: tokens a second, written or read",
     .options = options,
     .pictures = pictures,
     .run = run,

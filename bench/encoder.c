@@ -132,15 +132,6 @@ static enum lac_status add_embeddings(struct synthesis *s, struct lac_error *err
     return add_norm(s, name, error);
 }
 
-/* Heads of as many features as divide the hidden size, up to 64. */
-static size_t count_heads(size_t hidden)
-{
-    size_t features = 64;
-    while (hidden % features)
-        features--;
-    return hidden / features;
-}
-
 static enum lac_status write_config(const struct bench_stack *e, const char *directory,
                                     struct lac_error *error)
 {
@@ -158,7 +149,7 @@ static enum lac_status write_config(const struct bench_stack *e, const char *dir
                   " \"num_hidden_layers\": %zu, \"hidden_size\": %zu,\n"
                   " \"num_attention_heads\": %zu, \"intermediate_size\": %zu,\n"
                   " \"hidden_act\": \"gelu\", \"type_vocab_size\": 2,",
-            e->n_layers, e->hidden, count_heads(e->hidden), e->intermediate);
+            e->n_layers, e->hidden, bench_stack_heads(e), e->intermediate);
     fprintf(file, " \"vocab_size\": %zu, \"max_position_embeddings\": %zu}\n", e->vocab,
             e->max_positions);
     if (ferror(file) | fclose(file))

@@ -18,6 +18,8 @@ lacuna_bench_SOURCES = \
 	bench/crew.c \
 	bench/crew.h \
 	bench/decode.c \
+	bench/decoder.c \
+	bench/decoder.h \
 	bench/encode.c \
 	bench/encoder.c \
 	bench/encoder.h \
@@ -57,7 +59,9 @@ lacuna_bench_SOURCES = \
 	bench/store.c \
 	bench/store.h \
 	bench/sweep.c \
-	bench/sweep.h
+	bench/sweep.h \
+	bench/writer.c \
+	bench/writer.h
 nodist_lacuna_bench_SOURCES = bench/commit.h
 lacuna_bench_CPPFLAGS = $(AM_CPPFLAGS) -DLACUNA_BENCH_FLAGS='"$(CFLAGS)"'
 lacuna_bench_LDADD = $(bench_roofs) liblacuna_internal.la
@@ -143,10 +147,15 @@ bench-commit:
 # Other engines at the same work; run by hand, installed elsewhere.
 EXTRA_DIST += \
 	bench/medians.py \
+	bench/peers/beside.js \
 	bench/peers/bert.js \
+	bench/peers/common.sh \
+	bench/peers/gguf.js \
+	bench/peers/llamacpp.mjs \
 	bench/peers/no_amx.c \
 	bench/peers/onnx.js \
 	bench/peers/onnxruntime.js \
+	bench/peers/run-llamacpp \
 	bench/peers/run-onnxruntime
 
 # A short look at this machine.
@@ -246,12 +255,18 @@ bench-record-encode: bench-results
 	./lacuna-bench encode --length 128 --sequences 16 --isa avx512_vnni --cpu $(BENCH_CPU) \
 		--seconds 1 --save $(BENCH_RESULTS)/encode-128
 
+# Whole decoders.  The dense model of 7 billion weights is measured with few others beside it.
+BENCH_DECODE = ./lacuna-bench decode --isa avx512_vnni --threads 1,2 --seconds 0.5 \
+	--cpu $(BENCH_CPU)
 bench-record-decode: bench-results
-	./lacuna-bench decode --model tinyllama,opt-1.3b --layers 6 --tokens 1,4,16 \
-		--pattern dense,16x4,8x4,bitmap --threads 1,2 --seconds 0.3 --isa avx512_vnni \
-		--cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/decode
-	./lacuna-bench decode --model llama-7b --layers 2 --pattern dense,16x4,8x4,bitmap \
-		--seconds 0.3 --isa avx512_vnni --cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/decode-7b
+	$(BENCH_DECODE) --model tinyllama,opt-1.3b --pattern 16x4,8x4,bitmap --head dense,pruned \
+		--sequences 1,8 --save $(BENCH_RESULTS)/decode
+	$(BENCH_DECODE) --model tinyllama --pattern 16x4 --sequences 1,2,4,8,16 \
+		--context 128,1024 --save $(BENCH_RESULTS)/decode-batch
+	$(BENCH_DECODE) --model tinyllama --pattern 16x4,8x4,4x4 --sequences 0 --prompt 512 \
+		--save $(BENCH_RESULTS)/decode-prompt
+	$(BENCH_DECODE) --model llama-7b --pattern 16x4,bitmap --sequences 1,8 \
+		--save $(BENCH_RESULTS)/decode-7b
 
 bench-record-attention: bench-results
 	./lacuna-bench attention --length 64,128,256,512 --head-dim 32,64,128 --seconds 0.1 \

@@ -12,9 +12,10 @@ struct bench_stack {
     size_t hidden, intermediate;
     size_t key_value; /* outputs of the key and of the value projection */
     int gated;        /* a gate beside the upward projection, as in LLaMA */
-    /* Of encoders: */
-    size_t vocab, max_positions; /* 0: not an encoder */
-    int distilbert;              /* no token types, other names; else BERT */
+    size_t head_dim;  /* features of a head; 0: the most up to 64 that divide hidden */
+    size_t vocab, max_positions;
+    int encodes;    /* can be run as an encoder like BERT */
+    int distilbert; /* such an encoder without token types and with other names */
 };
 
 /* Ends with a NULL name. */
@@ -23,6 +24,9 @@ const struct bench_stack *bench_stack_find(const char *name);
 /* One that has no name of its own: an encoder like BERT, or a decoder like OPT. */
 struct bench_stack bench_stack_of_size(const char *name, size_t n_layers, size_t hidden,
                                        size_t intermediate);
+
+/* Attention heads. */
+size_t bench_stack_heads(const struct bench_stack *stack);
 
 /* "3072x768": outputs x inputs. */
 struct bench_shape {

@@ -308,27 +308,61 @@ START_TEST(encode)
 }
 END_TEST
 
+/* Steps of a decoder read weights, prompts do not count as reading. */
+static void check_decode_row(const json_t *row)
+{
+    static const char *const numbers[] = {"layers",       "threads",      "sequences",   "tokens",
+                                          "stored_mib",   "head_share",   "time_ms_min", "nnz_gops",
+                                          "ms_per_token", "tokens_per_s", "vs_dense"};
+    int is_prompt = !strcmp(text(row, "phase"), "prefill");
+    for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++)
+        ck_assert_msg(number(row, numbers[k]) > 0, "%s", numbers[k]);
+    ck_assert(is_prompt == json_is_null(member(row, "gbps")));
+    ck_assert(is_prompt || number(row, "roof_share") > 0);
+    ck_assert(number(row, "head_share") < 1);
+    ck_assert((number(row, "kv_mib") > 0) == !is_prompt);
+    ck_assert(fabs(number(row, "tokens_per_s") * number(row, "ms_per_token") - 1000) < 1e-2);
+    ck_assert_str_eq(text(row, "model"), "2x96x100");
+    /* Layers are pruned, the head only where that is asked for. */
+    if (!strcmp(text(row, "head"), "dense"))
+        ck_assert(number(row, "sparsity_real") <= number(row, "sparsity"));
+    else
+        ck_assert(fabs(number(row, "sparsity_real") - number(row, "sparsity")) < 0.01);
+}
+
 START_TEST(decode)
 {
-    static const char *const numbers[] = {"n",           "layers",       "threads",  "stored_mib",
-                                          "time_ms_min", "tokens_per_s", "nnz_gops", "gbps",
-                                          "roof_rate",   "roof_share",   "vs_dense"};
-    json_t *json = run_json("decode --model 2x256x1024 --layers 2 --tokens 1-3+2 --threads 1-2+1 "
-                            "--pattern 16x4,4x4 --dtype int8,fp32 --sparsity 0.5,0.75 --bind none "
-                            "--seconds 0 --rounds 1 --json");
+    json_t *json = run_json("decode --model 2x96x100 --sequences 1,3 --context 5,20 --prompt 50 "
+                            "--threads 1-2+1 --pattern 16x4,2:4 --head dense,pruned "
+                            "--sparsity 0.5,0.75 --kv-dtype bf16 --bind none --seconds 0 "
+                            "--rounds 1 --json");
     check_context(json, "decode");
-    json_t *rows = member(json, "rows"), *row;
-    size_t i;
-    json_array_foreach(rows, i, row)
+    json_t *row;
+    size_t i, n_dense = 0, n_batches = 0;
+    json_array_foreach(member(json, "rows"), i, row)
     {
-        for (size_t k = 0; k < sizeof numbers / sizeof numbers[0]; k++)
-            ck_assert_msg(number(row, numbers[k]) > 0, "%s", numbers[k]);
-        ck_assert_str_eq(text(row, "model"), "2x256x1024");
-        ck_assert(fabs(number(row, "sparsity_real") - number(row, "sparsity")) < 0.01);
+        check_decode_row(row);
+        ck_assert_str_eq(text(row, "kv_dtype"), "bf16");
         ck_assert(number(row, "layers") == 2);
+        n_dense += !strcmp(text(row, "pattern"), "dense");
+        n_batches += !json_is_null(member(row, "vs_one_sequence"));
     }
-    /* tokens, threads, dtypes; dense and two patterns of two sparsities */
-    ck_assert_uint_eq(i, 2 * 2 * 2 * (1 + 2 * 2));
+    /* Sequences by contexts and a prompt, threads; dense, and two heads of 16x4 of two sparsities
+     * and 2:4. */
+    ck_assert_uint_eq(i, (2 * 2 + 1) * 2 * (1 + 2 * (2 + 1)));
+    ck_assert_uint_eq(n_dense, (2 * 2 + 1) * 2);
+    ck_assert_uint_eq(n_batches, 2 * 2 * (1 + 2 * (2 + 1)));
+    json_decref(json);
+
+    json = run_json("decode --model 2x96x100 --layers 1 --dtype fp32,bf16 --isa scalar "
+                    "--seconds 0 --rounds 1 --pattern 4x4 --json");
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        check_decode_row(row);
+        ck_assert_str_eq(text(row, "kv_dtype"), "fp32");
+        ck_assert(number(row, "layers") == 1);
+    }
+    ck_assert_uint_eq(i, 2 * 2);
     json_decref(json);
 }
 END_TEST
@@ -537,7 +571,11 @@ START_TEST(wrong_usage)
         "crossover --pattern 2x4",
         "crossover --tokens 0",
         "decode --model gpt-9",
-        "decode --tokens 0",
+        "decode --sequences 0",
+        "decode --model 1x64x64 --context 512",
+        "decode --model 1x64x64 --prompt 513",
+        "decode --head sparse",
+        "decode --kv-dtype int4",
         "decode --layers 1.5",
         "attention --length 0",
         "attention --head-dim 257",

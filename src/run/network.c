@@ -248,6 +248,13 @@ static bool takes_rows(const struct lac_network *network)
     return takes;
 }
 
+void lac_network_complete(struct lac_network *network, size_t cache_bytes)
+{
+    list_linears(network);
+    network->takes_rows = takes_rows(network);
+    network->batch_tokens = lac_plan_batch_tokens(network, cache_bytes);
+}
+
 enum lac_status lac_network_open(const struct lac_host *host, const char *path,
                                  const struct lac_network_options *options,
                                  struct lac_network **network, struct lac_error *error)
@@ -265,9 +272,7 @@ enum lac_status lac_network_open(const struct lac_host *host, const char *path,
         lac_network_free(n);
         return status;
     }
-    list_linears(n);
-    n->takes_rows = takes_rows(n);
-    n->batch_tokens = lac_plan_batch_tokens(n, options->cache_bytes);
+    lac_network_complete(n, options->cache_bytes);
     *network = n;
     return LAC_OK;
 }

@@ -141,6 +141,11 @@ enum lac_status lac_network_unpack(struct lac_network *network, const char *path
 /* Allocates layers and the list of linears once the configuration is there. */
 enum lac_status lac_network_prepare(struct lac_network *network, struct lac_error *error);
 
+/* What is known once every linear layer has its weight and kernels: the list of them, whether a
+ * token can be a row, the size of batches.  For lac_network_open, and for who makes a network
+ * without a file; cache_bytes as in lac_network_options. */
+void lac_network_complete(struct lac_network *network, size_t cache_bytes);
+
 /* Writes a packed file (src/run/packed.h).  texts: of the tokenizer, or NULL. */
 enum lac_status lac_network_pack(const struct lac_network *network,
                                  const struct lac_tokenizer_texts *texts, const char *path,

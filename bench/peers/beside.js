@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// beside.js PEER OURS...: a Markdown table of llama.cpp's lines and of reports of lacuna-bench
+// decode that were made in turns with them; medians over the rounds.
+"use strict";
+
+const fs = require("fs");
+
+function median(values) {
+  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
+  return sorted.length ? sorted[sorted.length >> 1] : NaN;
+}
+
+// Rates of one engine: [tokens written a second, tokens read a second] of each round.
+const engines = new Map();
+
+function add(name, written, read) {
+  if (!engines.has(name)) engines.set(name, { written: [], read: [] });
+  engines.get(name).written.push(written);
+  engines.get(name).read.push(read);
+}
+
+const [peerFile, ...reports] = process.argv.slice(2);
+const peers = fs.readFileSync(peerFile, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+for (const line of peers)
+  add(`llama.cpp ${line.type}`, line.tokens_per_s, line.prompt_tokens_per_s ?? NaN);
+for (const report of reports) {
+  const { rows } = JSON.parse(fs.readFileSync(report, "utf8"));
+  for (const row of rows.filter((r) => r.phase === "decode")) {
+    const twin = rows.find(
+      (r) => r.phase === "prefill" && r.pattern === row.pattern && r.head === row.head
+    );
+    const zeros = row.pattern === "dense" ? "dense" : `${row.pattern}, ${row.sparsity * 100} % zeros`;
+    const head = row.pattern === "dense" ? "" : `, head ${row.head}`;
+    add(`Lacuna ${row.dtype} ${zeros}${head}`, row.tokens_per_s, twin ? twin.tokens_per_s : NaN);
+  }
+}
+
+const { name, peer, threads, context, prompt, amx, system } = peers[0];
+const cell = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : "-");
+const baselines = [...engines.keys()].filter((key) => key.startsWith("llama.cpp"));
+const lines = [
+  `- model: ${name}, random weights`,
+  `- peer: ${peer}`,
+  `- threads: ${threads}`,
+  `- context of tokens written: ${context}`,
+  `- prompt: ${prompt}`,
+  `- amx: ${amx}`,
+  `- rounds: ${reports.length}`,
+  `- peer's system: ${system}`,
+];
+const header = ["engine", "written/s", "read/s"];
+for (const key of baselines) header.push(`written, x ${key}`, `read, x ${key}`);
+lines.push("", `| ${header.join(" | ")} |`, `|---${"|---:".repeat(header.length - 1)}|`);
+for (const [key, { written, read }] of engines) {
+  const cells = [key, cell(median(written), 2), cell(median(read), 1)];
+  for (const base of baselines) {
+    const other = engines.get(base);
+    cells.push(cell(median(written) / median(other.written), 2));
+    cells.push(cell(median(read) / median(other.read), 1));
+  }
+  lines.push(`| ${cells.join(" | ")} |`);
+}
+process.stdout.write(`${lines.join("\n")}\n`);
