@@ -66,7 +66,8 @@ static enum lac_status open_text(struct bench_writer *w, size_t i, uint64_t *ran
     int32_t *ids = w->ids + i * n;
     lac_kv_init(&w->kv[i], &lac_default_host, &shape);
     w->next[i] = (struct lac_next){.n_top = 1, .target = -1};
-    w->texts[i] = (struct lac_step_text){&w->kv[i], ids, n, &w->next[i], 1};
+    w->texts[i] = (struct lac_step_text){
+        .kv = &w->kv[i], .ids = ids, .n_tokens = n, .next = &w->next[i], .n_next = 1};
     for (size_t k = 0; k < n; k++)
         ids[k] = (int32_t)bench_random_below(random, network->config.vocab_size);
     return w->work.prompt ? LAC_OK : fill_context(w, &w->kv[i], random, error);
@@ -114,6 +115,7 @@ void bench_writer_rewind(struct bench_writer *w)
             if (kv->n_keys >= w->work.context + LAC_LANES)
                 lac_kv_truncate(kv, w->work.context);
         }
+        w->texts[i].n_text = kv->n_keys + w->texts[i].n_tokens;
     }
 }
 
