@@ -249,11 +249,13 @@ static const struct lac_kernel *main_kernel(const struct entry *entry)
     return bench_work_tokens(entry->work) < down->few_below ? down->few : down->many;
 }
 
-/* Multiplications, beside which those of attention are few. */
+/* Operations on weights, beside which those of attention are few; the head looks at the last token
+ * of a text. */
 static double operations(const struct entry *entry)
 {
     const struct bench_decoder *d = &entry->variant->decoder;
-    return 2 * d->n_nonzero * (double)bench_work_tokens(entry->work);
+    double n = (double)bench_work_tokens(entry->work), n_texts = (double)entry->work->n_texts;
+    return 2 * ((d->n_nonzero - d->head_nonzero) * n + d->head_nonzero * n_texts);
 }
 
 /* Reading memory bounds writing, multiplying bounds reading a prompt. */

@@ -195,12 +195,15 @@ static enum lac_status make_weights(struct maker *k, struct bench_matrices *m,
         if (bench_weight_make(&m->at[i], p, sparsity, k->random, w, k->error))
             return k->error->status;
         double n = (double)w->n_copies;
-        if (!is_head)
-            d->sparsity = w->sparsity;
         d->n_elements += n * (double)m->at[i].n_out * (double)m->at[i].n_in;
         d->n_nonzero += n * (double)w->n_nonzero;
         d->bytes += n * (double)lac_weight_bytes(&w->copies[0]);
-        d->head_bytes = (double)lac_weight_bytes(&w->copies[0]); /* the last one's */
+        if (is_head) {
+            d->head_nonzero = (double)w->n_nonzero;
+            d->head_bytes = (double)lac_weight_bytes(&w->copies[0]);
+        } else {
+            d->sparsity = w->sparsity;
+        }
     }
     return LAC_OK;
 }

@@ -33,8 +33,9 @@ enum bench_head { BENCH_HEAD_DENSE, BENCH_HEAD_PRUNED };
 struct bench_decoder {
     struct lac_network network;
     struct bench_weight weights[BENCH_STACK_SHAPES + 1]; /* of each of the matrices */
-    double sparsity, n_elements, n_nonzero;              /* with the head */
-    double bytes, head_bytes;                            /* as stored */
+    double sparsity;                                     /* of the layers */
+    double n_elements, n_nonzero, bytes;                 /* of all, bytes as stored */
+    double head_nonzero, head_bytes;                     /* the head's part */
 };
 
 /* Prunes all layers alike.  The decoder stays where it is, and borrows matrices. */

@@ -7,6 +7,7 @@
 
 #include "bench/harness.h"
 #include "bench/prune.h"
+#include "src/base/checked.h"
 #include "src/base/half.h"
 
 static enum lac_status no_memory(struct lac_error *error)
@@ -114,6 +115,60 @@ static enum lac_status prune(const struct bench_layer *layer, const struct bench
     return LAC_OK;
 }
 
+/* *array becomes a copy of its own, if there is one. */
+static bool copy_array(const void **array, size_t size_bytes, struct lac_arena *arena)
+{
+    if (!*array)
+        return true;
+    void *own = lac_arena_alloc(arena, size_bytes, 1);
+    if (own)
+        memcpy(own, *array, size_bytes);
+    *array = own;
+    return own;
+}
+
+/* What packing the same elements again would give, without looking at them. */
+static bool copy_weight(const struct lac_weight *from, struct lac_arena *arena,
+                        struct lac_weight *to)
+{
+    size_t n_blocks = from->n_blocks;
+    size_t n_padded = lac_round_up(from->n_out, lac_pattern_unit(from->pattern)) * sizeof(float);
+    const struct {
+        const void *array;
+        size_t size_bytes;
+    } parts[] = {
+        {from->row_begin, (from->n_block_rows + 1) * sizeof *from->row_begin},
+        {from->index, n_blocks * lac_block_indices(from->pattern) * sizeof *from->index},
+        {from->masks, lac_masks_bytes(from)},
+        {from->blocks, n_blocks * lac_block_bytes(from->pattern, from->dtype) +
+                           lac_blocks_tail_bytes(from->pattern)},
+        {from->group, lac_weight_groups(from) * lac_pattern_rows(from->pattern)},
+        {from->scale, n_padded},
+        {from->offset, n_padded},
+        {from->bias, n_padded},
+        {from->start, n_padded},
+        {from->shift, n_padded},
+    };
+    const void *own[sizeof parts / sizeof parts[0]];
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        own[i] = parts[i].array;
+        if (!copy_array(&own[i], parts[i].size_bytes, arena))
+            return false;
+    }
+    *to = *from;
+    to->row_begin = own[0];
+    to->index = own[1];
+    to->masks = own[2];
+    to->blocks = own[3];
+    to->group = own[4];
+    to->scale = own[5];
+    to->offset = own[6];
+    to->bias = own[7];
+    to->start = own[8];
+    to->shift = own[9];
+    return true;
+}
+
 /* The first copy says how many there have to be. */
 static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern layout,
                                    const void *elements, struct bench_weight *weight,
@@ -133,9 +188,8 @@ static enum lac_status pack_copies(struct bench_layer *layer, enum lac_pattern l
         return no_memory(error);
     weight->copies[0] = first;
     for (size_t i = 1; i < weight->n_copies; i++)
-        if (lac_weight_pack(elements, scale, layer->bias, layer->n_out, layer->n_in, layer->dtype,
-                            layout, arena, &weight->copies[i], error))
-            return error->status;
+        if (!copy_weight(&first, arena, &weight->copies[i]))
+            return no_memory(error);
     return LAC_OK;
 }
 

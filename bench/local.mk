@@ -174,7 +174,7 @@ BENCH_VNNI = --isa avx512_vnni --peers onednn
 BENCH_SPMM = ./lacuna-bench spmm --cpu $(BENCH_CPU) --rounds 5
 BENCH_CPU = 0
 BENCH_PARTS = limits spmm-u8 spmm spmm-fp32 spmm-dtypes spmm-few spmm-steps spmm-stream threads \
-	encode decode attention crossover
+	encode decode peers attention crossover
 
 bench-record:
 	for part in $(BENCH_PARTS); do \
@@ -268,6 +268,16 @@ bench-record-decode: bench-results
 	$(BENCH_DECODE) --model llama-7b --pattern 16x4,bitmap --sequences 1,8 \
 		--save $(BENCH_RESULTS)/decode-7b
 
+# llama.cpp beside us, where it can be had.
+bench-record-peers: bench-results
+	$(srcdir)/bench/peers/run-llamacpp --beside ./lacuna-bench --cpus $(BENCH_CPU) --rounds 3 \
+		>peers.md; \
+	case $$? in \
+	0) mv peers.md $(BENCH_RESULTS)/decode-peers.md ;; \
+	77) rm -f peers.md ;; \
+	*) exit 1 ;; \
+	esac
+
 bench-record-attention: bench-results
 	./lacuna-bench attention --length 64,128,256,512 --head-dim 32,64,128 --seconds 0.1 \
 		--isa best,avx512_vnni --cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/attention
@@ -280,4 +290,4 @@ bench-record-crossover: bench-results
 .PHONY: bench bench-results bench-record bench-record-limits bench-record-spmm-u8 \
 	bench-record-spmm bench-record-spmm-fp32 bench-record-spmm-dtypes bench-record-spmm-few \
 	bench-record-spmm-steps bench-record-spmm-stream bench-record-threads bench-record-encode \
-	bench-record-decode bench-record-attention bench-record-crossover
+	bench-record-decode bench-record-peers bench-record-attention bench-record-crossover

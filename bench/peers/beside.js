@@ -19,12 +19,14 @@ function add(name, written, read) {
   engines.get(name).read.push(read);
 }
 
+let machine = {};
 const [peerFile, ...reports] = process.argv.slice(2);
 const peers = fs.readFileSync(peerFile, "utf8").trim().split("\n").map((line) => JSON.parse(line));
 for (const line of peers)
   add(`llama.cpp ${line.type}`, line.tokens_per_s, line.prompt_tokens_per_s ?? NaN);
 for (const report of reports) {
-  const { rows } = JSON.parse(fs.readFileSync(report, "utf8"));
+  const { context: facts, rows } = JSON.parse(fs.readFileSync(report, "utf8"));
+  machine = facts;
   for (const row of rows.filter((r) => r.phase === "decode")) {
     const twin = rows.find(
       (r) => r.phase === "prefill" && r.pattern === row.pattern && r.head === row.head
@@ -35,19 +37,22 @@ for (const report of reports) {
   }
 }
 
-const { name, peer, threads, context, prompt, amx, system } = peers[0];
+const { name, peer, threads, context, prompt, amx, runs, system } = peers[0];
 const cell = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : "-");
 const baselines = [...engines.keys()].filter((key) => key.startsWith("llama.cpp"));
-const lines = [
-  `- model: ${name}, random weights`,
-  `- peer: ${peer}`,
-  `- threads: ${threads}`,
-  `- context of tokens written: ${context}`,
-  `- prompt: ${prompt}`,
-  `- amx: ${amx}`,
-  `- rounds: ${reports.length}`,
-  `- peer's system: ${system}`,
-];
+const facts = {
+  ...machine,
+  pinned: "each engine to the same processors, by taskset",
+  parts: "whole steps of a decoder, in turns with llama.cpp; a second's tokens",
+  model: `${name}, random weights`,
+  threads,
+  written: `tokens after a context of ${context}`,
+  read: `tokens of a prompt of ${prompt}`,
+  "AMX tiles": amx === "yes" ? "allowed" : "refused",
+  rounds: `${reports.length}, medians; llama.cpp ${runs} tokens a round`,
+  peer: `${peer}; ${system}`,
+};
+const lines = Object.entries(facts).map(([key, value]) => `- ${key}: ${value}`);
 const header = ["engine", "written/s", "read/s"];
 for (const key of baselines) header.push(`written, x ${key}`, `read, x ${key}`);
 lines.push("", `| ${header.join(" | ")} |`, `|---${"|---:".repeat(header.length - 1)}|`);

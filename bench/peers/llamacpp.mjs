@@ -56,7 +56,8 @@ async function timeTokens(sequence, settings, vocabulary) {
 
 async function timePrompts(sequence, settings, vocabulary) {
   const prompt = words(settings.prompt, vocabulary), times = [];
-  for (let i = 0; settings.prompt && i < 3; i++) {
+  const end = milliseconds() + 10000;
+  while (settings.prompt && times.length < 3 && (!times.length || milliseconds() < end)) {
     await sequence.clearHistory();
     const begin = milliseconds();
     await sequence.evaluateWithoutGeneratingNewTokens(prompt);
