@@ -1,278 +1,380 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lacuna-bench attention: one head over a whole sequence, each kernel beside plain C. */
+/* lacuna-bench attention: one head over a whole sequence, each rule and kernel beside the dense one
+ * and plain C. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/attention_head.h"
+#include "bench/attention_rule.h"
 #include "bench/bench.h"
 #include "bench/ceiling.h"
 #include "bench/names.h"
+#include "bench/store.h"
 #include "bench/sweep.h"
-#include "simd/attention.h"
-#include "src/base/arena.h"
 #include "src/base/checked.h"
 
 static struct {
-    const char *length, *head_dim, *dtype, *isa;
-} texts = {.length = "128,512", .head_dim = "64", .dtype = "int8,fp32", .isa = "best"};
+    const char *length, *head_dim, *dtype, *mode, *rule, *zeros, *block, *window, *isa;
+} texts = {
+    .length = "128,512",
+    .head_dim = "64",
+    .dtype = "int8,fp32",
+    .mode = "full",
+    .rule = "dense",
+    .zeros = "0.5,0.75,0.9,0.95",
+    .block = "64",
+    .window = "1024",
+    .isa = "best",
+};
 
 static const struct bench_option options[] = {
     {"length", "LIST", "tokens of the sequence [128,512]", &texts.length},
     {"head-dim", "LIST", "features of the head [64]", &texts.head_dim},
-    {"dtype", "LIST", "int8, as in networks of int8, and fp32 [int8,fp32]", &texts.dtype},
+    {"dtype", "LIST", "of keys and values: int8, bf16, fp32 [int8,fp32]", &texts.dtype},
+    {"mode", "LIST", "full, causal, or decode: the last token alone [full]", &texts.mode},
+    {"rule", "LIST",
+     "what queries see: dense, window, sinks, global, bigbird, strided, neighbours, blocks [dense]",
+     &texts.rule},
+    {"zeros", "LIST", "share of blocks not seen, of blocks drawn [0.5,0.75,0.9,0.95]",
+     &texts.zeros},
+    {"block", "N", "tokens of a block, of rules that have blocks [64]", &texts.block},
+    {"window", "N", "tokens of a window [1024]", &texts.window},
     {"isa", "LIST", "caps of the instruction set: avx2, avx512_vnni, ... [best]", &texts.isa},
     {0},
 };
 
 static const struct bench_column columns[] = {
-    {"kernel", BENCH_TEXT},  {"isa", BENCH_TEXT},   {"dtype", BENCH_TEXT},
-    {"length", 0},           {"head_dim", 0},       {"threads", 0},
-    {"binding", BENCH_TEXT}, {"time_us_median", 1}, {"time_us_min", 1},
-    {"time_us_p95", 1},      {"nnz_gops", 1},       {"gbps", 2},
-    {"roof", BENCH_TEXT},    {"roof_rate", 1},      {"roof_share", 3},
-    {"vs_scalar", 2},        {"max_err", 2},        {0},
+    {"kernel", BENCH_TEXT},  {"isa", BENCH_TEXT}, {"dtype", BENCH_TEXT}, {"mode", BENCH_TEXT},
+    {"rule", BENCH_TEXT},    {"length", 0},       {"head_dim", 0},       {"heads", 0},
+    {"density", 4},          {"density_real", 4}, {"hidden", 4},         {"threads", 0},
+    {"binding", BENCH_TEXT}, {"measured", 3},     {"time_us_median", 1}, {"time_us_min", 1},
+    {"time_us_p95", 1},      {"nnz_gops", 1},     {"gbps", 2},           {"roof", BENCH_TEXT},
+    {"roof_rate", 1},        {"roof_share", 3},   {"vs_dense", 2},       {"vs_ideal", 3},
+    {"vs_scalar", 2},        {"max_err", 2},      {"dense_err", 3},      {0},
 };
 
-enum { MOST_KERNELS = 16, MOST_LENGTH = 8192 };
+/* Plain C works on the whole of sequences up to MOST_PLAIN tokens. */
+enum { MOST_CONTENDERS = 64, MOST_LENGTH = 1 << 17, MOST_PLAIN = 512 };
 
-static const char *const dtype_names[] = {"int8", "fp32", NULL};
-static const enum lac_op ops[] = {LAC_OP_ATTENTION_S8, LAC_OP_ATTENTION};
+/* Pairs of query and key of one run, about: 16,384 tokens see all in half a second. */
+#define MOST_PAIRS 0x1p28
+
+static const char *const dtype_names[] = {"int8", "fp32", "bf16", NULL};
+static const enum lac_dtype dtypes_of[] = {LAC_S8, LAC_F32, LAC_BF16};
+
+enum { FULL, CAUSAL, DECODE };
+static const char *const mode_names[] = {"full", "causal", "decode", NULL};
 
 static struct bench_counts lengths, head_dims;
-static struct bench_choices dtypes, isas;
+static struct bench_choices dtypes, isas, modes, rules;
+static struct bench_reals zeros;
+static struct bench_rule_settings rule_settings;
 
-/* Queries, keys and values of one head, tile by tile; in int8 also pages of the keys. */
-struct head {
-    struct lac_arena arena;
-    size_t length, dim, n_tiles;
-    float **q, **y; /* [n_tiles][dim][lanes] */
-    struct lac_kv_segment *segments;
-    char *pages;
-    void **page_at; /* [ceil(length / LAC_LANES)] */
-};
-
+/* A rule and what it comes to on the sequence. */
 struct entry {
-    const struct lac_kernel *kernel, *pager; /* pager: of int8, else NULL */
-    struct head *head;
+    struct bench_attention attention;
+    const struct bench_rule *rule;
+    const char *rule_name;
+    struct bench_pairs pairs, whole; /* of what is measured, and of the whole sequence */
+    double share;                    /* of the whole's work that is measured */
     struct bench_peak peak;
+    size_t dense; /* the contender with this kernel that sees all */
+    int is_row;
 };
 
 struct comparison {
     struct bench_crew crew;
-    struct head head;
+    struct bench_stream stream;
+    struct bench_head head;
+    int mode;
+    size_t n_rules;
+    struct bench_rule rules[BENCH_LIST_MOST];
+    const char *rule_names[BENCH_LIST_MOST];
     size_t n;
-    struct entry entries[MOST_KERNELS]; /* plain C last */
-    struct bench_contender contenders[MOST_KERNELS];
+    struct entry entries[MOST_CONTENDERS]; /* plain C last */
+    struct bench_contender contenders[MOST_CONTENDERS];
 };
-
-static size_t tile_tokens(const struct head *head, size_t tile)
-{
-    return lac_min_size(LAC_TILE, head->length - tile * LAC_TILE);
-}
-
-static float *random_panel(struct head *head, size_t ld, uint64_t *random)
-{
-    float *panel = lac_arena_alloc(&head->arena, head->dim * ld, sizeof *panel);
-    for (size_t i = 0; panel && i < head->dim * ld; i++)
-        panel[i] = bench_random_float(random);
-    return panel;
-}
-
-static enum lac_status open_head(struct head *head, size_t length, size_t dim,
-                                 struct lac_error *error)
-{
-    uint64_t random = bench_settings.seed;
-    *head = (struct head){.arena = {.host = &lac_default_host},
-                          .length = length,
-                          .dim = dim,
-                          .n_tiles = lac_ceil_div(length, LAC_TILE)};
-    head->q = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->q);
-    head->y = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->y);
-    head->segments = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->segments);
-    int failed = !head->q || !head->y || !head->segments;
-    for (size_t i = 0; !failed && i < head->n_tiles; i++) {
-        size_t n = tile_tokens(head, i), ld = lac_round_up(n, LAC_LANES);
-        head->q[i] = random_panel(head, ld, &random);
-        head->y[i] = random_panel(head, ld, &random);
-        head->segments[i] = (struct lac_kv_segment){.k = random_panel(head, ld, &random),
-                                                    .v = random_panel(head, ld, &random),
-                                                    .k_ld = ld,
-                                                    .v_ld = ld,
-                                                    .v_step = 1,
-                                                    .n_keys = n};
-        failed = !head->q[i] || !head->y[i] || !head->segments[i].k || !head->segments[i].v;
-    }
-    size_t n_pages = lac_ceil_div(length, LAC_LANES), page = lac_kv_page_bytes(LAC_S8, dim);
-    head->pages = lac_arena_alloc(&head->arena, n_pages, page);
-    head->page_at = lac_arena_alloc(&head->arena, n_pages, sizeof *head->page_at);
-    if (failed || !head->pages || !head->page_at)
-        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu tokens", length);
-    for (size_t i = 0; i < n_pages; i++)
-        head->page_at[i] = head->pages + i * page;
-    return LAC_OK;
-}
-
-static struct lac_attention_args args_of(const struct head *head, size_t tile)
-{
-    size_t n = tile_tokens(head, tile), ld = lac_round_up(n, LAC_LANES);
-    return (struct lac_attention_args){
-        .q = head->q[tile],
-        .q_ld = ld,
-        .n_lanes = ld,
-        .lane_mask = (UINT64_C(1) << n) - 1,
-        .head_dim = head->dim,
-        .scale = 1 / sqrtf((float)head->dim),
-        .segments = head->segments,
-        .n_segments = head->n_tiles,
-        .y = head->y[tile],
-        .y_ld = ld,
-    };
-}
-
-static void attend_f32(const struct entry *entry)
-{
-    for (size_t i = 0; i < entry->head->n_tiles; i++) {
-        struct lac_attention_args args = args_of(entry->head, i);
-        entry->kernel->run.attention(&args);
-    }
-}
-
-/* Keys and values are quantised once, as for a head of a network. */
-static void attend_s8(const struct entry *entry)
-{
-    const struct head *head = entry->head;
-    struct lac_kv_pages_args pages = {head->segments, head->n_tiles, head->dim, head->page_at, 0};
-    entry->pager->run.kv_pages(&pages);
-    for (size_t i = 0; i < head->n_tiles; i++) {
-        struct lac_attention_args f32 = args_of(head, i);
-        struct lac_attention_s8_args args = {
-            .q = f32.q,
-            .q_ld = f32.q_ld,
-            .n_lanes = f32.n_lanes,
-            .lane_mask = f32.lane_mask,
-            .head_dim = f32.head_dim,
-            .scale = f32.scale,
-            .pages = (const void *const *)head->page_at,
-            .n_keys = head->length,
-            .y = f32.y,
-            .y_ld = f32.y_ld,
-        };
-        entry->kernel->run.attention_s8(&args);
-    }
-}
 
 static void attend(void *context)
 {
     const struct entry *entry = context;
-    if (entry->pager)
-        attend_s8(entry);
-    else
-        attend_f32(entry);
+    (entry->is_row ? bench_attend_row : bench_attend)(&entry->attention);
 }
 
+/* Pages come from memory when a token is alone: between two of its turns a model reads all else. */
 static int turn(void *context, size_t n, uint64_t *ns)
 {
-    for (size_t i = 0; i < n; i++)
-        ns[i] = bench_time_alone(attend, context);
+    const struct entry *entry = context;
+    const struct bench_head *head = entry->attention.head;
+    for (size_t i = 0; i < n; i++) {
+        if (entry->is_row)
+            bench_flush(head->pages, head->n_pages * lac_kv_page_bytes(head->dtype, head->dim));
+        ns[i] = (entry->is_row ? bench_time_once : bench_time_alone)(attend, context);
+    }
     return 0;
 }
 
-/* Largest difference of what an entry writes from what another does. */
-static double error_of(struct entry *entry, struct entry *definition, struct lac_error *error)
+/* ---- What is compared ---- */
+
+/* All of them see all first; drawn blocks once for each share. */
+static enum lac_status make_rules(struct comparison *c, struct lac_error *error)
 {
-    struct head *head = entry->head;
-    size_t size = head->length * head->dim, at = 0;
-    float *expected = lac_arena_alloc(&head->arena, size, sizeof *expected);
-    double most = 0;
-    if (!expected) {
-        lac_fail(error, LAC_E_MEMORY, "no memory for %zu results", size);
-        return NAN;
-    }
-    for (int pass = 0; pass < 2; pass++, at = 0) {
-        attend(pass ? entry : definition);
-        for (size_t i = 0; i < head->n_tiles; i++) {
-            size_t n = tile_tokens(head, i), ld = lac_round_up(n, LAC_LANES);
-            for (size_t d = 0; d < head->dim; d++)
-                for (size_t t = 0; t < n; t++, at++) {
-                    if (!pass)
-                        expected[at] = head->y[i][d * ld + t];
-                    else
-                        most = fmax(most, fabs((double)(head->y[i][d * ld + t] - expected[at])));
-                }
+    enum lac_status status = LAC_OK;
+    for (size_t i = 0; i <= rules.n && !status; i++) {
+        int name = i ? rules.at[i - 1] : 0;
+        size_t n = name == bench_rule_blocks ? zeros.n : 1;
+        if (i && !name)
+            continue; /* it stands first already */
+        for (size_t k = 0; k < n && !status; k++) {
+            if (c->n_rules == BENCH_LIST_MOST)
+                return lac_fail(error, LAC_E_ARGUMENT, "too many rules");
+            c->rule_names[c->n_rules] = bench_rule_names[name];
+            status = bench_rule_make(&c->rules[c->n_rules++], name, zeros.at[k], c->mode != FULL,
+                                     c->head.length, &rule_settings, &c->head.arena, error);
         }
     }
-    return most;
+    return status;
+}
+
+static enum lac_op op_of(const struct comparison *c)
+{
+    if (c->mode == DECODE)
+        return LAC_OP_ATTENTION_ROW;
+    return c->head.dtype == LAC_S8 ? LAC_OP_ATTENTION_S8 : LAC_OP_ATTENTION;
+}
+
+/* Chooses the share of a sequence that is measured: one group of tiles in so many. */
+static void thin_out(struct entry *entry, size_t every)
+{
+    size_t n_groups = lac_ceil_div(entry->attention.head->n_tiles, BENCH_GROUP_TILES);
+    if (every != BENCH_FIRST_TILE)
+        every = lac_max_size(1, lac_min_size(n_groups / 2, every));
+    entry->attention.every = every;
+    entry->pairs = bench_count_pairs(&entry->attention);
+    entry->share = entry->pairs.computed / entry->whole.computed;
+}
+
+/* Of a row: all keys are one query's. */
+static struct bench_pairs row_pairs(const struct entry *entry)
+{
+    const struct bench_head *head = entry->attention.head;
+    size_t n = lac_sight_row(&entry->rule->sight, head->length - 1, head->length, head->keys);
+    struct bench_pairs pairs = {.all = (double)head->length};
+    for (size_t i = 0; i < n; i++) {
+        pairs.seen += (double)__builtin_popcountll(head->keys[i].keys);
+        for (size_t page = 0; page < LAC_KEY_BLOCK; page += LAC_LANES)
+            pairs.computed += head->keys[i].keys >> page & 0xffff ? LAC_LANES : 0;
+    }
+    return pairs;
+}
+
+/* Bytes of keys and values that are read. */
+static double row_bytes(const struct entry *entry)
+{
+    const struct bench_head *head = entry->attention.head;
+    return entry->pairs.computed / LAC_LANES * (double)lac_kv_page_bytes(head->dtype, head->dim);
+}
+
+static enum lac_status add_entry(struct comparison *c, size_t rule, unsigned features,
+                                 struct lac_error *error)
+{
+    struct bench_head *head = &c->head;
+    if (c->n == MOST_CONTENDERS)
+        return lac_fail(error, LAC_E_ARGUMENT, "more than %d contenders", (int)MOST_CONTENDERS);
+    struct entry *entry = &c->entries[c->n];
+    const bool has_pages = head->dtype != LAC_F32 || c->mode == DECODE;
+    *entry = (struct entry){
+        .attention = {.head = head,
+                      .kernel = lac_kernel_find_dtype(op_of(c), head->dtype, features),
+                      .sight = &c->rules[rule].sight,
+                      .every = 1},
+        .rule = &c->rules[rule],
+        .rule_name = c->rule_names[rule],
+        .dense = rule ? c->n - rule : c->n,
+        .is_row = c->mode == DECODE,
+    };
+    if (has_pages)
+        entry->attention.pager = lac_kernel_find_dtype(LAC_OP_KV_PAGES, head->dtype, features);
+    entry->whole = entry->is_row ? row_pairs(entry) : bench_count_pairs(&entry->attention);
+    entry->pairs = entry->whole;
+    entry->share = 1;
+    if (!entry->is_row)
+        thin_out(entry, (size_t)(entry->whole.computed / MOST_PAIRS));
+    const struct bench_roof *roof = bench_roof_find(bench_kernel_isa(entry->attention.kernel),
+                                                    head->dtype == LAC_S8 ? "int8" : "fp32");
+    c->contenders[c->n++] = (struct bench_contender){
+        .turn = turn,
+        .context = entry,
+        .ceiling = entry->is_row ? bench_stream_ceiling(&c->stream)
+                                 : bench_peak_ceiling(&entry->peak, roof, &c->crew),
+        /* Scores and sums: a product and an addition each, for every pair and feature. */
+        .load = entry->is_row ? row_bytes(entry) : 4.0 * entry->pairs.seen * (double)head->dim,
+    };
+    return LAC_OK;
+}
+
+/* The kernels of all caps under all rules, and last plain C on a small part of the dense one. */
+static enum lac_status add_entries(struct comparison *c, struct lac_error *error)
+{
+    for (size_t i = 0; i < isas.n; i++)
+        for (size_t rule = 0; rule < c->n_rules; rule++)
+            if (add_entry(c, rule, bench_isa_features(isas.at[i]), error))
+                return error->status;
+    if (add_entry(c, 0, 0, error))
+        return error->status;
+    struct entry *scalar = &c->entries[c->n - 1];
+    c->contenders[c->n - 1].most_rounds = 2;
+    if (!scalar->is_row && c->head.length > MOST_PLAIN) {
+        thin_out(scalar, BENCH_FIRST_TILE);
+        c->contenders[c->n - 1].load = 4.0 * scalar->pairs.seen * (double)c->head.dim;
+    }
+    return LAC_OK;
+}
+
+/* ---- How far off ---- */
+
+/* Results of an entry's work, of long sequences on the first tile. */
+static enum lac_status results_of(struct comparison *c, const struct bench_attention *attention,
+                                  float **y, size_t *n, struct lac_error *error)
+{
+    struct bench_attention a = *attention;
+    const bool is_row = c->mode == DECODE;
+    a.every = c->head.length > MOST_PLAIN ? BENCH_FIRST_TILE : 1;
+    if (a.pager)
+        bench_fill_pages(&a);
+    (is_row ? bench_attend_row : bench_attend)(&a);
+    *n = is_row ? c->head.dim : bench_results(&a, NULL, 0);
+    *y = lac_arena_alloc(&c->head.arena, *n, sizeof **y);
+    if (!*y)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu results", *n);
+    if (is_row)
+        memcpy(*y, c->head.row + c->head.dim, *n * sizeof **y);
+    else
+        bench_results(&a, *y, *n);
+    return LAC_OK;
+}
+
+struct errors {
+    double most;     /* from plain C under the same rule */
+    double of_dense; /* root mean square of the difference from the dense result, of that itself */
+};
+
+static enum lac_status find_errors(struct comparison *c, const struct entry *entry,
+                                   struct errors *errors, struct lac_error *error)
+{
+    const struct entry *scalar = &c->entries[c->n - 1];
+    struct bench_attention plain = scalar->attention;
+    float *found, *expected, *dense;
+    double difference = 0, size = 0;
+    size_t n;
+    *errors = (struct errors){0};
+    plain.sight = entry->attention.sight;
+    if (results_of(c, &entry->attention, &found, &n, error) ||
+        results_of(c, &plain, &expected, &n, error) ||
+        results_of(c, &c->entries[entry->dense].attention, &dense, &n, error))
+        return error->status;
+    for (size_t i = 0; i < n; i++) {
+        double off = (double)found[i] - dense[i];
+        errors->most = fmax(errors->most, fabs((double)found[i] - expected[i]));
+        difference += off * off;
+        size += (double)dense[i] * dense[i];
+    }
+    errors->of_dense = size > 0 ? sqrt(difference / size) : NAN;
+    return LAC_OK;
+}
+
+/* ---- The report ---- */
+
+/* How often the whole sequence's work as one contender does it fits into another's, by time. */
+static double speedup(const struct comparison *c, size_t at, size_t over)
+{
+    double shares = c->entries[at].share / c->entries[over].share;
+    return bench_speedup(&c->contenders[at], &c->contenders[over]) * shares;
+}
+
+static void report_numbers(struct bench_report *report, struct comparison *c, size_t at)
+{
+    const struct bench_head *head = &c->head;
+    const struct entry *entry = &c->entries[at];
+    const struct bench_contender *contender = &c->contenders[at];
+    struct bench_times times = bench_times_of(contender);
+    const struct bench_pairs *whole = &entry->whole, *dense = &c->entries[entry->dense].whole;
+    double share = entry->share, vs_dense = speedup(c, at, entry->dense);
+    double density = whole->seen / whole->all;
+    /* Of what the dense one works on, so that causal ones begin at 1 too. */
+    double real = whole->computed / dense->computed;
+    bench_report_number(report, "length", (double)head->length);
+    bench_report_number(report, "head_dim", (double)head->dim);
+    bench_report_number(report, "heads", 1);
+    bench_report_number(report, "threads", 1);
+    bench_report_number(report, "density",
+                        isnan(entry->rule->asked) ? density : entry->rule->asked);
+    bench_report_number(report, "density_real", real);
+    bench_report_number(report, "hidden", 1 - real);
+    bench_report_number(report, "measured", share);
+    bench_report_number(report, "time_us_median", times.median_ns / share / 1e3);
+    bench_report_number(report, "time_us_min", times.min_ns / share / 1e3);
+    bench_report_number(report, "time_us_p95", times.p95_ns / share / 1e3);
+    bench_report_number(report, "nnz_gops",
+                        4 * entry->pairs.seen * (double)head->dim / times.median_ns);
+    /* Queries, keys, values and results, each once; a token alone: pages. */
+    bench_report_number(report, "gbps",
+                        entry->is_row ? row_bytes(entry) / times.median_ns
+                                      : 16.0 * (double)head->length * (double)head->dim /
+                                            (times.median_ns / share));
+    bench_report_number(report, "vs_dense", vs_dense);
+    bench_report_number(report, "vs_ideal", vs_dense * real);
+    bench_report_number(report, "vs_scalar", speedup(c, at, c->n - 1));
 }
 
 static enum lac_status report_entry(struct bench_report *report, struct comparison *c, size_t at,
                                     struct lac_error *error)
 {
-    const struct head *head = &c->head;
-    struct entry *entry = &c->entries[at], *scalar = &c->entries[c->n - 1];
-    const struct bench_contender *contender = &c->contenders[at];
-    double ns = bench_times_of(contender).median_ns, most = error_of(entry, scalar, error);
-    if (isnan(most) || bench_report_row(report, error) ||
-        bench_report_text(report, "kernel", entry->kernel->name, error) ||
-        bench_report_text(report, "isa", bench_kernel_isa(entry->kernel), error) ||
-        bench_report_text(report, "dtype", dtype_names[!entry->pager], error) ||
+    const struct entry *entry = &c->entries[at];
+    struct errors errors;
+    if (find_errors(c, entry, &errors, error) || bench_report_row(report, error) ||
+        bench_report_text(report, "kernel", entry->attention.kernel->name, error) ||
+        bench_report_text(report, "isa", bench_kernel_isa(entry->attention.kernel), error) ||
+        bench_report_text(report, "dtype",
+                          c->head.dtype == LAC_S8    ? "int8"
+                          : c->head.dtype == LAC_F32 ? "fp32"
+                                                     : "bf16",
+                          error) ||
+        bench_report_text(report, "mode", mode_names[c->mode], error) ||
+        bench_report_text(report, "rule", entry->rule_name, error) ||
         bench_report_text(report, "binding", c->crew.places, error) ||
-        bench_report_roof(report, contender, error))
+        bench_report_roof(report, &c->contenders[at], error))
         return error->status;
-    bench_report_number(report, "length", (double)head->length);
-    bench_report_number(report, "head_dim", (double)head->dim);
-    bench_report_number(report, "threads", 1);
-    bench_report_times(report, contender, BENCH_US);
-    bench_report_number(report, "nnz_gops", contender->load / ns);
-    /* Queries, keys, values and results, each once. */
-    bench_report_number(report, "gbps", 16.0 * (double)head->length * (double)head->dim / ns);
-    bench_report_number(report, "vs_scalar", bench_speedup(contender, &c->contenders[c->n - 1]));
-    bench_report_number(report, "max_err", most);
+    report_numbers(report, c, at);
+    bench_report_number(report, "max_err", errors.most);
+    bench_report_number(report, "dense_err", errors.of_dense);
     return LAC_OK;
 }
 
-/* The kernels of all caps, and last plain C. */
-static void add_kernels(struct comparison *c, enum lac_op op)
-{
-    int quantized = op == LAC_OP_ATTENTION_S8;
-    double length = (double)c->head.length;
-    for (size_t i = 0; i <= isas.n; i++) {
-        unsigned features = i < isas.n ? bench_isa_features(isas.at[i]) : 0;
-        struct entry *entry = &c->entries[c->n];
-        *entry = (struct entry){
-            .kernel = lac_kernel_find_dtype(op, quantized ? LAC_S8 : LAC_F32, features),
-            .pager = quantized ? lac_kernel_find_dtype(LAC_OP_KV_PAGES, LAC_S8, features) : NULL,
-            .head = &c->head,
-        };
-        const struct bench_roof *roof =
-            bench_roof_find(bench_kernel_isa(entry->kernel), dtype_names[!quantized]);
-        c->contenders[c->n++] = (struct bench_contender){
-            .turn = turn,
-            .context = entry,
-            .ceiling = bench_peak_ceiling(&entry->peak, roof, &c->crew),
-            /* Scores and sums: a product and an addition each, for every pair and feature. */
-            .load = 4.0 * length * length * (double)c->head.dim,
-            .most_rounds = i == isas.n ? 2 : 0,
-        };
-    }
-}
-
 /* The lists of the sweep. */
-enum { HEAD_DIMS, LENGTHS, DTYPES };
+enum { MODES, HEAD_DIMS, LENGTHS, DTYPES };
 
 static void name_comparison(const size_t at[BENCH_MOST_LISTS], char *text, size_t size)
 {
-    snprintf(text, size, "%zu tokens, %zu features, %s", lengths.at[at[LENGTHS]],
-             head_dims.at[at[HEAD_DIMS]], dtype_names[dtypes.at[at[DTYPES]]]);
+    snprintf(text, size, "%s, %zu tokens, %zu features, %s", mode_names[modes.at[at[MODES]]],
+             lengths.at[at[LENGTHS]], head_dims.at[at[HEAD_DIMS]],
+             dtype_names[dtypes.at[at[DTYPES]]]);
 }
 
 static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LISTS],
                                struct bench_record *record, struct lac_error *error)
 {
     struct comparison *c = comparison;
+    c->mode = modes.at[at[MODES]];
     if (bench_crew_open(&c->crew, 1, BENCH_ALONE, error) ||
-        open_head(&c->head, lengths.at[at[LENGTHS]], head_dims.at[at[HEAD_DIMS]], error))
+        bench_head_open(&c->head, dtypes_of[dtypes.at[at[DTYPES]]], lengths.at[at[LENGTHS]],
+                        head_dims.at[at[HEAD_DIMS]], error) ||
+        (c->mode == DECODE && bench_stream_open_memory(&c->stream, &c->crew, SIZE_MAX, error)) ||
+        make_rules(c, error) || add_entries(c, error))
         return error->status;
-    add_kernels(c, ops[dtypes.at[at[DTYPES]]]);
+    if (c->entries[0].attention.pager)
+        bench_fill_pages(&c->entries[0].attention);
     if (bench_measure(c->contenders, c->n, &bench_settings.effort, &record->progress, error))
         return error->status;
     for (size_t i = 0; i < c->n; i++)
@@ -285,24 +387,28 @@ static void close_comparison(void *comparison)
 {
     struct comparison *c = comparison;
     bench_contenders_clear(c->contenders, c->n);
-    if (c->head.arena.host)
-        lac_arena_clear(&c->head.arena);
+    bench_stream_close(&c->stream);
+    bench_head_close(&c->head);
     bench_crew_close(&c->crew);
 }
 
 static enum lac_status run(struct lac_error *error)
 {
+    rule_settings.seed = bench_settings.seed;
     if (bench_read_counts("length", texts.length, 1, MOST_LENGTH, &lengths, error) ||
         bench_read_counts("head-dim", texts.head_dim, 1, LAC_MAX_HEAD_DIM, &head_dims, error) ||
         bench_read_choices("dtype", texts.dtype, dtype_names, &dtypes, error) ||
+        bench_read_choices("mode", texts.mode, mode_names, &modes, error) ||
+        bench_read_choices("rule", texts.rule, bench_rule_names, &rules, error) ||
+        bench_read_reals("zeros", texts.zeros, 0, 1, &zeros, error) ||
+        bench_read_count("block", texts.block, 1, MOST_LENGTH, &rule_settings.block, error) ||
+        bench_read_count("window", texts.window, 1, MOST_LENGTH, &rule_settings.window, error) ||
         bench_read_isas(texts.isa, &isas, error))
         return error->status;
-    if (isas.n >= MOST_KERNELS)
-        return lac_fail(error, LAC_E_ARGUMENT, "--isa: more than %d names", (int)MOST_KERNELS - 1);
     const struct bench_sweep sweep = {
         .columns = columns,
         .binding = "each row says where",
-        .n_values = {head_dims.n, lengths.n, dtypes.n},
+        .n_values = {modes.n, head_dims.n, lengths.n, dtypes.n},
         .comparison_bytes = sizeof(struct comparison),
         .name = name_comparison,
         .compare = compare,
@@ -320,7 +426,17 @@ static const struct bench_picture pictures[] = {
         .x_title = "tokens",
         .y_title = "10^9 operations a second",
         .log_x = 1,
-        .series = {"kernel", "head_dim"},
+        .series = {"kernel", "head_dim", "rule"},
+    },
+    {
+        .kind = BENCH_PICTURE_LINES,
+        .title = "Blocks that are seen, and speed",
+        .x = "hidden",
+        .y = "vs_dense",
+        .x_title = "share that is not seen",
+        .y_title = "times as fast as dense",
+        .ideal = 1,
+        .series = {"kernel", "length", "head_dim", "mode"},
     },
     {0},
 };

@@ -6,6 +6,10 @@ lacuna_bench_SOURCES = \
 	bench/args.c \
 	bench/args.h \
 	bench/attention.c \
+	bench/attention_head.c \
+	bench/attention_head.h \
+	bench/attention_rule.c \
+	bench/attention_rule.h \
 	bench/bench.h \
 	bench/ceiling.c \
 	bench/ceiling.h \
@@ -281,6 +285,12 @@ bench-record-peers: bench-results
 bench-record-attention: bench-results
 	./lacuna-bench attention --length 64,128,256,512 --head-dim 32,64,128 --seconds 0.1 \
 		--isa best,avx512_vnni --cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/attention
+	./lacuna-bench attention --length 4096,16384,65536 --head-dim 64,128 --mode full,causal \
+		--rule blocks --seconds 0.5 --isa avx512_vnni --cpu $(BENCH_CPU) \
+		--save $(BENCH_RESULTS)/attention-blocks --plot $(BENCH_RESULTS)/attention-blocks.svg
+	./lacuna-bench attention --length 4096,32768,131072 --mode causal --seconds 0.5 \
+		--rule window,sinks,bigbird,strided,neighbours --isa avx512_vnni --cpu $(BENCH_CPU) \
+		--save $(BENCH_RESULTS)/attention-rules
 
 # The planner's cache is left alone: these are figures.
 bench-record-crossover: bench-results

@@ -25,8 +25,9 @@
 #include <stdint.h>
 
 #include "simd/kernel.h"
+#include "sparse/seen.h"
 
-enum { LAC_KEY_BLOCK = 64, LAC_MAX_HEAD_DIM = 256 };
+enum { LAC_MAX_HEAD_DIM = 256 };
 
 /* Keys and values of consecutive tokens, of one key/value head.  Feature f of token j:
  *
@@ -87,11 +88,11 @@ struct lac_kv_pages_args {
     size_t first_key;
 };
 
-/* Attention of one head for queries in lanes.  The query in lane l is at position first_query + l
- * and sees the keys (first_query + l - window, first_query + l]; with window 0 all of them.  Lanes
- * whose bit is set in lane_mask are written, no others, and blocks that none of these sees are
- * skipped; of the others, groups of LAC_LANES keys (pages) that no query sees are not looked at,
- * and the rest must be finite.  Takes up to 200 KB of stack. */
+/* Attention of one head for queries in lanes, which see what `seen` lists (sparse/seen.h): dense,
+ * causal, windows and whatever else are lists, and time goes by their blocks.  Lanes whose bit is
+ * set in lane_mask are written, no others.  Of blocks that are listed, groups of LAC_LANES keys
+ * (pages) that none of these lanes sees are not looked at, and the rest must be finite.  Takes up
+ * to 200 KB of stack. */
 struct lac_attention_args {
     const float *q; /* [head_dim][q_ld], 64-byte aligned */
     size_t q_ld;
@@ -100,9 +101,11 @@ struct lac_attention_args {
     size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
     float scale;
     const struct lac_kv_segment *segments; /* of the kernel's dtype */
-    size_t n_segments;                     /* at least one key in all */
-    ptrdiff_t first_query;                 /* may be negative for lanes that are not in the mask */
-    size_t window;
+    size_t n_segments;
+    size_t segment_keys; /* in each but the first, which may have fewer, and the last: keys of a
+                            block are found without a search */
+    size_t n_keys;       /* in all segments */
+    struct lac_seen seen;
     float *y; /* [head_dim][y_ld] */
     size_t y_ld;
 };
@@ -126,26 +129,26 @@ struct lac_attention_s8_args {
     size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
     float scale;
     const void *const *pages; /* [ceil(n_keys / LAC_LANES)] */
-    size_t n_keys;            /* at least 1 */
-    ptrdiff_t first_query;
-    size_t window;
+    size_t n_keys;
+    struct lac_seen seen;
     float *y; /* [head_dim][y_ld] */
     size_t y_ld;
     float *abs_max; /* [n_lanes], raised for lanes in the mask, or NULL */
 };
 
 /* Attention for one token: the queries of those heads that share a key/value head, on pages of the
- * kernel's dtype.  They see the keys [first_key, n_keys); pages that hold none of these are not
- * looked at, and may not be there.  Each page is read once for up to LAC_ROW_QUERIES queries. Takes
- * up to 100 KB of stack. */
+ * kernel's dtype.  All see the keys that `seen` lists; pages that hold none of these are not looked
+ * at, and may not be there.  Each page is read once for up to LAC_ROW_QUERIES queries.  Takes up to
+ * 100 KB of stack. */
 enum { LAC_ROW_QUERIES = 8 };
 
 struct lac_attention_row_args {
     const float *q; /* [n_queries][head_dim] */
     size_t n_queries, head_dim;
     float scale;
-    const void *const *pages; /* [ceil(n_keys / LAC_LANES)] */
-    size_t first_key, n_keys;
+    const void *const *pages; /* page i holds keys LAC_LANES * i and on */
+    const struct lac_seen_keys *seen;
+    size_t n_seen;
     float *y; /* [n_queries][head_dim] */
 };
 

@@ -9,9 +9,15 @@ libcore_la_SOURCES += \
 	sparse/layout.h \
 	sparse/loose.c \
 	sparse/loose.h \
+	sparse/neighbours.c \
 	sparse/outliers.c \
 	sparse/outliers.h \
 	sparse/pattern.c \
 	sparse/quantize.c \
+	sparse/seen.h \
+	sparse/sight.c \
+	sparse/sight.h \
+	sparse/sight_terms.c \
+	sparse/sight_terms.h \
 	sparse/sums.c \
 	sparse/sums.h

@@ -232,23 +232,33 @@ END_TEST
 
 /* ---- Rows. ---- */
 
-/* Queries of one token that share a key/value head. */
+/* Queries of one token that share a key/value head, and what they see. */
 struct group {
-    size_t n_queries, first_key;
+    size_t n_queries;
     float *q, *y;
+    bool sees[MOST_KEYS];
 };
 
 static void run_row(const struct lac_kernel *kernel, const struct history *h,
                     const struct pages *pages, const struct group *g, float *y)
 {
+    struct lac_seen_keys seen[MOST_LISTED];
+    size_t n = 0;
+    for (size_t first = 0; first < h->n_keys; first += LAC_KEY_BLOCK) {
+        uint64_t keys = 0;
+        for (size_t j = first; j < lac_min_size(first + LAC_KEY_BLOCK, h->n_keys); j++)
+            keys |= (uint64_t)g->sees[j] << (j - first);
+        if (keys)
+            seen[n++] = (struct lac_seen_keys){first / LAC_KEY_BLOCK, keys};
+    }
     struct lac_attention_row_args args = {
         .q = g->q,
         .n_queries = g->n_queries,
         .head_dim = h->head_dim,
         .scale = 0.3f,
         .pages = (const void *const *)pages->at,
-        .first_key = g->first_key,
-        .n_keys = h->n_keys,
+        .seen = seen,
+        .n_seen = n,
         .y = y,
     };
     kernel->run.attention_row(&args);
@@ -259,8 +269,7 @@ struct lanes {
     size_t head_dim, lane;
     float *q, *y; /* [head_dim][LAC_TILE] */
     uint64_t mask;
-    ptrdiff_t first_query;
-    size_t window;
+    struct seen_list list;
 };
 
 static void run_pages(const struct lac_kernel *kernel, const struct history *h,
@@ -275,8 +284,7 @@ static void run_pages(const struct lac_kernel *kernel, const struct history *h,
         .scale = 0.3f,
         .pages = (const void *const *)pages->at,
         .n_keys = h->n_keys,
-        .first_query = l->first_query,
-        .window = l->window,
+        .seen = l->list.seen,
         .y = l->y,
         .y_ld = LAC_TILE,
     };
@@ -306,18 +314,18 @@ static void run_segments(const struct lac_kernel *kernel, const struct history *
         .scale = 0.3f,
         .segments = segments,
         .n_segments = n,
-        .first_query = l->first_query,
-        .window = l->window,
+        .segment_keys = LAC_LANES,
+        .n_keys = h->n_keys,
+        .seen = l->list.seen,
         .y = l->y,
         .y_ld = LAC_TILE,
     };
     kernel->run.attention(&args);
 }
 
-/* Query i of the group in a lane, its neighbours being other queries at other positions. */
+/* Query i of the group in a lane, its neighbours being other queries that see other keys. */
 static void check_lane(const struct lac_kernel *row, const struct history *h,
-                       const struct pages *pages, const struct group *g, size_t i, size_t window,
-                       uint64_t *state)
+                       const struct pages *pages, const struct group *g, size_t i, uint64_t *state)
 {
     bool is_s8 = h->dtype == LAC_S8;
     const struct lac_kernel *many =
@@ -326,46 +334,73 @@ static void check_lane(const struct lac_kernel *row, const struct history *h,
     struct lanes l = {.head_dim = h->head_dim,
                       .lane = random_below(state, LAC_TILE),
                       .q = guarded_alloc(size),
-                      .y = guarded_alloc(size),
-                      .window = window};
-    l.first_query = (ptrdiff_t)h->n_keys - 1 - (ptrdiff_t)l.lane;
-    for (size_t lane = 0; lane < LAC_TILE; lane++)
-        if (lane == l.lane || (l.first_query + (ptrdiff_t)lane >= 0 && random_u64(state) & 1))
-            l.mask |= UINT64_C(1) << lane;
+                      .y = guarded_alloc(size)};
+    uint64_t seen[MOST_KEYS], own = UINT64_C(1) << l.lane;
+    l.mask = (random_u64(state) & ((UINT64_C(1) << LAC_TILE) - 1)) | own;
+    for (size_t j = 0; j < h->n_keys; j++)
+        seen[j] = (j % 3 ? ~UINT64_C(0) : random_u64(state)) & ~own;
+    for (size_t j = 0; j < h->n_keys; j++)
+        seen[j] |= g->sees[j] ? own : 0;
+    list_seen(seen, h->n_keys, l.mask, &l.list);
     for (size_t at = 0; at < h->head_dim * LAC_TILE; at++)
         l.q[at] =
             at % LAC_TILE == l.lane ? g->q[i * h->head_dim + at / LAC_TILE] : random_float(state);
     (is_s8 ? run_pages : run_segments)(many, h, pages, &l);
     for (size_t d = 0; d < h->head_dim; d++)
         ck_assert_msg(!memcmp(&l.y[d * LAC_TILE + l.lane], &g->y[i * h->head_dim + d], 4),
-                      "%s and %s: %zu keys from %zu, head size %zu, lane %zu: %a and %a", row->name,
-                      many->name, h->n_keys, g->first_key, h->head_dim, l.lane,
-                      (double)g->y[i * h->head_dim + d], (double)l.y[d * LAC_TILE + l.lane]);
+                      "%s and %s: %zu keys, head size %zu, lane %zu: %a and %a", row->name,
+                      many->name, h->n_keys, h->head_dim, l.lane, (double)g->y[i * h->head_dim + d],
+                      (double)l.y[d * LAC_TILE + l.lane]);
     guarded_free(l.q, size);
     guarded_free(l.y, size);
+}
+
+/* A window, or pages and keys at random. */
+static void choose_seen(struct group *g, size_t n_keys, uint64_t *state)
+{
+    size_t kind = random_below(state, 4), first = kind ? random_below(state, n_keys) : 0;
+    bool whole = true;
+    for (size_t j = 0; j < n_keys; j++) {
+        if (j % LAC_LANES == 0)
+            whole = random_u64(state) & 1;
+        g->sees[j] = kind < 2 ? j >= first : whole && (kind == 2 || random_u64(state) & 1);
+    }
+}
+
+/* Pages without a key that is seen are not there. */
+static void drop_pages(struct pages *pages, const struct group *g, size_t n_keys)
+{
+    for (size_t i = 0; i * LAC_LANES < n_keys; i++) {
+        bool any = false;
+        for (size_t j = i * LAC_LANES; j < lac_min_size((i + 1) * LAC_LANES, n_keys); j++)
+            any = any || g->sees[j];
+        if (any)
+            continue;
+        (i % 2 ? guarded_free_front : guarded_free)(pages->at[i], pages->bytes);
+        pages->at[i] = NULL;
+    }
 }
 
 static void check_row(const struct lac_kernel *kernel, size_t head_dim, uint64_t *state)
 {
     size_t n_keys = 1 + random_below(state, random_u64(state) & 1 ? MOST_KEYS - 1 : 70);
-    size_t window = random_u64(state) & 1 ? SIZE_MAX : 1 + random_below(state, n_keys + 20);
     struct history h = make_history(kernel->dtype, n_keys, head_dim, state);
-    struct group g = {.n_queries = 1 + random_below(state, 11),
-                      .first_key = n_keys > window ? n_keys - window : 0};
+    struct group g = {.n_queries = 1 + random_below(state, 11)};
     size_t n = g.n_queries * head_dim, size = n * sizeof(float);
+    choose_seen(&g, n_keys, state);
     g.q = guarded_alloc(size);
     g.y = guarded_alloc(size);
     float *y = guarded_alloc(size);
     for (size_t i = 0; i < n; i++)
         g.q[i] = random_float(state) * 4;
-    struct pages some = expected_pages(&h, g.first_key, n_keys),
-                 all = expected_pages(&h, 0, n_keys);
+    struct pages some = expected_pages(&h, 0, n_keys), all = expected_pages(&h, 0, n_keys);
+    drop_pages(&some, &g, n_keys);
     run_row(find_kernel(LAC_OP_ATTENTION_ROW, h.dtype, 0), &h, &some, &g, g.y);
     run_row(kernel, &h, &some, &g, y);
-    ck_assert_msg(!memcmp(y, g.y, size), "%s: %zu queries, %zu keys from %zu, head size %zu",
-                  kernel->name, g.n_queries, n_keys, g.first_key, head_dim);
+    ck_assert_msg(!memcmp(y, g.y, size), "%s: %zu queries, %zu keys, head size %zu", kernel->name,
+                  g.n_queries, n_keys, head_dim);
     for (size_t i = 0; i < g.n_queries; i++)
-        check_lane(kernel, &h, &all, &g, i, window, state);
+        check_lane(kernel, &h, &all, &g, i, state);
     free_pages(&some);
     free_pages(&all);
     guarded_free(g.q, size);

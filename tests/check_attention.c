@@ -21,14 +21,13 @@ struct head {
     size_t n_queries, n_keys, head_dim;
     float *q, *k, *v;
     float scale;
-    ptrdiff_t first_query; /* position of query 0 */
-    size_t window;
+    uint64_t *seen; /* [n_keys]: bit t says that query t sees the key */
 };
 
 /* The same keys and values cut into segments, each between guard pages, with not-a-number in
  * the gaps between rows. */
 struct cut {
-    size_t n, size[MOST_SEGMENTS];
+    size_t n, step;
     struct lac_kv_segment segments[MOST_SEGMENTS];
 };
 
@@ -56,10 +55,13 @@ static void round_bf16(float *x, size_t n)
 static struct head make_head(const struct lac_kernel *kernel, size_t n_queries, size_t n_keys,
                              size_t head_dim, float width, uint64_t *state)
 {
-    struct head h = {kernel->dtype, n_queries, n_keys, head_dim, NULL, NULL, NULL, 0.3f, 0, 0};
+    struct head h = {kernel->dtype, n_queries, n_keys, head_dim, NULL, NULL, NULL, 0.3f, NULL};
     h.q = random_array(n_queries * head_dim, width, state);
     h.k = random_array(n_keys * head_dim, width, state);
     h.v = random_array(n_keys * head_dim, width, state);
+    h.seen = malloc(n_keys * sizeof *h.seen);
+    ck_assert_ptr_nonnull(h.seen);
+    memset(h.seen, 0xff, n_keys * sizeof *h.seen);
     if (h.dtype == LAC_BF16) {
         round_bf16(h.k, n_keys * head_dim);
         round_bf16(h.v, n_keys * head_dim);
@@ -72,6 +74,7 @@ static void free_head(struct head *h)
     free(h->q);
     free(h->k);
     free(h->v);
+    free(h->seen);
 }
 
 static size_t segment_size(const struct cut *cut, const struct head *h, size_t i)
@@ -97,22 +100,16 @@ static void *make_rows(const struct cut *cut, const struct head *h, size_t i, co
     return rows;
 }
 
-/* Segments of `first` keys, then of `step`; step 0: sizes at random from 0 to 20. */
-static struct cut make_cut(const struct head *h, size_t first, size_t step, int in_front,
-                           uint64_t *state)
+/* Segments of `first` keys, then of `step`. */
+static struct cut make_cut(const struct head *h, size_t first, size_t step, int in_front)
 {
-    struct cut cut = {0};
+    struct cut cut = {.step = step};
     for (size_t at = 0; at < h->n_keys;) {
-        size_t i = cut.n++, wanted = i ? step : first;
-        if (!step)
-            wanted = random_below(state, 21);
-        size_t left = h->n_keys - at,
-               n = i == MOST_SEGMENTS - 1 ? left : lac_min_size(wanted, left);
+        size_t i = cut.n++, n = lac_min_size(i ? step : first, h->n_keys - at);
+        ck_assert_uint_lt(i, MOST_SEGMENTS);
         cut.segments[i].n_keys = n;
         cut.segments[i].k_ld = cut.segments[i].v_ld = lac_round_up(n + 1, LAC_LANES);
         cut.segments[i].v_step = 1;
-        if (!n)
-            continue; /* a segment without keys has no memory either */
         cut.segments[i].k = make_rows(&cut, h, i, h->k + at * h->head_dim, in_front);
         cut.segments[i].v = make_rows(&cut, h, i, h->v + at * h->head_dim, in_front);
         at += n;
@@ -123,11 +120,10 @@ static struct cut make_cut(const struct head *h, size_t first, size_t step, int 
 static void free_cut(struct cut *cut, const struct head *h, int in_front)
 {
     void (*release)(void *, size_t) = in_front ? guarded_free_front : guarded_free;
-    for (size_t i = 0; i < cut->n; i++)
-        if (cut->segments[i].n_keys) {
-            release((void *)cut->segments[i].k, segment_size(cut, h, i));
-            release((void *)cut->segments[i].v, segment_size(cut, h, i));
-        }
+    for (size_t i = 0; i < cut->n; i++) {
+        release((void *)cut->segments[i].k, segment_size(cut, h, i));
+        release((void *)cut->segments[i].v, segment_size(cut, h, i));
+    }
 }
 
 const struct lac_kernel *find_kernel(enum lac_op op, enum lac_dtype dtype, unsigned needs)
@@ -136,6 +132,43 @@ const struct lac_kernel *find_kernel(enum lac_op op, enum lac_dtype dtype, unsig
         if ((*k)->op == op && (*k)->dtype == dtype && (*k)->needs == needs)
             return *k;
     return lac_kernel_find_dtype(op, dtype, 0);
+}
+
+void list_seen(const uint64_t *lanes, size_t n_keys, uint64_t counted, struct seen_list *list)
+{
+    size_t n = 0, n_masks = 0;
+    for (size_t first = 0; first < n_keys; first += LAC_KEY_BLOCK) {
+        struct lac_seen_mask *mask = &list->masks[n_masks];
+        uint64_t any = 0, all = counted;
+        for (size_t j = 0; j < LAC_KEY_BLOCK; j++) {
+            /* Keys that do not exist may be seen as well. */
+            mask->lanes[j] = first + j < n_keys ? lanes[first + j] : ~UINT64_C(0);
+            if (first + j < n_keys) {
+                any |= lanes[first + j];
+                all &= lanes[first + j];
+            }
+        }
+        if (!(any & counted))
+            continue;
+        ck_assert_uint_lt(n, MOST_LISTED);
+        list->blocks[n++] = (struct lac_seen_block){
+            (uint32_t)(first / LAC_KEY_BLOCK), all == counted ? LAC_SEEN_WHOLE : (uint32_t)n_masks};
+        n_masks += all != counted;
+    }
+    list->seen = (struct lac_seen){list->blocks, n, list->masks};
+}
+
+/* Pages that no query sees are not there. */
+static void hide_pages(const struct head *h, void **pages)
+{
+    uint64_t counted = (UINT64_C(1) << h->n_queries) - 1;
+    for (size_t first = 0; first < h->n_keys; first += LAC_LANES) {
+        uint64_t any = 0;
+        for (size_t j = first; j < lac_min_size(first + LAC_LANES, h->n_keys); j++)
+            any |= h->seen[j];
+        if (!(any & counted))
+            pages[first / LAC_LANES] = NULL;
+    }
 }
 
 /* Quantised keys and values between guard pages. */
@@ -175,6 +208,7 @@ static void run_integers(const struct lac_kernel *kernel, const struct head *h,
     struct pages expected = make_pages(find_kernel(LAC_OP_KV_PAGES, LAC_S8, 0), h, cut);
     ck_assert_msg(!memcmp(pages.memory, expected.memory, pages.size),
                   "%s: %zu keys, head size %zu: pages differ", pager->name, h->n_keys, h->head_dim);
+    hide_pages(h, pages.at);
     struct lac_attention_s8_args args = {.q = a->q,
                                          .q_ld = a->q_ld,
                                          .n_lanes = a->n_lanes,
@@ -183,8 +217,7 @@ static void run_integers(const struct lac_kernel *kernel, const struct head *h,
                                          .scale = a->scale,
                                          .pages = (const void *const *)pages.at,
                                          .n_keys = h->n_keys,
-                                         .first_query = a->first_query,
-                                         .window = a->window,
+                                         .seen = a->seen,
                                          .y = a->y,
                                          .y_ld = a->y_ld,
                                          .abs_max = abs_max};
@@ -209,6 +242,11 @@ static void run_lanes(const struct lac_kernel *kernel, const struct head *h, con
         y[i] = -77;
     for (size_t t = 0; t < n_lanes; t++)
         abs_max[t] = 1e-3f;
+    uint64_t seen[MOST_LISTED_KEYS];
+    struct seen_list list;
+    for (size_t j = 0; j < h->n_keys; j++)
+        seen[j] = h->seen[j] << lane;
+    list_seen(seen, h->n_keys, ((UINT64_C(1) << n) - 1) << lane, &list);
     struct lac_attention_args args = {.q = q,
                                       .q_ld = LD,
                                       .n_lanes = n_lanes,
@@ -217,8 +255,9 @@ static void run_lanes(const struct lac_kernel *kernel, const struct head *h, con
                                       .scale = h->scale,
                                       .segments = cut->segments,
                                       .n_segments = cut->n,
-                                      .first_query = h->first_query - (ptrdiff_t)lane,
-                                      .window = h->window,
+                                      .segment_keys = cut->step,
+                                      .n_keys = h->n_keys,
+                                      .seen = list.seen,
                                       .y = y,
                                       .y_ld = LD};
     if (kernel->op == LAC_OP_ATTENTION_S8)
@@ -269,8 +308,7 @@ static void assert_same_result(const struct lac_kernel *kernel, const char *what
 /* Does query t see key j? */
 static bool sees(const struct head *h, size_t t, size_t j)
 {
-    ptrdiff_t query = h->first_query + (ptrdiff_t)t, key = (ptrdiff_t)j;
-    return !h->window || (key <= query && (size_t)(query - key) < h->window);
+    return h->seen[j] >> t & 1;
 }
 
 static double score(const struct head *h, size_t t, size_t j, double *size)
@@ -328,7 +366,8 @@ static struct errors errors_of(const struct lac_kernel *kernel, const struct hea
     if (kernel->op == LAC_OP_ATTENTION)
         return e;
     for (size_t j = 0; j < h->n_keys; j++)
-        e.score = fmax(e.score, score_error(h, t, j));
+        if (sees(h, t, j))
+            e.score = fmax(e.score, score_error(h, t, j));
     double most = fmax(largest_of(h->v, h->n_keys * h->head_dim), 127 * 0x1p-100);
     e.weight = 1.03e-4; /* vec_exp2_weight */
     e.value = most / 254 * (1 + 1e-5);
@@ -350,9 +389,10 @@ static void assert_attention(const struct lac_kernel *kernel, const struct head 
         double max = -INFINITY, sum = 0, size, largest = 0, most = 1e-3f, width = 0;
         struct errors errors = errors_of(kernel, h, t);
         for (size_t j = 0; j < h->n_keys; j++) {
-            p[j] = sees(h, t, j) ? score(h, t, j, &size) : -INFINITY;
+            p[j] = -INFINITY;
             if (!sees(h, t, j))
                 continue;
+            p[j] = score(h, t, j, &size);
             max = fmax(max, p[j]);
             largest = fmax(largest, size);
         }
@@ -371,6 +411,8 @@ static void assert_attention(const struct lac_kernel *kernel, const struct head 
         for (size_t d = 0; d < h->head_dim; d++) {
             double exact = 0, scale = 0;
             for (size_t j = 0; j < h->n_keys; j++) {
+                if (!sees(h, t, j))
+                    continue;
                 exact += p[j] * h->v[j * h->head_dim + d];
                 scale += p[j] * fabs(h->v[j * h->head_dim + d]);
             }
@@ -395,9 +437,9 @@ static void check_head(const struct lac_kernel *kernel, const struct lac_kernel 
 {
     static const struct {
         size_t first, step;
-    } cuts[] = {{48, 48}, {1, 48}, {13, 48}, {7, 16}, {47, 48}, {0, 0}};
+    } cuts[] = {{48, 48}, {1, 48}, {13, 48}, {7, 16}, {47, 48}, {9, 20}};
     struct result expected = make_result(h), found = make_result(h);
-    struct cut whole = make_cut(h, h->n_keys, h->n_keys, 0, state);
+    struct cut whole = make_cut(h, h->n_keys, h->n_keys, 0);
     run_lanes(scalar, h, &whole, 0, lac_round_up(h->n_queries, LAC_LANES), &expected);
     assert_attention(scalar, h, &expected);
     for (size_t n_lanes = LAC_LANES; n_lanes <= LAC_TILE; n_lanes += LAC_LANES) {
@@ -410,7 +452,7 @@ static void check_head(const struct lac_kernel *kernel, const struct lac_kernel 
         assert_same_result(kernel, "another lane", h, &expected, &found);
         for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
             int in_front = (int)random_below(state, 2);
-            struct cut cut = make_cut(h, cuts[i].first, cuts[i].step, in_front, state);
+            struct cut cut = make_cut(h, cuts[i].first, cuts[i].step, in_front);
             run_lanes(kernel, h, &cut, last, n_lanes, &found);
             assert_same_result(kernel, "other segments", h, &expected, &found);
             free_cut(&cut, h, in_front);
@@ -529,8 +571,12 @@ static void windows_kernel(const struct lac_kernel *kernel, const struct lac_ker
                n_keys = 1 + random_below(&state, 300);
         struct head h =
             make_head(kernel, n_queries, n_keys, 1 + random_below(&state, 40), 2, &state);
-        h.first_query = (ptrdiff_t)random_below(&state, n_keys + 20);
-        h.window = i % 3 ? 1 + random_below(&state, i % 3 == 1 ? 30 : 200) : SIZE_MAX;
+        size_t first = random_below(&state, n_keys + 20);
+        size_t window = i % 3 ? 1 + random_below(&state, i % 3 == 1 ? 30 : 200) : SIZE_MAX;
+        for (size_t j = 0; j < n_keys; j++)
+            for (size_t t = 0; t < n_queries; t++)
+                if (j > first + t || first + t - j >= window)
+                    h.seen[j] &= ~(UINT64_C(1) << t);
         check_head(kernel, scalar, &h, &state);
         free_head(&h);
     }
@@ -539,6 +585,51 @@ static void windows_kernel(const struct lac_kernel *kernel, const struct lac_ker
 START_TEST(windows)
 {
     each_kernel(windows_kernel);
+}
+END_TEST
+
+/* Each key on its own, pages, blocks, or queries that see nothing, hidden at random; pages that no
+ * query sees hold no numbers (in integers they are missing: hide_pages). */
+static void hide_at_random(struct head *h, size_t unit, size_t share, uint64_t *state)
+{
+    uint64_t blind = random_u64(state) & random_u64(state) & random_u64(state);
+    for (size_t first = 0; first < h->n_keys; first += unit) {
+        uint64_t lanes = 0;
+        for (size_t t = 0; t < h->n_queries; t++)
+            lanes |= (uint64_t)(random_below(state, 8) < share) << t;
+        if (random_below(state, 3) == 0)
+            lanes = random_below(state, 8) < share ? ~UINT64_C(0) : 0;
+        for (size_t j = first; j < lac_min_size(first + unit, h->n_keys); j++)
+            h->seen[j] = lanes & ~blind;
+    }
+    for (size_t first = 0; h->dtype != LAC_S8 && first < h->n_keys; first += LAC_LANES) {
+        size_t end = lac_min_size(first + LAC_LANES, h->n_keys);
+        uint64_t any = 0;
+        for (size_t j = first; j < end; j++)
+            any |= h->seen[j] & ((UINT64_C(1) << h->n_queries) - 1);
+        for (size_t i = first * h->head_dim; !any && i < end * h->head_dim; i++)
+            h->k[i] = h->v[i] = NAN;
+    }
+}
+
+static void masks_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
+{
+    static const size_t units[] = {1, 1, 16, 16, 64, 5};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < 48; i++) {
+        size_t n_queries = 1 + random_below(&state, LAC_TILE),
+               n_keys = 1 + random_below(&state, 300);
+        struct head h =
+            make_head(kernel, n_queries, n_keys, 1 + random_below(&state, 40), 2, &state);
+        hide_at_random(&h, units[i % 6], i % 9, &state);
+        check_head(kernel, scalar, &h, &state);
+        free_head(&h);
+    }
+}
+
+START_TEST(masks)
+{
+    each_kernel(masks_kernel);
 }
 END_TEST
 
@@ -553,6 +644,7 @@ int main(void)
     add_test(suite, "remainders", remainders);
     add_test(suite, "contents", contents);
     add_test(suite, "windows", windows);
+    add_test(suite, "masks", masks);
     add_page_tests(suite);
     return run_suite(suite);
 }

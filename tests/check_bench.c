@@ -384,6 +384,19 @@ START_TEST(attention)
     /* lengths, widths, dtypes; two caps and plain C */
     ck_assert_uint_eq(i, 3 * 2 * 2 * 3);
     json_decref(json);
+    json = run_json("attention --length 200 --head-dim 8 --dtype int8,bf16,fp32 --block 16 "
+                    "--window 20 --mode full,causal,decode --seconds 0 --rounds 1 --zeros 0.5,0.9 "
+                    "--rule window,sinks,global,bigbird,strided,neighbours,blocks --json");
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        ck_assert(number(row, "max_err") < 1e-5);
+        ck_assert(number(row, "vs_dense") > 0);
+        ck_assert(number(row, "density") > 0 && number(row, "density") <= 1);
+        ck_assert(number(row, "density_real") > 0 && number(row, "density_real") <= 1);
+    }
+    /* dtypes, modes; dense, six rules and two shares of blocks, plain C */
+    ck_assert_uint_eq(i, 3 * 3 * (1 + 6 + 2 + 1));
+    json_decref(json);
 }
 END_TEST
 

@@ -43,6 +43,11 @@ static const struct {
     {"roberta-tag", 0},
     {"roberta-fill", 0},
     {"roberta-answer", 0},
+    {"roberta-near", 0},
+    {"bert-blocks", 0},
+    {"longformer-tag", 0},
+    {"longformer-classify", 0},
+    {"longformer-answer", 0},
     {"distilbert-tag", 0},
     {"distilbert-fill", 0},
 };

@@ -238,5 +238,6 @@ int main(void)
     add_division_tests(suite);
     add_packed_tests(suite);
     add_gguf_tests(suite);
+    add_sight_tests(suite);
     return run_suite(suite);
 }

@@ -107,6 +107,12 @@ tests_check_ops_SOURCES = tests/check_ops.c
 tests_check_ops_CPPFLAGS = $(test_cppflags)
 tests_check_ops_LDADD = $(test_libraries)
 
+check_PROGRAMS += tests/check_sight
+TESTS += tests/check_sight
+tests_check_sight_SOURCES = tests/check_sight.c
+tests_check_sight_CPPFLAGS = $(test_cppflags)
+tests_check_sight_LDADD = $(test_libraries)
+
 check_PROGRAMS += tests/check_attention
 TESTS += tests/check_attention
 tests_check_attention_SOURCES = tests/check_attention.c tests/attention_pages.c \
@@ -186,7 +192,7 @@ EXTRA_DIST += \
 check_PROGRAMS += tests/check_run
 TESTS += tests/check_run
 tests_check_run_SOURCES = tests/check_run.c tests/run_divisions.c tests/run_gguf.c \
-	tests/run_packed.c tests/run_suite.h tests/run_support.c
+	tests/run_packed.c tests/run_sights.c tests/run_suite.h tests/run_support.c
 tests_check_run_CPPFLAGS = $(test_cppflags)
 tests_check_run_LDADD = $(test_libraries)
 
@@ -279,6 +285,11 @@ EXTRA_DIST += \
 	tests/data/reference/roberta-base.json \
 	tests/data/reference/roberta-base-pruned.json \
 	tests/data/reference/roberta-fill.json \
+	tests/data/reference/bert-blocks.json \
+	tests/data/reference/longformer-answer.json \
+	tests/data/reference/longformer-classify.json \
+	tests/data/reference/longformer-tag.json \
+	tests/data/reference/roberta-near.json \
 	tests/data/reference/roberta-tag.json
 
 # The shipped models on what was held out of their training.

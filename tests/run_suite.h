@@ -55,5 +55,6 @@ void check_same(const float *a, const float *b, const char *what);
 void add_division_tests(Suite *suite);
 void add_packed_tests(Suite *suite);
 void add_gguf_tests(Suite *suite);
+void add_sight_tests(Suite *suite);
 
 #endif

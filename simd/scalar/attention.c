@@ -101,62 +101,62 @@ struct query {
     float scale;
 };
 
-/* The keys [begin, end), which lie in one block. */
-static void add_block(const struct query *q, const struct source *from, size_t begin, size_t end,
+/* The keys of one block that the query sees. */
+static void add_block(const struct query *q, const struct source *from, struct lac_seen_keys seen,
                       struct running *r)
 {
     float p[LAC_KEY_BLOCK], part[4] = {0}, max = r->max;
     struct key keys[LAC_KEY_BLOCK];
-    for (size_t j = begin; j < end; j++) {
-        struct key *key = &keys[j - begin];
+    size_t at[LAC_KEY_BLOCK], n = lac_list_keys(seen, at);
+    for (size_t j = 0; j < n; j++) {
+        const struct key *key = &keys[j];
         float dot = 0;
-        *key = find_key(from, j);
+        keys[j] = find_key(from, at[j]);
         for (size_t d = 0; d < from->head_dim; d++)
             dot = fmaf(load(from->dtype, key->k, key->k_at + d * key->k_ld), q->q[d * q->ld], dot);
-        p[j - begin] = dot * q->scale;
-        max = vec_max(max, p[j - begin]);
+        p[j] = dot * q->scale;
+        max = vec_max(max, p[j]);
     }
-    for (size_t j = begin; j < end; j++) {
-        p[j - begin] = lac_exp(p[j - begin] - max);
-        part[j % 4] += p[j - begin];
+    for (size_t j = 0; j < n; j++) {
+        p[j] = lac_exp(p[j] - max);
+        part[at[j] % 4] += p[j];
     }
     float correction = lac_exp(r->max - max);
     r->max = max;
     r->sum = fmaf(r->sum, correction, (part[0] + part[1]) + (part[2] + part[3]));
     for (size_t d = 0; d < from->head_dim; d++) {
         r->o[d] *= correction;
-        for (size_t j = 0; j < end - begin; j++)
+        for (size_t j = 0; j < n; j++)
             r->o[d] =
                 fmaf(load(from->dtype, keys[j].v, keys[j].v_at + d * keys[j].v_ld), p[j], r->o[d]);
     }
 }
 
-/* y may be as far apart as the query. */
-static void attend(const struct query *q, const struct source *from, struct lac_keys_seen seen,
-                   float *y, size_t y_ld)
+static void finish(const struct running *r, size_t head_dim, float *y, size_t y_ld)
 {
+    float share = r->sum > 0 ? 1.0f / r->sum : 0;
+    for (size_t d = 0; d < head_dim; d++)
+        y[d * y_ld] = r->o[d] * share + 0.0f;
+}
+
+static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype, size_t lane)
+{
+    struct source from = {.dtype = dtype, .head_dim = a->head_dim, .segments = a->segments};
+    struct query q = {a->q + lane, a->q_ld, a->scale};
     struct running r = {.max = -INFINITY};
-    for (size_t begin = seen.begin, end; begin < seen.end; begin = end) {
-        end = lac_min_size((begin / LAC_KEY_BLOCK + 1) * LAC_KEY_BLOCK, seen.end);
-        add_block(q, from, begin, end, &r);
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        struct lac_seen_keys seen = lac_lane_keys(&a->seen, i, lane, a->n_keys);
+        if (seen.keys)
+            add_block(&q, &from, seen, &r);
     }
-    float share = r.sum > 0 ? 1.0f / r.sum : 0;
-    for (size_t d = 0; d < from->head_dim; d++)
-        y[d * y_ld] = r.o[d] * share + 0.0f;
+    finish(&r, a->head_dim, a->y + lane, a->y_ld);
 }
 
 static void attention(const struct lac_attention_args *a, enum lac_dtype dtype)
 {
-    struct source from = {.dtype = dtype, .head_dim = a->head_dim, .segments = a->segments};
-    size_t n_keys = 0;
-    for (size_t i = 0; i < a->n_segments; i++)
-        n_keys += a->segments[i].n_keys;
     for (size_t lane = 0; lane < a->n_lanes; lane++)
-        if (a->lane_mask >> lane & 1) {
-            struct query q = {a->q + lane, a->q_ld, a->scale};
-            attend(&q, &from, lac_keys_seen(a->first_query + (ptrdiff_t)lane, a->window, n_keys),
-                   a->y + lane, a->y_ld);
-        }
+        if (a->lane_mask >> lane & 1)
+            attend_lane(a, dtype, lane);
 }
 
 static void attention_f32(const struct lac_attention_args *a)
@@ -172,10 +172,12 @@ static void attention_bf16(const struct lac_attention_args *a)
 static void attention_row(const struct lac_attention_row_args *a, enum lac_dtype dtype)
 {
     struct source from = {.dtype = dtype, .head_dim = a->head_dim, .pages = a->pages};
-    struct lac_keys_seen seen = {a->first_key, a->n_keys};
     for (size_t i = 0; i < a->n_queries; i++) {
         struct query q = {a->q + i * a->head_dim, 1, a->scale};
-        attend(&q, &from, seen, a->y + i * a->head_dim, 1);
+        struct running r = {.max = -INFINITY};
+        for (size_t block = 0; block < a->n_seen; block++)
+            add_block(&q, &from, a->seen[block], &r);
+        finish(&r, a->head_dim, a->y + i * a->head_dim, 1);
     }
 }
 

@@ -96,91 +96,94 @@ static const struct lac_kv_page *page_of(const void *const *pages, size_t key)
     return pages[key / LAC_LANES];
 }
 
-/* Of one feature, over the keys [begin, end). */
-static int weighted_sum(const void *const *pages, const int *w, struct lac_keys_seen keys,
+/* Of one feature, over n keys. */
+static int weighted_sum(const void *const *pages, const int *w, const size_t *keys, size_t n,
                         size_t head_dim, size_t feature)
 {
     size_t padded = lac_round_up(head_dim, 4);
     int sum = 0;
-    for (size_t j = keys.begin; j < keys.end; j++) {
+    for (size_t i = 0; i < n; i++) {
+        size_t j = keys[i];
         const int8_t *values = (const int8_t *)page_of(pages, j)->rows + padded * LAC_LANES;
-        sum += w[j - keys.begin] * values[(j % LAC_LANES / 4 * padded + feature) * 4 + j % 4];
+        sum += w[i] * values[(j % LAC_LANES / 4 * padded + feature) * 4 + j % 4];
     }
     return sum;
 }
 
-/* Keys of one block. */
-static void add_block(const void *const *pages, struct lac_keys_seen keys, size_t head_dim,
+/* The keys of one block that the query sees. */
+static void add_block(const void *const *pages, struct lac_seen_keys seen, size_t head_dim,
                       struct running *r)
 {
     float s[LAC_KEY_BLOCK], part[4] = {0}, max = r->max, v_max = 0x1p-100f;
     int w[LAC_KEY_BLOCK];
-    for (size_t j = keys.begin; j < keys.end; j++) {
-        s[j - keys.begin] = score(r, page_of(pages, j), j % LAC_LANES, head_dim);
-        max = vec_max(max, s[j - keys.begin]);
-        v_max = fmaxf(v_max, page_of(pages, j)->v_scale[j % LAC_LANES]);
+    size_t keys[LAC_KEY_BLOCK], n = lac_list_keys(seen, keys);
+    for (size_t j = 0; j < n; j++) {
+        s[j] = score(r, page_of(pages, keys[j]), keys[j] % LAC_LANES, head_dim);
+        max = vec_max(max, s[j]);
+        v_max = fmaxf(v_max, page_of(pages, keys[j])->v_scale[keys[j] % LAC_LANES]);
     }
-    for (size_t j = keys.begin; j < keys.end; j++) {
-        float p = vec_exp2_weight(s[j - keys.begin] - max);
-        float share = page_of(pages, j)->v_scale[j % LAC_LANES] * (16383.0f / v_max);
-        part[j % 4] += p;
-        w[j - keys.begin] = (int)nearbyint((double)p * share);
+    for (size_t j = 0; j < n; j++) {
+        float p = vec_exp2_weight(s[j] - max);
+        float share = page_of(pages, keys[j])->v_scale[keys[j] % LAC_LANES] * (16383.0f / v_max);
+        part[keys[j] % 4] += p;
+        w[j] = (int)nearbyint((double)p * share);
     }
     float correction = vec_exp2_weight(r->max - max), step = v_max / 16383.0f;
     r->max = max;
     r->sum = fmaf(r->sum, correction, (part[0] + part[1]) + (part[2] + part[3]));
     for (size_t d = 0; d < head_dim; d++)
         r->o[d] =
-            fmaf((float)weighted_sum(pages, w, keys, head_dim, d), step, correction * r->o[d]);
+            fmaf((float)weighted_sum(pages, w, keys, n, head_dim, d), step, correction * r->o[d]);
 }
 
-/* A query whose features are ld apart, as those of y. */
-struct query {
-    const float *q;
-    size_t ld, head_dim;
-    float scale;
-};
-
-/* Returns max|y|. */
-static float attend(const struct query *q, const void *const *pages, struct lac_keys_seen seen,
-                    float *y, size_t y_ld)
+static struct running begin(const float *q, size_t ld, size_t head_dim, float q_scale)
 {
     struct running r = {.max = -INFINITY};
-    float scale, factor = quantize_factor(q->q, q->head_dim, q->ld, &scale), most = 0;
-    for (size_t d = 0; d < q->head_dim; d++)
-        r.q[d] = quantize_value(q->q[d * q->ld], factor);
-    r.q_factor = scale * (q->scale * 0x1.715476p0f); /* log2 e */
-    for (size_t begin = seen.begin, end; begin < seen.end; begin = end) {
-        end = lac_min_size((begin / LAC_KEY_BLOCK + 1) * LAC_KEY_BLOCK, seen.end);
-        add_block(pages, (struct lac_keys_seen){begin, end}, q->head_dim, &r);
-    }
-    float share = r.sum > 0 ? 1.0f / r.sum : 0;
-    for (size_t d = 0; d < q->head_dim; d++) {
-        y[d * y_ld] = r.o[d] * share + 0.0f;
+    float scale, factor = quantize_factor(q, head_dim, ld, &scale);
+    for (size_t d = 0; d < head_dim; d++)
+        r.q[d] = quantize_value(q[d * ld], factor);
+    r.q_factor = scale * (q_scale * 0x1.715476p0f); /* log2 e */
+    return r;
+}
+
+/* Returns max|y|. */
+static float finish(const struct running *r, size_t head_dim, float *y, size_t y_ld)
+{
+    float share = r->sum > 0 ? 1.0f / r->sum : 0, most = 0;
+    for (size_t d = 0; d < head_dim; d++) {
+        y[d * y_ld] = r->o[d] * share + 0.0f;
         most = fmaxf(most, fabsf(y[d * y_ld]));
     }
     return most;
 }
 
+static void attend_lane(const struct lac_attention_s8_args *a, size_t lane)
+{
+    struct running r = begin(a->q + lane, a->q_ld, a->head_dim, a->scale);
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        struct lac_seen_keys seen = lac_lane_keys(&a->seen, i, lane, a->n_keys);
+        if (seen.keys)
+            add_block(a->pages, seen, a->head_dim, &r);
+    }
+    float most = finish(&r, a->head_dim, a->y + lane, a->y_ld);
+    if (a->abs_max)
+        a->abs_max[lane] = fmaxf(a->abs_max[lane], most);
+}
+
 static void attention_s8(const struct lac_attention_s8_args *a)
 {
     for (size_t lane = 0; lane < a->n_lanes; lane++)
-        if (a->lane_mask >> lane & 1) {
-            struct query q = {a->q + lane, a->q_ld, a->head_dim, a->scale};
-            ptrdiff_t position = a->first_query + (ptrdiff_t)lane;
-            float most = attend(&q, a->pages, lac_keys_seen(position, a->window, a->n_keys),
-                                a->y + lane, a->y_ld);
-            if (a->abs_max)
-                a->abs_max[lane] = fmaxf(a->abs_max[lane], most);
-        }
+        if (a->lane_mask >> lane & 1)
+            attend_lane(a, lane);
 }
 
 static void attention_row_s8(const struct lac_attention_row_args *a)
 {
     for (size_t i = 0; i < a->n_queries; i++) {
-        struct query q = {a->q + i * a->head_dim, 1, a->head_dim, a->scale};
-        attend(&q, a->pages, (struct lac_keys_seen){a->first_key, a->n_keys},
-               a->y + i * a->head_dim, 1);
+        struct running r = begin(a->q + i * a->head_dim, 1, a->head_dim, a->scale);
+        for (size_t block = 0; block < a->n_seen; block++)
+            add_block(a->pages, a->seen[block], a->head_dim, &r);
+        finish(&r, a->head_dim, a->y + i * a->head_dim, 1);
     }
 }
 

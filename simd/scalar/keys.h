@@ -3,23 +3,30 @@
 #ifndef LACUNA_SIMD_SCALAR_KEYS_H
 #define LACUNA_SIMD_SCALAR_KEYS_H
 
-#include <stddef.h>
+#include "simd/kernel.h"
+#include "sparse/seen.h"
 
-#include "src/base/checked.h"
-
-struct lac_keys_seen {
-    size_t begin, end;
-};
-
-/* Of n_keys by the query at `position`, as struct lac_attention_args says. */
-static inline struct lac_keys_seen lac_keys_seen(ptrdiff_t position, size_t window, size_t n_keys)
+/* Of block i of a list, by the query in a lane; none behind the n_keys that there are. */
+static inline struct lac_seen_keys lac_lane_keys(const struct lac_seen *seen, size_t i, size_t lane,
+                                                 size_t n_keys)
 {
-    if (!window)
-        return (struct lac_keys_seen){0, n_keys};
-    if (position < 0)
-        return (struct lac_keys_seen){0, 0};
-    size_t after = (size_t)position + 1, end = lac_min_size(after, n_keys);
-    return (struct lac_keys_seen){after > window ? lac_min_size(after - window, end) : 0, end};
+    const struct lac_seen_block *b = &seen->blocks[i];
+    size_t left = n_keys - (size_t)b->block * LAC_KEY_BLOCK;
+    struct lac_seen_keys keys = {b->block, 0};
+    for (size_t j = 0; j < LAC_KEY_BLOCK && j < left; j++)
+        if (b->mask == LAC_SEEN_WHOLE || seen->masks[b->mask].lanes[j] >> lane & 1)
+            keys.keys |= UINT64_C(1) << j;
+    return keys;
+}
+
+/* The keys' numbers in the sequence; returns how many there are. */
+static inline size_t lac_list_keys(struct lac_seen_keys seen, size_t keys[LAC_KEY_BLOCK])
+{
+    size_t n = 0;
+    for (size_t j = 0; j < LAC_KEY_BLOCK; j++)
+        if (seen.keys >> j & 1)
+            keys[n++] = seen.block * LAC_KEY_BLOCK + j;
+    return n;
 }
 
 #endif

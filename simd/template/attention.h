@@ -21,7 +21,7 @@
 
 enum { MOST_ROWS = 16, MOST_LANES = ATTENTION_VECS * VEC_LANES };
 
-/* Keys of one block that lie in one segment. */
+/* Keys of one block that lie side by side in one segment. */
 struct key_part {
     const float *k, *v;
     size_t k_ld, v_ld, v_step, n_keys;
@@ -32,9 +32,9 @@ struct key_block {
     size_t n_parts, n_keys;
 };
 
-/* Where the next block begins. */
-struct key_cursor {
-    const struct lac_kv_segment *segment, *end;
+/* Where a key lies. */
+struct key_place {
+    const struct lac_kv_segment *segment;
     size_t key; /* in *segment */
 };
 
@@ -52,35 +52,48 @@ struct wide_keys {
     float v[LAC_KEY_BLOCK * LAC_MAX_HEAD_DIM]; /* [LAC_KEY_BLOCK][head_dim] */
 };
 
-static inline void skip_keys(struct key_cursor *cursor, size_t n)
+static inline struct key_place find_key(const struct lac_attention_args *a, size_t key)
 {
-    cursor->key += n;
-    while (cursor->segment < cursor->end && cursor->key >= cursor->segment->n_keys)
-        cursor->key -= cursor->segment++->n_keys;
+    size_t in_first = a->segments->n_keys;
+    if (key < in_first)
+        return (struct key_place){a->segments, key};
+    key -= in_first;
+    return (struct key_place){a->segments + 1 + key / a->segment_keys, key % a->segment_keys};
 }
 
 /* The part of the next n keys that lies in one segment; not empty. */
-static inline size_t next_part(const struct key_cursor *cursor, size_t n)
+static inline size_t part_size(const struct key_place *at, size_t n)
 {
-    return lac_min_size(cursor->segment->n_keys - cursor->key, n);
+    return lac_min_size(at->segment->n_keys - at->key, n);
 }
 
-static void next_block(struct key_cursor *cursor, size_t n_keys, struct key_block *block)
+static inline void skip_keys(struct key_place *at, size_t n)
 {
-    block->n_parts = 0;
-    block->n_keys = n_keys;
-    for (size_t left = n_keys, n; left; left -= n, skip_keys(cursor, n)) {
-        const struct lac_kv_segment *s = cursor->segment;
-        n = next_part(cursor, left);
+    at->key += n;
+    if (at->key >= at->segment->n_keys) {
+        at->key = 0;
+        at->segment++;
+    }
+}
+
+/* Keys [key, key + n), behind those that the block already has. */
+static void add_parts(const struct lac_attention_args *a, size_t key, size_t n_keys,
+                      struct key_block *block)
+{
+    struct key_place at = find_key(a, key);
+    for (size_t left = n_keys, n; left; left -= n, skip_keys(&at, n)) {
+        const struct lac_kv_segment *s = at.segment;
+        n = part_size(&at, left);
         block->parts[block->n_parts++] = (struct key_part){
-            .k = (const float *)s->k + cursor->key,
-            .v = (const float *)s->v + cursor->key * s->v_step,
+            .k = (const float *)s->k + at.key,
+            .v = (const float *)s->v + at.key * s->v_step,
             .k_ld = s->k_ld,
             .v_ld = s->v_ld,
             .v_step = s->v_step,
             .n_keys = n,
         };
     }
+    block->n_keys += n_keys;
 }
 
 static inline void widen(const uint16_t *from, size_t step, size_t n, float *to)
@@ -96,22 +109,42 @@ static inline void widen(const uint16_t *from, size_t step, size_t n, float *to)
 }
 
 /* The same for bf16: one part, in scratch memory. */
-static void next_wide_block(struct key_cursor *cursor, size_t n_keys, size_t head_dim,
-                            struct wide_keys *wide, struct key_block *block)
+static void add_wide_parts(const struct lac_attention_args *a, size_t key, size_t n_keys,
+                           struct wide_keys *wide, struct key_block *block)
 {
-    for (size_t at = 0, n; at < n_keys; at += n, skip_keys(cursor, n)) {
-        const struct lac_kv_segment *s = cursor->segment;
-        const uint16_t *k = (const uint16_t *)s->k + cursor->key;
-        const uint16_t *v = (const uint16_t *)s->v + cursor->key * s->v_step;
-        n = next_part(cursor, n_keys - at);
-        for (size_t d = 0; d < head_dim; d++)
+    struct key_place place = find_key(a, key);
+    size_t at = block->n_keys;
+    block->n_keys += n_keys;
+    for (size_t n; at < block->n_keys; at += n, skip_keys(&place, n)) {
+        const struct lac_kv_segment *s = place.segment;
+        const uint16_t *k = (const uint16_t *)s->k + place.key;
+        const uint16_t *v = (const uint16_t *)s->v + place.key * s->v_step;
+        n = part_size(&place, block->n_keys - at);
+        for (size_t d = 0; d < a->head_dim; d++)
             widen(k + d * s->k_ld, 1, n, wide->k + d * LAC_KEY_BLOCK + at);
         for (size_t j = 0; j < n; j++)
-            widen(v + j * s->v_step, s->v_ld, head_dim, wide->v + (at + j) * head_dim);
+            widen(v + j * s->v_step, s->v_ld, a->head_dim, wide->v + (at + j) * a->head_dim);
     }
     block->n_parts = 1;
-    block->n_keys = n_keys;
-    block->parts[0] = (struct key_part){wide->k, wide->v, LAC_KEY_BLOCK, 1, head_dim, n_keys};
+    block->parts[0] =
+        (struct key_part){wide->k, wide->v, LAC_KEY_BLOCK, 1, a->head_dim, block->n_keys};
+}
+
+/* The pages that are seen; neighbours in one go. */
+static void gather_block(const struct lac_attention_args *a, const struct block_sight *sight,
+                         struct wide_keys *wide, struct key_block *block)
+{
+    block->n_parts = block->n_keys = 0;
+    for (size_t i = 0, end; i < sight->n_pages; i = end) {
+        for (end = i + 1; end < sight->n_pages; end++)
+            if (sight->pages[end] != sight->pages[end - 1] + 1)
+                break;
+        size_t n = lac_min_size(end * LAC_LANES, sight->n_keys) - i * LAC_LANES;
+        if (wide)
+            add_wide_parts(a, sight->pages[i] * LAC_LANES, n, wide, block);
+        else
+            add_parts(a, sight->pages[i] * LAC_LANES, n, block);
+    }
 }
 
 /* s[j] = scale * sum_d k[d][j] q[d] for n_rows keys, and their maximum. */
@@ -325,37 +358,31 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, struc
 {
     struct attention_state state;
     struct key_block block;
-    struct key_cursor cursor = {a->segments, a->segments + a->n_segments, 0};
+    struct block_sight sight;
     const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
     const float *q = a->q + lane;
-    size_t n_keys = 0;
+    int is_first = 1;
     if (!lanes)
         return;
-    for (size_t i = 0; i < a->n_segments; i++)
-        n_keys += a->segments[i].n_keys;
-    struct sight sight = look(a->first_query + (ptrdiff_t)lane, lanes, a->window, n_keys);
     for (int i = 0; i < n_vecs; i++) {
         state.max[i] = vec_set1(-INFINITY);
         state.sum[i] = vec_set1(0);
     }
-    if (sight.begin >= sight.end)
-        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
-    skip_keys(&cursor, sight.begin);
-    for (size_t key = sight.begin, end; key < sight.end; key = end) {
-        end = block_end(&sight, key);
-        int hides = has_edge(&sight, key, end);
-        if (wide)
-            next_wide_block(&cursor, end - key, a->head_dim, wide, &block);
-        else
-            next_block(&cursor, end - key, &block);
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        if (!look(&a->seen, i, a->n_keys, lane, lanes, &sight))
+            continue;
+        gather_block(a, &sight, wide, &block);
         score_block(a, q, &block, tiles, &state, n_vecs);
-        if (hides) {
-            hide_keys(&sight, key, end - key, state.s, n_vecs);
-            find_max(&state, end - key, n_vecs);
+        if (sight.hides) {
+            hide_keys(&sight, state.s, n_vecs);
+            find_max(&state, block.n_keys, n_vecs);
         }
-        weigh_block(&state, end - key, hides, n_vecs);
-        add_block(a, &block, tiles, key == sight.begin, &state, n_vecs);
+        weigh_block(&state, block.n_keys, sight.hides, n_vecs);
+        add_block(a, &block, tiles, is_first, &state, n_vecs);
+        is_first = 0;
     }
+    if (is_first)
+        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
     finish(a, lane, lanes, &state, n_vecs);
 }
 

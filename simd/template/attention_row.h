@@ -104,9 +104,9 @@ ROW_INLINE void add_row_values(const struct row_block *b, size_t head_dim, size_
         for (size_t v = 0; v < n_vecs; v++)
             sum[i * n_vecs + v] = vec_mul(vec_set1(r->correction[first + i]),
                                           vec_load(state->o[first + i] + f + v * VEC_LANES));
-    for (size_t page = 0, key = 0; key < b->end - b->begin; page++) {
+    for (size_t page = 0, key = 0; key < b->n_keys; page++) {
         const char *from = b->pages[page], *ahead = page_ahead(b, page);
-        size_t end = lac_min_size(key + LAC_LANES, b->end - b->begin);
+        size_t end = lac_min_size(key + LAC_LANES, b->n_keys);
         size_t at = LAC_LANES * head_dim + f;
         for (; key < end; key++, at += head_dim) {
             vec x[8];
@@ -189,7 +189,10 @@ static void attend_rows(const struct lac_attention_row_args *a, const struct row
     struct row_state state;
     begin_softmax(&state.softmax);
     memset(state.o, 0, n * sizeof *state.o);
-    for (struct row_block b = first_block(a, n); b.begin < a->n_keys; advance_block(a, &b)) {
+    for (size_t block = 0; block < a->n_seen; block++) {
+        struct row_block b;
+        load_block(a, block, &b);
+        b.n_tiles = row_tiles_of(n);
         b.tile = 0;
         for (size_t i = 0, m; i < n; i += m, b.tile++)
             tiles[m = row_tile(n - i)].score(a, &b, &state.softmax, q, i);

@@ -134,7 +134,7 @@ static const float *row_value_scales(const struct row_block *b, size_t at)
 static void store_rows(struct integer_row_state *state, const struct row_block *b, size_t n)
 {
     const vec shift = vec_set1(0x1p23f), zero = vec_set1(0);
-    size_t n_slots = lac_round_up(b->end - b->begin, LAC_LANES);
+    size_t n_slots = b->n_pages * LAC_LANES;
     vec most[ROW_VECS];
     for (size_t j = 0; j < ROW_VECS; j++)
         most[j] = vec_set1(0x1p-100f);
@@ -175,9 +175,9 @@ ROW_INLINE void add_integer_values(const struct row_block *b, size_t f,
 #pragma GCC unroll 8
     for (size_t i = 0; i < n * n_vecs; i++)
         sum[i] = begin_row_sum();
-    for (size_t page = 0, key = 0; key < b->end - b->begin; page++) {
+    for (size_t page = 0, key = 0; key < b->n_keys; page++) {
         const char *from = b->pages[page], *ahead = page_ahead(b, page);
-        size_t end = lac_min_size(key + LAC_LANES, b->end - b->begin);
+        size_t end = lac_min_size(key + LAC_LANES, b->n_keys);
         size_t at = sizeof(struct lac_kv_page) + group_bytes * 4 + f * 4;
         for (; key < end; key += 4, at += group_bytes) {
             const int8_t *v = (const int8_t *)from + at;
@@ -258,7 +258,10 @@ static void attend_rows(const struct lac_attention_row_args *a, const float *q, 
     begin_softmax(&state.softmax);
     memset(state.o, 0, n * sizeof *state.o);
     quantize_queries(a, q, n, &state);
-    for (struct row_block b = first_block(a, n); b.begin < a->n_keys; advance_block(a, &b)) {
+    for (size_t block = 0; block < a->n_seen; block++) {
+        struct row_block b;
+        load_block(a, block, &b);
+        b.n_tiles = row_tiles_of(n);
         b.tile = 0;
         for (size_t i = 0, m; i < n; i += m, b.tile++)
             integer_rows[m = row_tile(n - i)].score(&state, &b, i);

@@ -37,7 +37,7 @@ enum { MOST_LANES = ATTENTION_VECS * VEC_LANES };
 
 /* Up to LAC_KEY_BLOCK keys. */
 struct page_block {
-    const void *const *pages;
+    const void *pages[BLOCK_PAGES];
     size_t n_keys, n_dwords; /* dwords of a key */
 };
 
@@ -347,32 +347,35 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, size_t lane,
 {
     struct integer_state state;
     struct page_block block = {.n_dwords = lac_ceil_div(a->head_dim, 4)};
+    struct block_sight sight;
     const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
+    add_function *add = tiles->add_first;
     if (!lanes)
         return;
-    struct sight sight = look(a->first_query + (ptrdiff_t)lane, lanes, a->window, a->n_keys);
     quantize_query(a, lane, &state, n_vecs);
     for (int i = 0; i < n_vecs; i++) {
         state.max[i] = vec_set1(-INFINITY);
         state.sum[i] = vec_set1(0);
     }
-    if (sight.begin >= sight.end)
-        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
-    for (size_t key = sight.begin, end; key < sight.end; key = end) {
-        end = block_end(&sight, key);
-        block.pages = a->pages + key / LAC_LANES;
-        block.n_keys = end - key;
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        if (!look(&a->seen, i, a->n_keys, lane, lanes, &sight))
+            continue;
+        for (size_t page = 0; page < sight.n_pages; page++)
+            block.pages[page] = a->pages[sight.pages[page]];
+        block.n_keys = sight.n_keys;
         score_block(&block, tiles, &state, n_vecs);
-        if (has_edge(&sight, key, end)) {
-            hide_keys(&sight, key, end - key, state.s, n_vecs);
+        if (sight.hides) {
+            hide_keys(&sight, state.s, n_vecs);
             weigh_block(&block, &state, 1, n_vecs);
         } else {
             weigh_block(&block, &state, 0, n_vecs);
         }
-        add_function *add = key > sight.begin ? tiles->add : tiles->add_first;
         for (size_t f = 0; f < block.n_dwords * 4; f += 4)
             add(&state, &block, f);
+        add = tiles->add;
     }
+    if (add == tiles->add_first)
+        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
     finish(a, lane, lanes, &state, n_vecs);
 }
 

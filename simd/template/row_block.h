@@ -18,26 +18,26 @@
 #define ROW_INLINE static inline __attribute__((always_inline))
 #define ROW_ALONE  static __attribute__((noinline))
 
-/* Keys from `begin`, the first of a page, to `end`, all in one block. */
+/* The pages of one block that are seen, side by side. */
 struct row_block {
-    const void *const *pages; /* the first is that of key begin */
-    size_t begin, end;
-    size_t first;         /* keys before it are not seen */
-    size_t n_ahead;       /* pages that exist from pages[0] on */
+    const void *pages[BLOCK_PAGES];
+    const void *next[BLOCK_PAGES]; /* those of the block after it */
+    size_t n_pages, n_next;
+    size_t n_keys;        /* of the pages, up to the last that is seen */
+    uint64_t seen;        /* which of these */
     size_t tile, n_tiles; /* of the queries: each fetches some pages, so that memory never rests */
 };
 
 static inline size_t block_pages(const struct row_block *b)
 {
-    return lac_ceil_div(b->end - b->begin, LAC_LANES);
+    return b->n_pages;
 }
 
-/* What to fetch while page i is read: the page a block later, if there is one and this tile's turn;
- * else the same once more, which costs next to nothing. */
+/* What to fetch while page i is read: a page of the next block, if there is one and this tile's
+ * turn; else the same once more, which costs next to nothing. */
 static inline const char *page_ahead(const struct row_block *b, size_t i)
 {
-    const size_t ahead = i + LAC_KEY_BLOCK / LAC_LANES;
-    return b->pages[ahead < b->n_ahead && i % b->n_tiles == b->tile ? ahead : i];
+    return i < b->n_next && i % b->n_tiles == b->tile ? b->next[i] : b->pages[i];
 }
 
 static inline void fetch_line(const char *line)
@@ -45,41 +45,48 @@ static inline void fetch_line(const char *line)
     __builtin_prefetch(line, 0, 2);
 }
 
-static inline struct row_block first_block(const struct lac_attention_row_args *a, size_t n_queries)
+/* Pages of a block with a key that is seen; their keys' bits, side by side. */
+static inline size_t find_pages(const struct lac_attention_row_args *a, size_t i,
+                                const void *pages[BLOCK_PAGES], uint64_t *seen)
 {
-    size_t begin = a->first_key / LAC_LANES * LAC_LANES;
-    size_t end = (begin / LAC_KEY_BLOCK + 1) * LAC_KEY_BLOCK;
-    return (struct row_block){
-        .pages = a->pages + begin / LAC_LANES,
-        .begin = begin,
-        .end = lac_min_size(end, a->n_keys),
-        .first = a->first_key,
-        .n_tiles = n_queries / 4 + n_queries % 4 / 2 + n_queries % 2,
-        .n_ahead = lac_ceil_div(a->n_keys, LAC_LANES) - begin / LAC_LANES,
-    };
+    const struct lac_seen_keys *keys = &a->seen[i];
+    const uint64_t page_bits = (UINT64_C(1) << LAC_LANES) - 1;
+    size_t n = 0;
+    *seen = 0;
+    for (size_t page = 0; page < BLOCK_PAGES; page++) {
+        uint64_t bits = keys->keys >> page * LAC_LANES & page_bits;
+        if (!bits)
+            continue;
+        *seen |= bits << n * LAC_LANES;
+        pages[n++] = a->pages[keys->block * BLOCK_PAGES + page];
+    }
+    return n;
 }
 
-static inline void advance_block(const struct lac_attention_row_args *a, struct row_block *b)
+static inline void load_block(const struct lac_attention_row_args *a, size_t i, struct row_block *b)
 {
-    size_t n = block_pages(b);
-    b->pages += n;
-    b->n_ahead -= lac_min_size(n, b->n_ahead);
-    b->begin = b->end;
-    b->end = lac_min_size(b->begin + LAC_KEY_BLOCK, a->n_keys);
+    uint64_t ahead;
+    b->n_pages = find_pages(a, i, b->pages, &b->seen);
+    b->n_next = i + 1 < a->n_seen ? find_pages(a, i + 1, b->next, &ahead) : 0;
+    b->n_keys = 64 - (size_t)__builtin_clzll(b->seen);
+}
+
+/* How many tiles that many queries make. */
+static inline size_t row_tiles_of(size_t n_queries)
+{
+    return n_queries / 4 + n_queries % 4 / 2 + n_queries % 2;
 }
 
 /* Has it keys that are not seen, or slots behind its last key? */
 static inline int block_hides(const struct row_block *b)
 {
-    return b->first > b->begin || b->end % LAC_LANES;
+    return b->seen != ~UINT64_C(0) >> (LAC_KEY_BLOCK - b->n_pages * LAC_LANES);
 }
 
-/* Bits of those of VEC_LANES keys from b->begin + at on that are seen. */
+/* Bits of those of VEC_LANES keys from `at` on that are seen. */
 static inline uint64_t seen_lanes(const struct row_block *b, size_t at)
 {
-    size_t hidden = b->first > b->begin + at ? b->first - b->begin - at : 0;
-    uint64_t lanes = lanes_below(b->end - b->begin, at);
-    return hidden >= VEC_LANES ? 0 : lanes >> hidden << hidden;
+    return b->seen >> at & ((UINT64_C(1) << VEC_LANES) - 1);
 }
 
 /* Softmax so far of the queries of one group. */
@@ -109,7 +116,7 @@ ROW_INLINE float largest_score(const float *s, const struct row_block *b, const 
 #pragma GCC unroll 4
     for (size_t j = 0; j < ROW_VECS; j++)
         most[j] = vec_set1(NOT_SEEN);
-    for (size_t at = 0; at < b->end - b->begin; at += LAC_LANES)
+    for (size_t at = 0; at < b->n_keys; at += LAC_LANES)
 #pragma GCC unroll 4
         for (size_t j = 0; j < ROW_VECS; j++)
             most[j] = vec_max(most[j], row_score(s, b, at + j * VEC_LANES, hides));
@@ -135,7 +142,7 @@ static inline float sum_weights(const float *p, size_t n)
 ROW_INLINE void weigh_rows(struct row_softmax *r, const struct row_block *b, size_t n,
                            vec (*power)(vec), const int hides)
 {
-    size_t n_slots = lac_round_up(b->end - b->begin, LAC_LANES);
+    size_t n_slots = b->n_pages * LAC_LANES;
     float max[LAC_LANES];
     memcpy(max, r->max, sizeof max);
     for (size_t i = 0; i < n; i++) {

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which keys a group of queries in lanes sees, for every vector instruction set: include after a
- * vector.h.
+/* What a group of queries in lanes sees of a block, for every vector instruction set: include after
+ * a vector.h.
  *
- * Scores of keys that a lane does not see become NOT_SEEN; where a block has such keys, their
- * weights are set to 0 again after the exponential. */
+ * Pages of a block that no lane sees are left out, the others stand together as if there were no
+ * gap: 16 keys more or less change nothing in the order of sums.  Scores of keys that a lane does
+ * not see become NOT_SEEN; where a block has such keys, their weights are set to 0 again after the
+ * exponential. */
 #ifndef LACUNA_SIMD_TEMPLATE_SIGHT_H
 #define LACUNA_SIMD_TEMPLATE_SIGHT_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "simd/attention.h"
 #include "src/base/checked.h"
@@ -16,66 +19,65 @@
 #define NOT_SEEN  (-0x1.fffffep127f)
 #define LOWEST_OF (-0x1.fffffcp127f)
 
-struct sight {
-    ptrdiff_t group;       /* position of the group's first lane */
-    ptrdiff_t first, last; /* of the first and the last lane that counts */
-    ptrdiff_t window;      /* 0: everything is seen */
-    size_t begin, end;     /* keys that some lane sees, begin rounded down to whole pages */
+enum { BLOCK_PAGES = LAC_KEY_BLOCK / LAC_LANES };
+
+struct block_sight {
+    size_t first_page; /* of the block, among all pages of the sequence */
+    size_t pages[BLOCK_PAGES];
+    size_t n_pages, n_keys; /* up to the last key that is seen */
+    int hides;              /* some key of these is hidden from some lane */
+    uint64_t lanes[LAC_KEY_BLOCK];
 };
 
-/* lanes: those that count of the group that begins at that position; not 0. */
-static inline struct sight look(ptrdiff_t group, uint64_t lanes, size_t window, size_t n_keys)
+/* All keys that there are. */
+static inline void see_whole(struct block_sight *s, size_t n_keys)
 {
-    struct sight s = {.group = group, .end = n_keys};
-    if (!window)
-        return s;
-    s.window = (ptrdiff_t)lac_min_size(window, PTRDIFF_MAX / 2);
-    s.first = group + __builtin_ctzll(lanes);
-    s.last = group + 63 - __builtin_clzll(lanes);
-    s.end = s.last < 0 ? 0 : lac_min_size((size_t)s.last + 1, n_keys);
-    if (s.first >= s.window)
-        s.begin = (size_t)(s.first - s.window + 1) / LAC_LANES * LAC_LANES;
-    return s;
+    s->hides = 0;
+    s->n_keys = n_keys;
+    s->n_pages = lac_ceil_div(n_keys, LAC_LANES);
+    for (size_t i = 0; i < s->n_pages; i++)
+        s->pages[i] = s->first_page + i;
 }
 
-/* Is one of the keys [begin, end) hidden from a lane that counts? */
-static inline int has_edge(const struct sight *s, size_t begin, size_t end)
+/* Block i of the list, for those of the lanes from `lane` on that count; false: they see nothing of
+ * it. */
+static inline int look(const struct lac_seen *seen, size_t i, size_t n_keys, size_t lane,
+                       uint64_t lanes, struct block_sight *s)
 {
-    return s->window &&
-           (s->first < (ptrdiff_t)end - 1 || s->last - s->window + 1 > (ptrdiff_t)begin);
+    const struct lac_seen_block *b = &seen->blocks[i];
+    size_t n = lac_min_size(n_keys - (size_t)b->block * LAC_KEY_BLOCK, LAC_KEY_BLOCK);
+    s->first_page = (size_t)b->block * BLOCK_PAGES;
+    if (b->mask == LAC_SEEN_WHOLE) {
+        see_whole(s, n);
+        return 1;
+    }
+    const uint64_t *from = seen->masks[b->mask].lanes;
+    uint64_t all = lanes;
+    s->n_pages = s->n_keys = 0;
+    for (size_t page = 0; page * LAC_LANES < n; page++) {
+        size_t end = lac_min_size(n - page * LAC_LANES, LAC_LANES), last = 0;
+        for (size_t j = 0; j < end; j++) {
+            uint64_t x = from[page * LAC_LANES + j] >> lane & lanes;
+            s->lanes[s->n_pages * LAC_LANES + j] = x;
+            all &= x;
+            last = x ? j + 1 : last;
+        }
+        if (!last)
+            continue;
+        s->n_keys = s->n_pages * LAC_LANES + last;
+        s->pages[s->n_pages++] = s->first_page + page;
+    }
+    s->hides = all != lanes;
+    return s->n_pages > 0;
 }
 
-/* The end of the block that key begin lies in, or of what is seen. */
-static inline size_t block_end(const struct sight *s, size_t begin)
-{
-    return lac_min_size((begin / LAC_KEY_BLOCK + 1) * LAC_KEY_BLOCK, s->end);
-}
-
-static inline float clamp_key(ptrdiff_t key)
-{
-    return (float)(key < -1 ? -1 : key > LAC_KEY_BLOCK ? LAC_KEY_BLOCK : key);
-}
-
-/* Hides keys from begin on in the scores s of a group, rows of n_vecs vectors. */
-static inline void hide_keys(const struct sight *sight, size_t begin, size_t n_keys, float *s,
-                             size_t n_vecs)
+/* Hides keys in the scores s of a group, rows of n_vecs vectors. */
+static inline void hide_keys(const struct block_sight *sight, float *s, size_t n_vecs)
 {
     const vec hidden = vec_set1(NOT_SEEN);
-    for (size_t i = 0; i < n_vecs; i++) {
-        float low[VEC_LANES], high[VEC_LANES];
-        for (size_t l = 0; l < VEC_LANES; l++) {
-            ptrdiff_t last = sight->group + (ptrdiff_t)(i * VEC_LANES + l) - (ptrdiff_t)begin;
-            high[l] = clamp_key(last);
-            low[l] = clamp_key(last - sight->window + 1);
-        }
-        vec first = vec_load(low), last = vec_load(high);
-        for (size_t j = 0; j < n_keys; j++) {
-            float *at = s + (j * n_vecs + i) * VEC_LANES;
-            vec key = vec_set1((float)j);
-            vec x = vec_select_lt(key, first, hidden, vec_load(at));
-            vec_store(at, vec_select_lt(last, key, hidden, x));
-        }
-    }
+    for (size_t j = 0; j < sight->n_keys; j++)
+        for (size_t i = 0; i < n_vecs; i++, s += VEC_LANES)
+            vec_store(s, vec_load_lanes(s, sight->lanes[j] >> i * VEC_LANES, hidden));
 }
 
 /* What weighs nothing where s was hidden. */

@@ -22,9 +22,12 @@ enum lac_role {
     LAC_ROLE_TYPE_EMBEDDING,     /* [n_token_types, hidden] */
     LAC_ROLE_EMBEDDING_NORM,
     /* of a layer */
-    LAC_ROLE_QUERY,            /* [n_heads * head_dim, hidden] */
-    LAC_ROLE_KEY,              /* [n_kv_heads * head_dim, hidden] */
-    LAC_ROLE_VALUE,            /* [n_kv_heads * head_dim, hidden] */
+    LAC_ROLE_QUERY,        /* [n_heads * head_dim, hidden] */
+    LAC_ROLE_KEY,          /* [n_kv_heads * head_dim, hidden] */
+    LAC_ROLE_VALUE,        /* [n_kv_heads * head_dim, hidden] */
+    LAC_ROLE_GLOBAL_QUERY, /* the same three of Longformer's global tokens */
+    LAC_ROLE_GLOBAL_KEY,
+    LAC_ROLE_GLOBAL_VALUE,
     LAC_ROLE_ATTENTION_OUTPUT, /* [hidden, n_heads * head_dim] */
     LAC_ROLE_ATTENTION_NORM,   /* before or after attention, as norms_before says */
     LAC_ROLE_FFN_GATE,         /* [intermediate, hidden] */

@@ -20,6 +20,7 @@ static const struct model_type {
     {"roberta", LAC_FAMILY_ROBERTA, "Roberta"},
     {"xlm-roberta", LAC_FAMILY_ROBERTA, "XLMRoberta"},
     {"camembert", LAC_FAMILY_ROBERTA, "Camembert"},
+    {"longformer", LAC_FAMILY_ROBERTA, "Longformer"},
     {"distilbert", LAC_FAMILY_DISTILBERT, "DistilBert"},
     {"llama", LAC_FAMILY_LLAMA, "Llama"},
     {"mistral", LAC_FAMILY_MISTRAL, "Mistral"},

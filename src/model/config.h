@@ -125,6 +125,11 @@ struct lac_config {
     unsigned has_tied_head;      /* 1: the head is the word embedding */
     unsigned unscaled_attention; /* 1: scores are not divided by sqrt(head_dim) */
     unsigned attention_by_inverse_layer; /* 1: they are divided by (layer + 1) */
+    const size_t *reach; /* [n_layers]: tokens that an encoder's token sees on each side of it;
+                            NULL: all */
+    unsigned has_global; /* 1: global tokens have queries, keys and values of their own (Longformer)
+                          */
+    int32_t sep_token_id;  /* of such a model: what ends a question */
     const size_t *windows; /* [n_layers]: keys that a token sees, itself and those right before
                               it; 0: all.  NULL: 0 in all layers */
     struct lac_rope rope;

@@ -123,6 +123,35 @@ static enum lac_status read_arithmetic(const json_t *root, struct lac_config *co
                                         config, error);
 }
 
+/* attention_window: keys that a token sees, half of them on each side, of all layers or of each. */
+static enum lac_status read_reach(const json_t *root, struct lac_arena *arena,
+                                  struct lac_config *config, struct lac_error *error)
+{
+    const json_t *window = json_object_get(root, "attention_window");
+    if (strcmp(config->model_type, "longformer"))
+        return LAC_OK;
+    size_t sep = 2, *reach = lac_arena_alloc(arena, config->n_layers, sizeof *reach);
+    if (!reach)
+        return lac_config_no_memory(error);
+    if (json_is_array(window) && json_array_size(window) != config->n_layers)
+        return lac_fail(error, LAC_E_FORMAT, "attention_window: %zu items for %zu layers",
+                        json_array_size(window), config->n_layers);
+    for (size_t i = 0; i < config->n_layers; i++) {
+        const json_t *own = json_is_array(window) ? json_array_get(window, i) : window;
+        json_int_t n = own ? json_integer_value(own) : 512;
+        if ((own && !json_is_integer(own)) || n < 2 || n > 1 << 20 || n % 2)
+            return lac_fail(error, LAC_E_FORMAT,
+                            "attention_window: expected even numbers between 2 and %d", 1 << 20);
+        reach[i] = (size_t)n / 2;
+    }
+    config->reach = reach;
+    config->has_global = 1;
+    enum lac_status status =
+        lac_json_size(root, "sep_token_id", sep, 0, config->vocab_size - 1, &sep, error);
+    config->sep_token_id = (int32_t)sep;
+    return status;
+}
+
 /* id2label's keys are "0" to "n-1", in any order; since no key comes twice, n keys below n are
  * all of them. */
 static enum lac_status read_label(const char *key, const json_t *value, struct lac_arena *arena,
@@ -245,6 +274,8 @@ enum lac_status lac_config_read_encoder(const json_t *root, struct lac_arena *ar
         status = read_positions(root, config, error);
     if (!status)
         status = read_arithmetic(root, config, error);
+    if (!status)
+        status = read_reach(root, arena, config, error);
     if (!status && config->tasks & (LAC_TASK_CLASSIFY | LAC_TASK_TAG))
         status = read_labels(root, arena, config, error);
     if (!status)

@@ -204,6 +204,9 @@ static bool needs_bias(const struct lac_config *config, enum lac_role role)
     case LAC_ROLE_QUERY:
     case LAC_ROLE_KEY:
     case LAC_ROLE_VALUE:
+    case LAC_ROLE_GLOBAL_QUERY:
+    case LAC_ROLE_GLOBAL_KEY:
+    case LAC_ROLE_GLOBAL_VALUE:
         return config->has_qkv_bias;
     case LAC_ROLE_ATTENTION_OUTPUT:
         return config->has_mix_bias;
@@ -264,6 +267,9 @@ static void expected_shape(const struct lac_config *config, enum lac_role role, 
         [LAC_ROLE_QUERY] = {QUERIES, HIDDEN},
         [LAC_ROLE_KEY] = {KEYS, HIDDEN},
         [LAC_ROLE_VALUE] = {KEYS, HIDDEN},
+        [LAC_ROLE_GLOBAL_QUERY] = {QUERIES, HIDDEN},
+        [LAC_ROLE_GLOBAL_KEY] = {KEYS, HIDDEN},
+        [LAC_ROLE_GLOBAL_VALUE] = {KEYS, HIDDEN},
         [LAC_ROLE_ATTENTION_OUTPUT] = {HIDDEN, QUERIES},
         [LAC_ROLE_FFN_GATE] = {INTERMEDIATE, HIDDEN},
         [LAC_ROLE_FFN_UP] = {INTERMEDIATE, HIDDEN},

@@ -41,13 +41,38 @@ static struct span kept_in_tile(const struct lac_member *m, const struct lac_seq
     return all;
 }
 
-static struct span wanted(const struct lac_member *m, size_t sequence, size_t index, bool is_last)
+size_t lac_global_tokens(const struct lac_member *m, size_t sequence)
+{
+    const struct lac_config *config = &m->network->config;
+    const struct lac_sequence *s = m->forward->sequences[sequence];
+    size_t n = 0;
+    if (!config->has_global)
+        return 0;
+    if (m->forward->head->task == LAC_TASK_CLASSIFY)
+        return 1;
+    while (m->forward->head->task == LAC_TASK_ANSWER && n < s->n_tokens &&
+           s->ids[n] != config->sep_token_id)
+        n++;
+    return n;
+}
+
+/* Which queries attention is about: those of global tokens have keys of their own. */
+enum part { LOCAL, GLOBAL };
+
+static struct span wanted(const struct lac_member *m, size_t sequence, size_t index, bool is_last,
+                          enum part part)
 {
     const struct lac_forward *f = m->forward;
     const size_t *first = m->region->first + sequence;
-    if (is_last && lac_head_keep(f->head) != LAC_KEEP_ALL)
-        return kept_in_tile(m, f->sequences[sequence], *first, index);
-    return lanes_in_tile(first[0], first[1], index);
+    size_t local = first[0] + lac_global_tokens(m, sequence);
+    struct span of_part = part == GLOBAL ? lanes_in_tile(first[0], local, index)
+                                         : lanes_in_tile(local, first[1], index);
+    if (!is_last || lac_head_keep(f->head) == LAC_KEEP_ALL)
+        return of_part;
+    struct span kept = kept_in_tile(m, f->sequences[sequence], *first, index);
+    kept.begin = lac_max_size(kept.begin, of_part.begin);
+    kept.end = lac_min_size(kept.end, of_part.end);
+    return kept.begin < kept.end ? kept : (struct span){0, 0};
 }
 
 /* Keys and values that the batch has of one head of a sequence, tile by tile. */
@@ -95,7 +120,7 @@ static size_t page_segments(const struct lac_kv *kv, void *const *pages, size_t 
 struct keys {
     enum lac_dtype dtype;
     const struct lac_kv_segment *segments; /* fp32, bf16 */
-    size_t n_segments;
+    size_t n_segments, segment_keys;
     void *const *pages; /* int8, and all caches */
     size_t n_keys;
 };
@@ -134,6 +159,7 @@ static struct keys batch_keys(const struct lac_member *m, size_t sequence, size_
         .dtype = lac_dtype_is_quantized(m->network->dtype) ? LAC_S8 : LAC_F32,
         .segments = segments,
         .n_segments = batch_segments(m, sequence, kv_head, segments),
+        .segment_keys = LAC_TILE,
         .n_keys = first[1] - first[0],
     };
     if (keys.dtype == LAC_S8)
@@ -148,6 +174,7 @@ static struct keys cached_keys(const struct lac_member *m, size_t sequence, size
     const struct lac_sequence *s = m->forward->sequences[sequence];
     struct keys keys = {
         .dtype = s->kv->shape.dtype,
+        .segment_keys = LAC_LANES,
         .pages = lac_kv_head(s->kv, layer, kv_head),
         .n_keys = s->kv->n_keys + s->n_tokens,
     };
@@ -184,6 +211,7 @@ static void store_all_keys(const struct lac_member *m, size_t layer)
 
 /* Queries of a tile that meet the same keys: of some heads in a row. */
 struct queries {
+    enum part part;
     size_t sequence, layer;
     struct lac_tile tile;
     struct span span;
@@ -196,58 +224,70 @@ struct lanes {
     float *y, *abs_max;
     size_t n_lanes;
     uint64_t lane_mask;
-    ptrdiff_t first_query; /* where decoders' first lane stands among the keys */
-    size_t window;
     float scale;
 };
 
-/* Keys that a decoder's token sees, its own and those before it; 0: it is no decoder. */
-static size_t window_of(const struct lac_member *m, size_t layer)
+/* Where a lane of a tile stands among the keys of its sequence. */
+static ptrdiff_t position_of(const struct lac_member *m, size_t sequence, size_t tile, size_t lane)
 {
-    const struct lac_config *config = &m->network->config;
-    if (!lac_family_is_decoder(config->family))
-        return 0;
-    size_t window = config->windows ? config->windows[layer] : 0;
-    return window ? window : SIZE_MAX;
+    const struct lac_sequence *s = m->forward->sequences[sequence];
+    return (ptrdiff_t)((s->kv ? s->kv->n_keys : 0) + tile * LAC_TILE + lane) -
+           (ptrdiff_t)m->region->first[sequence];
+}
+
+static const struct lac_sight *sight_of(const struct lac_member *m, enum part part, size_t layer,
+                                        size_t head)
+{
+    static const struct lac_sight_term all = {.kind = LAC_SIGHT_ALL};
+    static const struct lac_sight sees_all = {false, &all, 1};
+    if (part == GLOBAL)
+        return &sees_all;
+    return m->network->sights[layer * m->network->config.n_heads + head];
+}
+
+/* The kernel takes whole groups of lanes; the mask keeps it off the neighbours'. */
+static size_t first_lane(struct span span)
+{
+    return span.begin / LAC_LANES * LAC_LANES;
+}
+
+static uint64_t mask_of(struct span span)
+{
+    return ((1ull << (span.end - span.begin)) - 1) << (span.begin - first_lane(span));
 }
 
 static struct lanes lanes_of(const struct lac_member *m, const struct queries *queries, size_t head)
 {
     const struct lac_region *r = m->region;
     const struct lac_config *config = &m->network->config;
-    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
     struct lac_tile tile = queries->tile;
-    struct span span = queries->span;
-    /* The kernel takes whole groups of lanes; the mask keeps it off the neighbours'. */
-    size_t lane = span.begin / LAC_LANES * LAC_LANES, at = tile.index * LAC_TILE + lane;
+    size_t lane = first_lane(queries->span), at = tile.index * LAC_TILE + lane;
     size_t offset = head * config->head_dim * tile.ld + lane, n_features = lac_query_size(config);
     return (struct lanes){
         .q = lac_tile_f32(r->q, tile.index, n_features) + offset,
         .y = lac_tile_f32(r->a, tile.index, n_features) + offset,
         .abs_max = r->abs_max + m->rank * r->n_lanes + at,
-        .n_lanes = lac_round_up(span.end - lane, LAC_LANES),
-        .lane_mask = ((1ull << (span.end - span.begin)) - 1) << (span.begin - lane),
-        .first_query =
-            (ptrdiff_t)((s->kv ? s->kv->n_keys : 0) + at) - (ptrdiff_t)r->first[queries->sequence],
-        .window = window_of(m, queries->layer),
+        .n_lanes = lac_round_up(queries->span.end - lane, LAC_LANES),
+        .lane_mask = mask_of(queries->span),
         .scale = lac_config_attention_scale(config, queries->layer),
     };
 }
 
 static void attend_segments(const struct lac_member *m, const struct lanes *q, size_t ld,
-                            const struct keys *keys)
+                            const struct keys *keys, const struct lac_seen *seen)
 {
     struct lac_attention_args args = {
         .q = q->q,
         .q_ld = ld,
         .n_lanes = q->n_lanes,
         .lane_mask = q->lane_mask,
-        .first_query = q->first_query,
-        .window = q->window,
         .head_dim = m->network->config.head_dim,
         .scale = q->scale,
         .segments = keys->segments,
         .n_segments = keys->n_segments,
+        .segment_keys = keys->segment_keys,
+        .n_keys = keys->n_keys,
+        .seen = *seen,
         .y = q->y,
         .y_ld = ld,
     };
@@ -255,19 +295,18 @@ static void attend_segments(const struct lac_member *m, const struct lanes *q, s
 }
 
 static void attend_s8(const struct lac_member *m, const struct lanes *q, size_t ld,
-                      const struct keys *keys)
+                      const struct keys *keys, const struct lac_seen *seen)
 {
     struct lac_attention_s8_args args = {
         .q = q->q,
         .q_ld = ld,
         .n_lanes = q->n_lanes,
         .lane_mask = q->lane_mask,
-        .first_query = q->first_query,
-        .window = q->window,
         .head_dim = m->network->config.head_dim,
         .scale = q->scale,
         .pages = (const void *const *)keys->pages,
         .n_keys = keys->n_keys,
+        .seen = *seen,
         .y = q->y,
         .y_ld = ld,
         .abs_max = q->abs_max,
@@ -275,17 +314,64 @@ static void attend_s8(const struct lac_member *m, const struct lanes *q, size_t 
     m->network->kernels.attention[LAC_S8]->run.attention_s8(&args);
 }
 
-/* Queries in lanes, a head at a time. */
+static struct lac_sight_queries sight_queries(const struct lac_member *m, size_t sequence,
+                                              size_t tile, struct span span, size_t n_keys)
+{
+    return (struct lac_sight_queries){
+        .first = position_of(m, sequence, tile, first_lane(span)),
+        .lanes = mask_of(span),
+        .n_keys = n_keys,
+        .n_global = lac_global_tokens(m, sequence),
+    };
+}
+
+/* Those of the queries, from the first on, that one list serves best. */
+static struct span listed_together(const struct lac_member *m, const struct queries *queries,
+                                   const struct lac_sight *sight, size_t n_keys)
+{
+    struct span span = queries->span;
+    size_t at = (size_t)position_of(m, queries->sequence, queries->tile.index, span.begin);
+    size_t end = lac_sight_end(sight, n_keys, at) - at;
+    return (struct span){span.begin, lac_min_size(span.end - span.begin, end) + span.begin};
+}
+
+/* Queries in lanes, a head at a time, of heads that see alike. */
 static void attend_lanes(const struct lac_member *m, const struct queries *queries,
                          const struct keys *keys)
 {
-    for (size_t i = 0; i < queries->n_heads; i++) {
-        struct lanes q = lanes_of(m, queries, queries->head + i);
-        (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, queries->tile.ld, keys);
+    struct lac_region *r = m->region;
+    const struct lac_sight *sight = sight_of(m, queries->part, queries->layer, queries->head);
+    struct queries some = *queries;
+    for (; some.span.begin < queries->span.end; some.span.begin = some.span.end) {
+        some.span.end = queries->span.end;
+        some.span = listed_together(m, &some, sight, keys->n_keys);
+        struct lac_sight_queries listed =
+            sight_queries(m, some.sequence, some.tile.index, some.span, keys->n_keys);
+        struct lac_seen seen = lac_sight_list(sight, &listed, r->blocks + m->rank * r->n_blocks,
+                                              r->masks + m->rank * r->n_blocks);
+        for (size_t i = 0; i < queries->n_heads; i++) {
+            struct lanes q = lanes_of(m, &some, queries->head + i);
+            (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, some.tile.ld, keys, &seen);
+        }
     }
 }
 
-/* One token's queries of all heads that share the keys, keys in lanes. */
+/* What a token sees; kept for the next head and layer. */
+static const struct lac_seen_row *list_row(const struct lac_member *m,
+                                           const struct lac_sight *sight, size_t position)
+{
+    const struct lac_region *r = m->region;
+    struct lac_seen_row *row = &r->seen_rows[m->rank];
+    row->keys = r->seen_keys + m->rank * r->n_blocks;
+    if (row->sight == sight && row->position == position)
+        return row;
+    row->sight = sight;
+    row->position = position;
+    row->n = lac_sight_row(sight, position, position + 1, row->keys);
+    return row;
+}
+
+/* One token's queries of heads that share the keys and see alike, keys in lanes. */
 static void attend_row(const struct lac_member *m, const struct queries *queries, size_t lane,
                        const struct keys *keys)
 {
@@ -294,8 +380,11 @@ static void attend_row(const struct lac_member *m, const struct queries *queries
     struct queries one = *queries;
     one.span = (struct span){lane, lane + 1};
     struct lanes l = lanes_of(m, &one, queries->head);
+    const struct lac_seen_row *seen =
+        list_row(m, sight_of(m, queries->part, queries->layer, queries->head),
+                 (size_t)position_of(m, queries->sequence, queries->tile.index, lane));
     size_t in_group = lane % LAC_LANES, ld = queries->tile.ld;
-    size_t n = queries->n_heads * config->head_dim, key = (size_t)l.first_query + in_group;
+    size_t n = queries->n_heads * config->head_dim;
     float *row = r->row + m->rank * 2 * lac_query_size(config), *y = row + n, most = 0;
     for (size_t i = 0; i < n; i++)
         row[i] = l.q[i * ld + in_group];
@@ -305,8 +394,8 @@ static void attend_row(const struct lac_member *m, const struct queries *queries
         .head_dim = config->head_dim,
         .scale = l.scale,
         .pages = (const void *const *)keys->pages,
-        .first_key = key + 1 > l.window ? key + 1 - l.window : 0,
-        .n_keys = key + 1,
+        .seen = seen->keys,
+        .n_seen = seen->n,
         .y = y,
     };
     m->network->kernels.attention_row[keys->dtype]->run.attention_row(&args);
@@ -331,61 +420,100 @@ static void attend(const struct lac_member *m, const struct queries *queries,
         attend_lanes(m, queries, keys);
 }
 
-/* Groups of query lanes times keys; 0 when nothing is wanted of this tile. */
-static size_t cost_of(struct span queries, size_t n_keys)
+/* How many of n heads from `head` on see like the first. */
+static size_t heads_alike(const struct lac_member *m, enum part part, size_t layer, size_t head,
+                          size_t n)
 {
-    if (queries.begin == queries.end)
-        return 0;
-    size_t groups = (queries.end - 1) / LAC_LANES - queries.begin / LAC_LANES + 1;
-    return groups * n_keys;
+    size_t alike = 1;
+    while (alike < n && sight_of(m, part, layer, head + alike) == sight_of(m, part, layer, head))
+        alike++;
+    return alike;
 }
 
-/* Keys that the tile's last query of a sequence sees, or all. */
-static size_t keys_seen(const struct lac_member *m, size_t sequence, size_t tile)
+static size_t n_keys_of(const struct lac_member *m, size_t sequence)
 {
     const struct lac_sequence *s = m->forward->sequences[sequence];
-    if (!s->kv)
-        return s->n_tokens;
-    size_t end = (tile + 1) * LAC_TILE - m->region->first[sequence];
-    return s->kv->n_keys + lac_min_size(end, s->n_tokens);
+    return (s->kv ? s->kv->n_keys : 0) + s->n_tokens;
 }
 
-static size_t total_cost(const struct lac_member *m, bool is_last)
+/* A layer's attention, or its part for global tokens. */
+struct pass {
+    enum part part;
+    size_t layer;
+    bool is_last;
+};
+
+/* Groups of query lanes times blocks of keys, of the heads that share a key/value head; 0 when
+ * nothing is wanted of this tile. */
+static size_t cost_of(const struct lac_member *m, const struct pass *pass, size_t sequence,
+                      size_t tile, size_t kv_head)
+{
+    const struct lac_config *config = &m->network->config;
+    struct span span = wanted(m, sequence, tile, pass->is_last, pass->part);
+    size_t group = config->n_heads / config->n_kv_heads, head = kv_head * group, n_blocks = 0;
+    if (span.begin == span.end)
+        return 0;
+    struct lac_sight_queries queries =
+        sight_queries(m, sequence, tile, span, n_keys_of(m, sequence));
+    for (size_t i = 0, n; i < group; i += n) {
+        n = heads_alike(m, pass->part, pass->layer, head + i, group - i);
+        n_blocks += n * lac_sight_count(sight_of(m, pass->part, pass->layer, head + i), &queries);
+    }
+    size_t groups = (span.end - 1) / LAC_LANES - span.begin / LAC_LANES + 1;
+    return lac_max_size(1, groups * n_blocks);
+}
+
+static size_t total_cost(const struct lac_member *m, const struct pass *pass)
 {
     size_t total = 0;
     const size_t *first = m->region->first;
     for (size_t s = 0; s < m->forward->n_sequences; s++)
         for (size_t i = first[s] / LAC_TILE; i <= (first[s + 1] - 1) / LAC_TILE; i++)
-            total += cost_of(wanted(m, s, i, is_last), keys_seen(m, s, i));
-    return total * m->network->config.n_kv_heads;
+            for (size_t head = 0; head < m->network->config.n_kv_heads; head++)
+                total += cost_of(m, pass, s, i, head);
+    return total;
+}
+
+/* The queries of a tile that share a key/value head, by heads that see alike. */
+static void attend_group(const struct lac_member *m, const struct pass *pass, size_t sequence,
+                         size_t tile, size_t kv_head, const struct keys *keys)
+{
+    size_t group = m->network->config.n_heads / m->network->config.n_kv_heads;
+    struct queries queries = {
+        .part = pass->part,
+        .sequence = sequence,
+        .layer = pass->layer,
+        .tile = lac_tile_at(m, m->n_tokens, tile),
+        .span = wanted(m, sequence, tile, pass->is_last, pass->part),
+    };
+    for (size_t i = 0; i < group; i += queries.n_heads) {
+        queries.head = kv_head * group + i;
+        queries.n_heads = heads_alike(m, pass->part, pass->layer, queries.head, group - i);
+        attend(m, &queries, keys);
+    }
 }
 
 /* Tiles of a head one after another, so that its keys stay in the cache.  Every member walks
  * through all items and takes those that begin in its part of the total cost. */
-static void attend_all(const struct lac_member *m, size_t layer, bool is_last)
+static void attend_all(const struct lac_member *m, const struct pass *pass)
 {
     const size_t *first = m->region->first;
-    const struct lac_config *config = &m->network->config;
-    size_t group = config->n_heads / config->n_kv_heads;
     size_t size = m->team->size, done = 0;
-    size_t total = size > 1 ? lac_max_size(1, total_cost(m, is_last)) : 1;
+    size_t total = size > 1 ? lac_max_size(1, total_cost(m, pass)) : 1;
     for (size_t s = 0; s < m->forward->n_sequences; s++) {
         size_t from = first[s] / LAC_TILE, to = (first[s + 1] - 1) / LAC_TILE;
-        for (size_t head = 0; head < config->n_kv_heads; head++) {
+        for (size_t head = 0; head < m->network->config.n_kv_heads; head++) {
             struct keys keys = {0};
             for (size_t i = from; i <= to; i++) {
-                struct span span = wanted(m, s, i, is_last);
-                size_t cost = cost_of(span, keys_seen(m, s, i));
+                struct span span = wanted(m, s, i, pass->is_last, pass->part);
                 bool is_mine = size == 1 || done * size / total == m->rank;
-                done += cost;
-                if (!cost || !is_mine)
+                done += size > 1 ? cost_of(m, pass, s, i, head) : 0;
+                if (span.begin == span.end || !is_mine)
                     continue;
                 if (!keys.n_keys)
-                    keys = m->forward->sequences[s]->kv ? cached_keys(m, s, layer, head)
+                    keys = m->forward->sequences[s]->kv ? cached_keys(m, s, pass->layer, head)
                                                         : batch_keys(m, s, head);
-                struct queries queries = {s,    layer,        lac_tile_at(m, m->n_tokens, i),
-                                          span, head * group, group};
-                attend(m, &queries, &keys);
+                attend_group(m, pass, s, i, head, &keys);
             }
         }
     }
@@ -394,10 +522,17 @@ static void attend_all(const struct lac_member *m, size_t layer, bool is_last)
 void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last)
 {
     struct lac_region *r = m->region;
+    const struct pass pass = {LOCAL, layer, is_last};
     memset(r->abs_max + m->rank * r->n_lanes, 0, r->n_lanes * sizeof *r->abs_max);
     if (lac_family_is_decoder(m->network->config.family)) {
         store_all_keys(m, layer);
         lac_team_barrier(m->team, m->rank);
     }
-    attend_all(m, layer, is_last);
+    attend_all(m, &pass);
+}
+
+void lac_run_global_attention(const struct lac_member *m, size_t layer, bool is_last)
+{
+    const struct pass pass = {GLOBAL, layer, is_last};
+    attend_all(m, &pass);
 }

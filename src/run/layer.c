@@ -61,6 +61,37 @@ static void step_value(const struct lac_member *m, const struct lac_layer *layer
     lac_run_linear(&layer->value, tile, rows, lac_hidden_input(m, tile), y);
 }
 
+/* Global tokens ask once more, and are shown to themselves and all others, in the same places. */
+static void step_global_query(const struct lac_member *m, const struct lac_layer *layer,
+                              struct lac_tile tile, struct lac_rows rows)
+{
+    float *q = lac_tile_f32(m->region->q, tile.index, lac_query_size(&m->network->config));
+    for (size_t s = 0; s < m->forward->n_sequences; s++) {
+        size_t begin = m->region->first[s], end = begin + lac_global_tokens(m, s);
+        if (begin < end && begin < (tile.index + 1) * LAC_TILE && end > tile.index * LAC_TILE) {
+            lac_run_linear(&layer->global_query, tile, rows, lac_hidden_input(m, tile),
+                           (struct lac_output){.y = q});
+            return;
+        }
+    }
+}
+
+static void step_global_key(const struct lac_member *m, const struct lac_layer *layer,
+                            struct lac_tile tile, struct lac_rows rows)
+{
+    float *k = lac_tile_f32(m->region->k, tile.index, lac_key_size(&m->network->config));
+    lac_run_linear(&layer->global_key, tile, rows, lac_hidden_input(m, tile),
+                   (struct lac_output){.y = k});
+}
+
+static void step_global_value(const struct lac_member *m, const struct lac_layer *layer,
+                              struct lac_tile tile, struct lac_rows rows)
+{
+    float *v = lac_tile_f32(m->region->v, tile.index, lac_key_size(&m->network->config));
+    lac_run_linear(&layer->global_value, tile, rows, lac_hidden_input(m, tile),
+                   (struct lac_output){.y = v});
+}
+
 static void step_quantize_mix(const struct lac_member *m, const struct lac_layer *layer,
                               struct lac_tile tile, size_t lane, size_t n_lanes)
 {
@@ -296,6 +327,9 @@ static void step_gather(const struct lac_member *m, const struct lac_layer *laye
 LINEAR_OF(query)
 LINEAR_OF(key)
 LINEAR_OF(value)
+LINEAR_OF(global_query)
+LINEAR_OF(global_key)
+LINEAR_OF(global_value)
 LINEAR_OF(mix)
 LINEAR_OF(gate)
 LINEAR_OF(up)
@@ -332,6 +366,10 @@ static step_list quantizing = {LANES(step_quantize_hidden)};
 static step_list rotation = {LANES(step_rotate)};
 static step_list gathering = {LANES(step_gather)};
 
+static step_list global_projections = {ROWS(step_global_query, global_query),
+                                       ROWS(step_global_key, global_key),
+                                       ROWS(step_global_value, global_value)};
+
 /* Norms after each half of a layer, as Vaswani et al. (2017) have them, and before it. */
 struct layer_steps {
     step_list before_attention, before_last_attention, after_attention, feed_forward, gated;
@@ -357,6 +395,21 @@ static const struct layer_steps norms_before = {
      LANES(step_quantize_ffn), ROWS(step_down, down)},
 };
 
+/* The second half of a Longformer's attention: queries, keys and values of the first are done with.
+ */
+static void attend_globally(const struct lac_member *m, size_t index, bool is_last)
+{
+    size_t n = 0;
+    for (size_t s = 0; s < m->forward->n_sequences; s++)
+        n += lac_global_tokens(m, s);
+    if (!n)
+        return;
+    lac_team_barrier(m->team, m->rank);
+    lac_run_steps(m, global_projections, &m->network->layers[index]);
+    lac_team_barrier(m->team, m->rank);
+    lac_run_global_attention(m, index, is_last);
+}
+
 void lac_run_layer(struct lac_member *m, size_t index, bool is_last)
 {
     const struct lac_config *config = &m->network->config;
@@ -368,6 +421,7 @@ void lac_run_layer(struct lac_member *m, size_t index, bool is_last)
         lac_run_steps(m, rotation, layer);
     lac_meet(m);
     lac_run_attention(m, index, is_last);
+    attend_globally(m, index, is_last);
     lac_team_barrier(m->team, m->rank);
     if (drops) {
         m->n_tokens = m->region->n_kept;

@@ -39,6 +39,10 @@ libcore_la_SOURCES += \
 	src/run/saved.h \
 	src/run/schedule.c \
 	src/run/schedule.h \
+	src/run/sight_plan.c \
+	src/run/sight_plan.h \
+	src/run/sights.c \
+	src/run/sights.h \
 	src/run/speculate.c \
 	src/run/speculate.h \
 	src/run/steps.c \

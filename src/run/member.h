@@ -117,6 +117,13 @@ void lac_run_quantize(const struct lac_member *m, struct lac_tile tile, size_t l
 /* The attention of one layer: the member's part of all (sequence, head, tile).  Has a barrier in it
  * where there is a cache. */
 void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last);
+/* The same of global tokens alone, which the other leaves out, once their own queries and all
+ * tokens' keys and values for them are there. */
+void lac_run_global_attention(const struct lac_member *m, size_t layer, bool is_last);
+/* Tokens of a sequence, from its first on, that see and show all and have projections of their own:
+ * of Longformer's models, after Beltagy et al. (2020), the first to classify a text and a question
+ * to answer it. */
+size_t lac_global_tokens(const struct lac_member *m, size_t sequence);
 
 /* h (and x8) of some lanes from ids; decoders: without x8. */
 void lac_run_embedding(const struct lac_member *m, struct lac_tile tile, size_t lane,

@@ -10,11 +10,18 @@
 #include "src/base/checked.h"
 #include "src/run/plan.h"
 #include "src/run/rope.h"
+#include "src/run/sights.h"
 
 const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS] = {
-    {LAC_ROLE_QUERY, "query"},       {LAC_ROLE_KEY, "key"},
-    {LAC_ROLE_VALUE, "value"},       {LAC_ROLE_ATTENTION_OUTPUT, "attention_output"},
-    {LAC_ROLE_FFN_GATE, "ffn_gate"}, {LAC_ROLE_FFN_UP, "ffn_up"},
+    {LAC_ROLE_QUERY, "query"},
+    {LAC_ROLE_KEY, "key"},
+    {LAC_ROLE_VALUE, "value"},
+    {LAC_ROLE_GLOBAL_QUERY, "global_query"},
+    {LAC_ROLE_GLOBAL_KEY, "global_key"},
+    {LAC_ROLE_GLOBAL_VALUE, "global_value"},
+    {LAC_ROLE_ATTENTION_OUTPUT, "attention_output"},
+    {LAC_ROLE_FFN_GATE, "ffn_gate"},
+    {LAC_ROLE_FFN_UP, "ffn_up"},
     {LAC_ROLE_FFN_DOWN, "ffn_down"},
 };
 
@@ -47,6 +54,12 @@ struct lac_linear *lac_network_linear(struct lac_network *network, enum lac_role
         return &l->key;
     case LAC_ROLE_VALUE:
         return &l->value;
+    case LAC_ROLE_GLOBAL_QUERY:
+        return &l->global_query;
+    case LAC_ROLE_GLOBAL_KEY:
+        return &l->global_key;
+    case LAC_ROLE_GLOBAL_VALUE:
+        return &l->global_value;
     case LAC_ROLE_ATTENTION_OUTPUT:
         return &l->mix;
     case LAC_ROLE_FFN_GATE:
@@ -108,6 +121,10 @@ enum lac_need lac_role_need(const struct lac_config *config, enum lac_role role)
     switch (role) {
     case LAC_ROLE_EMBEDDING_NORM:
         return always_if(!is_decoder);
+    case LAC_ROLE_GLOBAL_QUERY:
+    case LAC_ROLE_GLOBAL_KEY:
+    case LAC_ROLE_GLOBAL_VALUE:
+        return always_if(config->has_global);
     case LAC_ROLE_FFN_GATE:
         return always_if(config->is_gated);
     case LAC_ROLE_POOLER: /* embeddings may ask for it */
@@ -143,10 +160,13 @@ void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_
     *n_out = *n_in = config->hidden_size;
     switch (role) {
     case LAC_ROLE_QUERY:
+    case LAC_ROLE_GLOBAL_QUERY:
         *n_out = lac_query_size(config);
         break;
     case LAC_ROLE_KEY:
     case LAC_ROLE_VALUE:
+    case LAC_ROLE_GLOBAL_KEY:
+    case LAC_ROLE_GLOBAL_VALUE:
         *n_out = lac_key_size(config);
         break;
     case LAC_ROLE_ATTENTION_OUTPUT:
@@ -208,6 +228,9 @@ enum lac_status lac_network_prepare(struct lac_network *network, struct lac_erro
     if (!network->layers || !network->linears)
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu layers", c->n_layers);
     lac_plan_shared(&network->kernels, network->features);
+    enum lac_status status = lac_network_make_sights(network, error);
+    if (status)
+        return status;
     return c->position_kind == LAC_POSITION_ROPE ? prepare_rope(network, error) : LAC_OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include "simd/kernel.h"
 #include "sparse/layout.h"
+#include "sparse/sight.h"
 #include "src/base/arena.h"
 #include "src/base/error.h"
 #include "src/base/host.h"
@@ -33,7 +34,8 @@ struct lac_norm {
 
 struct lac_layer {
     struct lac_linear query, key, value, mix; /* mix: the attention's output projection */
-    struct lac_linear gate, up, down;         /* gate: of gated models only */
+    struct lac_linear global_query, global_key, global_value; /* of models with has_global only */
+    struct lac_linear gate, up, down;                         /* gate: of gated models only */
     struct lac_norm attention_norm, ffn_norm;
 };
 
@@ -62,7 +64,8 @@ struct lac_network {
     struct lac_layer *layers; /* [config.n_layers] */
     struct lac_linear pooler, classifier_dense, classifier, answer, fill_dense, fill_decoder;
     struct lac_linear project_in, project_out, lm_head;
-    const float *rope_frequencies; /* [head_dim / 2]: src/run/rope.h; NULL without */
+    const struct lac_sight **sights; /* [n_layers][n_heads]: heads that see alike share theirs */
+    const float *rope_frequencies;   /* [head_dim / 2]: src/run/rope.h; NULL without */
     bool takes_rows; /* a single token of a decoder is worked on as a row: every linear layer has an
                         output-lane kernel for it */
 
@@ -104,7 +107,7 @@ struct lac_slot {
     enum lac_role role;
     const char *name; /* in packed files */
 };
-enum { LAC_N_LAYER_LINEARS = 7, LAC_N_LAYER_NORMS = 2, LAC_N_HEAD_LINEARS = 9 };
+enum { LAC_N_LAYER_LINEARS = 10, LAC_N_LAYER_NORMS = 2, LAC_N_HEAD_LINEARS = 9 };
 enum { LAC_N_HEAD_NORMS = 3 };
 extern const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS];
 extern const struct lac_slot lac_layer_norms[LAC_N_LAYER_NORMS];

@@ -42,6 +42,8 @@ static void lay_out_decoder(struct lac_region *r, const struct lac_config *confi
     r->logits = cut(c, m * LAC_TILE, LAC_HEAD_ROWS, sizeof *r->logits);
     r->tops = cut(c, m * LAC_TILE, LAC_MAX_TOP, sizeof *r->tops);
     r->sums = cut(c, LAC_TILE, lac_ceil_div(config->vocab_size, LAC_HEAD_ROWS), sizeof *r->sums);
+    r->seen_keys = cut(c, m, r->n_blocks, sizeof *r->seen_keys);
+    r->seen_rows = cut(c, m, 1, sizeof *r->seen_rows);
     r->row = cut(c, 2 * m, lac_query_size(config), sizeof *r->row);
     r->next = cut(c, n, 1, sizeof *r->next);
 }
@@ -83,6 +85,8 @@ static void lay_out(struct lac_region *r, const struct lac_network *network,
     r->rows_in = cut(c, m * (LAC_LANES + 1), lac_max_size(hidden, config->embedding_size),
                      sizeof *r->rows_in);
     r->segments = cut(c, m, r->n_segments, sizeof *r->segments);
+    r->blocks = cut(c, m, r->n_blocks, sizeof *r->blocks);
+    r->masks = cut(c, m, r->n_blocks, sizeof *r->masks);
     r->first = cut(c, n + 1, 1, sizeof *r->first);
     r->kept = cut(c, n, 1, sizeof *r->kept);
     if (lac_family_is_decoder(config->family))
@@ -106,6 +110,7 @@ enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_n
     n_tokens = lac_max_size(n_tokens, region->n_lanes);
     if (!lac_round_up_size(n_tokens, LAC_TILE, &r.n_lanes))
         return lac_fail(error, LAC_E_LIMIT, "a batch of %zu tokens", n_tokens);
+    r.n_blocks = lac_ceil_div(lac_max_size(r.n_lanes, n_segments * LAC_LANES), LAC_KEY_BLOCK);
     size_t n_shared = (n_members > 1 ? LAC_SHARED_TILES : 1) * n_members * LAC_TILE;
     r.n_ffn_lanes = lac_max_size(n_members * LAC_TILE, lac_min_size(r.n_lanes, n_shared));
     lay_out(&r, network, head, &c);

@@ -21,6 +21,8 @@
  *   rows_in              LAC_LANES embedding rows a worker, and one more to add from
  *   segments             keys of one sequence, a worker's own
  *   kv, pages            the same quantised, with its pages one by one: int8 encoders
+ *   blocks, masks        what the queries in work see, a worker's own: sparse/seen.h
+ *   seen_keys, seen_rows the same of one token: decoders
  *   row                  a token's queries and attention, a worker's own: decoders
  *   first, kept, out     where sequences begin; lanes that are kept; their result rows
  *   next                 decoders: what is asked of them */
@@ -30,7 +32,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sparse/sight.h"
 #include "src/run/forward.h"
+
+/* What a token of a decoder sees. */
+struct lac_seen_row {
+    const struct lac_sight *sight; /* NULL: nothing is listed yet */
+    size_t position, n;
+    struct lac_seen_keys *keys;
+};
 
 struct lac_region {
     const struct lac_host *host;
@@ -61,6 +71,11 @@ struct lac_region {
     struct lac_kv_segment *segments; /* [n_members][n_segments] */
     uint8_t *kv;                     /* [n_members][n_lanes / LAC_LANES] pages of a head */
     void **pages;                    /* [n_members][n_lanes / LAC_LANES] */
+    size_t n_blocks;                 /* of the longest sequence's keys */
+    struct lac_seen_block *blocks;   /* [n_members][n_blocks] */
+    struct lac_seen_mask *masks;     /* [n_members][n_blocks] */
+    struct lac_seen_keys *seen_keys; /* [n_members][n_blocks] */
+    struct lac_seen_row *seen_rows;  /* [n_members] */
     float *row;                      /* [n_members][2][n_heads * head_dim] */
     size_t *first;                   /* [n_lanes + 1] */
     size_t *kept;                    /* [n_lanes] */

@@ -54,9 +54,22 @@ static bool is_worth_a_team(const struct lac_network *network, const struct lac_
     return (double)n_stored(network) * (double)(int8_gain(network) * n_lanes) >= TEAM_WORK;
 }
 
-static size_t cost_of(const struct lac_sequence *s, size_t crossover_keys)
+/* Keys that a token in the middle of a sequence sees, about: of layers on average. */
+static size_t keys_seen(const struct lac_network *network, size_t n_tokens)
 {
-    return s->n_tokens * (crossover_keys + s->n_tokens);
+    const struct lac_config *config = &network->config;
+    const struct lac_sight_queries query = {
+        .first = (ptrdiff_t)(n_tokens / 2), .lanes = 1, .n_keys = n_tokens};
+    size_t n_blocks = 0;
+    for (size_t i = 0; i < config->n_layers; i++)
+        n_blocks += lac_sight_count(network->sights[i * config->n_heads], &query);
+    return lac_min_size(n_tokens, n_blocks * LAC_KEY_BLOCK / config->n_layers);
+}
+
+static size_t cost_of(const struct lac_network *network, const struct lac_sequence *s,
+                      size_t crossover_keys)
+{
+    return s->n_tokens * (crossover_keys + keys_seen(network, s->n_tokens));
 }
 
 /* Longest first; equal lengths in the order of their addresses, which is that of the session. */
@@ -109,7 +122,7 @@ static size_t fill_bins(struct lac_workspace *w, size_t begin, size_t end, size_
         w->bin[i] = best;
         groups[best].n_tokens += n_tokens;
         groups[best].end++;
-        cost[best] += cost_of(w->order[i], c);
+        cost[best] += cost_of(w->network, w->order[i], c);
     }
     return n_bins;
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BERT, RoBERTa and DistilBERT forward passes, one sequence at a time, written for reading.
+"""BERT, RoBERTa, Longformer and DistilBERT forward passes, one sequence at a time, written for reading.
 
-After Devlin et al. 2019, Liu et al. 2019 and Sanh et al. 2019; tensors are named as in Hugging Face
+After Devlin et al. 2019, Liu et al. 2019, Beltagy et al. 2020 and Sanh et al. 2019; tensors are named as in Hugging Face
 checkpoints, configurations as in their config.json.  Arithmetic has the type of the tensors.
 """
 
@@ -43,6 +43,11 @@ LAYER_NAMES = {
     },
 }
 LAYER_NAMES["roberta"] = LAYER_NAMES["bert"]
+LAYER_NAMES["longformer"] = LAYER_NAMES["bert"] | {
+    "global_query": "attention.self.query_global",
+    "global_key": "attention.self.key_global",
+    "global_value": "attention.self.value_global",
+}
 
 # DistilBERT's own words for the sizes.
 DISTILBERT_KEYS = {
@@ -65,6 +70,21 @@ def int8_linear(x, weight, bias):
     x_scale = x.abs().amax(-1, keepdim=True).clamp_min(1e-30) / 127
     products = F.linear(torch.round(x / x_scale), torch.round(weight / weight_scale))
     return products * x_scale * weight_scale.T + bias
+
+
+def shown_by(term, n):
+    """What one term of an attention rule shows: [queries, keys]."""
+    query, key = torch.arange(n)[:, None], torch.arange(n)[None, :]
+    block = term.get("block", 1)
+    if term["kind"] == "window":
+        apart = key // block - query // block
+        return (-apart <= term["left"]) & (apart <= term["right"])
+    if term["kind"] == "global":
+        chosen = torch.arange(n) // block
+        chosen = (chosen < term.get("first", 0)) | (chosen > (n - 1) // block - term.get("last", 0))
+        return chosen[:, None] | chosen[None, :]
+    rows = torch.tensor([[digit == "1" for digit in row] for row in term["mask"]])
+    return rows[query // block, key // block]
 
 
 class Encoder:
@@ -94,7 +114,8 @@ class Encoder:
 
     def embed(self, ids, types):
         table = self.prefix + "embeddings."
-        first = self.config["pad_token_id"] + 1 if self.family == "roberta" else 0
+        is_roberta = self.family in ("roberta", "longformer")
+        first = self.config["pad_token_id"] + 1 if is_roberta else 0
         positions = torch.arange(first, first + len(ids))
         x = self.tensors[table + "word_embeddings.weight"][ids]
         x = x + self.tensors[table + "position_embeddings.weight"][positions]
@@ -102,11 +123,29 @@ class Encoder:
             x = x + self.tensors[table + "token_type_embeddings.weight"][types]
         return self.norm(table + "LayerNorm", x)
 
-    def attend(self, query, key, value):
+    def shown(self, layer, n, n_global):
+        """[heads, queries, keys]; rows of global tokens are replaced later."""
+        heads, plan = self.size("num_attention_heads"), self.config.get("lacuna_attention")
+        if self.family == "longformer":
+            reach = self.config["attention_window"][layer] // 2
+            near = shown_by({"kind": "window", "left": reach, "right": reach}, n)
+            return (near | (torch.arange(n) < n_global)).expand(heads, n, n)
+        if not plan:
+            return torch.ones(heads, n, n, dtype=torch.bool)
+        names = plan["layers"][layer] if isinstance(plan["layers"], list) else plan["layers"]
+        names = names if isinstance(names, list) else [names] * heads
+        rules = plan["rules"] | {"usual": [{"kind": "window", "left": n, "right": n}]}
+        shown = [sum(shown_by(term, n).int() for term in rules[name]) > 0 for name in names]
+        return torch.stack(shown)
+
+    def attend(self, query, key, value, shown):
+        """What sees nothing gives zeros."""
         n, heads = len(query), self.size("num_attention_heads")
-        query, key, value = (t.view(n, heads, -1).transpose(0, 1) for t in (query, key, value))
+        query, key, value = (t.view(len(t), heads, -1).transpose(0, 1) for t in (query, key, value))
         scores = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])
-        return (torch.softmax(scores, -1) @ value).transpose(0, 1).reshape(n, -1)
+        scores = scores.masked_fill(~shown, -math.inf)
+        weights = torch.softmax(scores, -1).nan_to_num()
+        return (weights @ value).transpose(0, 1).reshape(n, -1)
 
     def layer(self, index, x):
         names = LAYER_NAMES[self.family]
@@ -115,13 +154,25 @@ class Encoder:
         def linear(part, x):
             return self.apply(at + names[part], x)
 
-        attended = self.attend(linear("query", x), linear("key", x), linear("value", x))
+        n_global = self.n_global
+        attended = self.attend(linear("query", x), linear("key", x), linear("value", x),
+                               self.shown(index, len(x), n_global))
+        if n_global:
+            everything = torch.ones(1, n_global, len(x), dtype=torch.bool)
+            attended[:n_global] = self.attend(linear("global_query", x[:n_global]),
+                                              linear("global_key", x),
+                                              linear("global_value", x), everything)
         x = self.norm(at + names["attention_norm"], x + linear("attention_output", attended))
         inner = ACTIVATIONS[self.size("hidden_act")](linear("up", x))
         return self.norm(at + names["ffn_norm"], x + linear("down", inner))
 
-    def hidden(self, ids, types):
-        """The last hidden states, [tokens, hidden]."""
+    def hidden(self, ids, types, head=None):
+        """The last hidden states, [tokens, hidden]; a Longformer's depend on the head."""
+        self.n_global = 0
+        if self.family == "longformer" and head == "classify":
+            self.n_global = 1
+        if self.family == "longformer" and head == "answer":
+            self.n_global = (ids + [self.config["sep_token_id"]]).index(self.config["sep_token_id"])
         x = self.embed(torch.tensor(ids), torch.tensor(types))
         for index in range(self.size("num_hidden_layers")):
             x = self.layer(index, x)
@@ -136,7 +187,7 @@ class Encoder:
         """The logits of the sequence, [labels]."""
         if self.family == "bert":
             return self.apply("classifier", self.pooler(hidden))
-        if self.family == "roberta":
+        if self.family in ("roberta", "longformer"):
             dense = torch.tanh(self.apply("classifier.dense", hidden[0]))
             return self.apply("classifier.out_proj", dense)
         return self.apply("classifier", F.relu(self.apply("pre_classifier", hidden[0])))

@@ -95,8 +95,10 @@ def layer_tensors(prefix, family, sizes, gain):
     at = prefix + names["layer"].format("%")
     hidden, ffn = sizes.hidden, sizes.ffn
     tensors = []
+    own = (("global_query", hidden, hidden, 1.2), ("global_key", hidden, hidden, 1.2),
+           ("global_value", hidden, hidden, 1.0)) if family == "longformer" else ()
     for part, n_out, n_in, times in (("query", hidden, hidden, 1.2), ("key", hidden, hidden, 1.2),
-                                     ("value", hidden, hidden, 1.0),
+                                     ("value", hidden, hidden, 1.0), *own,
                                      ("attention_output", hidden, hidden, 1.0),
                                      ("up", ffn, hidden, 1.0), ("down", hidden, ffn, 1.5)):
         tensors += matrix(at + names[part], n_out, n_in, gain * times)
@@ -110,7 +112,7 @@ def head_tensors(prefix, family, head, sizes, labels):
     if head == "embed" or (family == "bert" and head == "classify"):
         pooler = matrix(prefix + "pooler.dense", hidden, hidden) if family == "bert" else []
         return pooler + (matrix("classifier", labels, hidden) if head == "classify" else [])
-    if head == "classify" and family == "roberta":
+    if head == "classify" and family in ("roberta", "longformer"):
         return (matrix("classifier.dense", hidden, hidden)
                 + matrix("classifier.out_proj", labels, hidden))
     if head == "classify":

@@ -33,11 +33,12 @@ ARCHITECTURE = {
     "fill": "ForMaskedLM",
     "embed": "Model",
 }
-CLASS = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert"}
+CLASS = {"bert": "Bert", "roberta": "Roberta", "longformer": "Longformer",
+         "distilbert": "DistilBert"}
 
 
 def config_of(family, head, hidden, layers, heads, ffn, *, act="gelu", vocabulary=1000,
-              positions=128, labels=3, problem=None):
+              positions=128, labels=3, problem=None, **more):
     config = {"architectures": [CLASS[family] + ARCHITECTURE[head]], "model_type": family,
               "vocab_size": vocabulary}
     if family == "distilbert":
@@ -45,17 +46,18 @@ def config_of(family, head, hidden, layers, heads, ffn, *, act="gelu", vocabular
                    "activation": act, "max_position_embeddings": positions, "pad_token_id": 0,
                    "sinusoidal_pos_embds": False}
     else:
-        pad = 1 if family == "roberta" else 0
+        is_roberta = family in ("roberta", "longformer")
+        pad = 1 if is_roberta else 0
         config |= {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
                    "intermediate_size": ffn, "hidden_act": act, "pad_token_id": pad,
-                   "max_position_embeddings": positions + (2 if family == "roberta" else 0),
-                   "type_vocab_size": 1 if family == "roberta" else 2,
-                   "layer_norm_eps": 1e-5 if family == "roberta" else 1e-12}
+                   "max_position_embeddings": positions + (2 if is_roberta else 0),
+                   "type_vocab_size": 1 if is_roberta else 2,
+                   "layer_norm_eps": 1e-5 if is_roberta else 1e-12}
     if head in ("classify", "tag"):
         config["id2label"] = {str(i): f"label {i}" for i in range(labels)}
     if problem:
         config["problem_type"] = problem
-    return config
+    return config | more
 
 
 def case(name, family, head, hidden, layers, heads, ffn, *, blocks=(), per_mille=800,
@@ -102,6 +104,18 @@ NORMALIZED = {
                               "pooling_mode_mean_tokens": True},
 }
 
+LONG = {"lengths": (300, 1, 129, 2, 47, 64, 199, 17), "positions": 301}
+# Longformer's and BigBird's rules on plain models, and a different rule for each head.
+NEAR = {"rules": {"near": [{"kind": "window", "left": 20, "right": 20},
+                           {"kind": "global", "first": 1}]}, "layers": "near"}
+BLOCKS = {"rules": {"near": [{"kind": "window", "left": 1, "right": 1, "block": 16},
+                             {"kind": "global", "first": 1, "last": 1, "block": 16}],
+                    "drawn": [{"kind": "blocks", "block": 32, "mask":
+                               ["1001000100", "0110000000", "0000000000", "1001100000",
+                                "0000111111", "1000010000", "0100001000", "1110000000",
+                                "0000000011", "1111111111"]}]},
+          "layers": [["near", "drawn", "usual"], "near"]}
+
 CASES = [
     case("bert-base", "bert", "classify", *BASE, **LARGE),
     case("bert-base-pruned", "bert", "classify", *BASE, blocks=(16, 4, 8, 1), labels=5, **LARGE),
@@ -125,6 +139,16 @@ CASES = [
     case("roberta-tag", "roberta", "tag", 24, 2, 3, 40, labels=2, vocabulary=61),
     case("roberta-fill", "roberta", "fill", 32, 2, 4, 64, act="relu", vocabulary=83),
     case("roberta-answer", "roberta", "answer", 24, 2, 2, 52, act="gelu_new", vocabulary=61),
+    case("roberta-near", "roberta", "tag", 24, 2, 3, 40, labels=2, vocabulary=61, **LONG,
+         lacuna_attention=NEAR),
+    case("bert-blocks", "bert", "tag", 24, 2, 3, 40, labels=2, vocabulary=61, **LONG,
+         lacuna_attention=BLOCKS),
+    case("longformer-tag", "longformer", "tag", 24, 2, 3, 40, labels=2, vocabulary=61, **LONG,
+         attention_window=[32, 64]),
+    case("longformer-classify", "longformer", "classify", 24, 3, 3, 40, vocabulary=61, **LONG,
+         attention_window=[32, 64, 4]),
+    case("longformer-answer", "longformer", "answer", 24, 2, 2, 52, vocabulary=61, **LONG,
+         attention_window=[8, 16], sep_token_id=7),
     case("distilbert-tag", "distilbert", "tag", 24, 3, 3, 40, act="relu", labels=2, vocabulary=61),
     case("distilbert-fill", "distilbert", "fill", 36, 2, 3, 44, vocabulary=83),
 ]
@@ -172,9 +196,11 @@ def run(made, encoder, ids, first_type):
     pooled = made["config"]["model_type"] == "bert" and head in ("classify", "embed")
     for sequence, n_first in zip(ids, first_type):
         types = [0] * n_first + [1] * (len(sequence) - n_first)
-        hidden = encoder.hidden(sequence, types)
-        outputs["mean"].append(hidden.mean(0))
-        outputs["cls"].append(hidden[0])
+        embedded = hidden = encoder.hidden(sequence, types, head)
+        if encoder.family == "longformer":
+            embedded = encoder.hidden(sequence, types)
+        outputs["mean"].append(embedded.mean(0))
+        outputs["cls"].append(embedded[0])
         if pooled:
             outputs.setdefault("pooler", []).append(encoder.pooler(hidden))
         if head != "embed":

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One head of attention, as it is measured. */
+#include "bench/attention_head.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "bench/bench.h"
+#include "src/base/checked.h"
+
+static size_t tile_tokens(const struct bench_head *head, size_t tile)
+{
+    return lac_min_size(LAC_TILE, head->length - tile * LAC_TILE);
+}
+
+static size_t tile_lanes(const struct bench_head *head, size_t tile)
+{
+    return lac_round_up(tile_tokens(head, tile), LAC_LANES);
+}
+
+static float *random_panel(struct bench_head *head, size_t ld, uint64_t *random)
+{
+    float *panel = lac_arena_alloc(&head->arena, head->dim * ld, sizeof *panel);
+    for (size_t i = 0; panel && i < head->dim * ld; i++)
+        panel[i] = bench_random_float(random);
+    return panel;
+}
+
+static int make_panels(struct bench_head *head)
+{
+    uint64_t random = bench_settings.seed;
+    head->q = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->q);
+    head->y = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->y);
+    head->panels = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->panels);
+    if (!head->q || !head->y || !head->panels)
+        return 0;
+    for (size_t i = 0; i < head->n_tiles; i++) {
+        size_t ld = tile_lanes(head, i);
+        head->q[i] = random_panel(head, ld, &random);
+        head->y[i] = random_panel(head, ld, &random);
+        head->panels[i] = (struct lac_kv_segment){.k = random_panel(head, ld, &random),
+                                                  .v = random_panel(head, ld, &random),
+                                                  .k_ld = ld,
+                                                  .v_ld = ld,
+                                                  .v_step = 1,
+                                                  .n_keys = tile_tokens(head, i)};
+        if (!head->q[i] || !head->y[i] || !head->panels[i].k || !head->panels[i].v)
+            return 0;
+    }
+    return 1;
+}
+
+static int make_pages(struct bench_head *head)
+{
+    size_t bytes = lac_kv_page_bytes(head->dtype, head->dim);
+    struct lac_arena *arena = &head->arena;
+    head->n_pages = lac_ceil_div(head->length, LAC_LANES);
+    head->pages = lac_arena_alloc(arena, head->n_pages, bytes);
+    head->page_at = lac_arena_alloc(arena, head->n_pages, sizeof *head->page_at);
+    head->page_segments = lac_arena_alloc(arena, head->n_pages, sizeof *head->page_segments);
+    if (!head->pages || !head->page_at || !head->page_segments)
+        return 0;
+    for (size_t i = 0; i < head->n_pages; i++) {
+        head->page_at[i] = head->pages + i * bytes;
+        head->page_segments[i] = (struct lac_kv_segment){
+            .k = head->page_at[i],
+            .v = head->pages + i * bytes + bytes / 2,
+            .k_ld = LAC_LANES,
+            .v_ld = 1,
+            .v_step = head->dim,
+            .n_keys = lac_min_size(LAC_LANES, head->length - i * LAC_LANES),
+        };
+    }
+    return 1;
+}
+
+enum lac_status bench_head_open(struct bench_head *head, enum lac_dtype dtype, size_t length,
+                                size_t dim, struct lac_error *error)
+{
+    *head = (struct bench_head){.arena = {.host = &lac_default_host},
+                                .dtype = dtype,
+                                .length = length,
+                                .dim = dim,
+                                .n_tiles = lac_ceil_div(length, LAC_TILE)};
+    size_t n_blocks = lac_ceil_div(length, LAC_KEY_BLOCK);
+    head->blocks = lac_arena_alloc(&head->arena, n_blocks, sizeof *head->blocks);
+    head->masks = lac_arena_alloc(&head->arena, n_blocks, sizeof *head->masks);
+    head->keys = lac_arena_alloc(&head->arena, n_blocks, sizeof *head->keys);
+    head->row = lac_arena_alloc_zero(&head->arena, 2 * dim, sizeof *head->row);
+    if (!head->blocks || !head->masks || !head->keys || !head->row || !make_panels(head) ||
+        !make_pages(head))
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu tokens", length);
+    return LAC_OK;
+}
+
+void bench_head_close(struct bench_head *head)
+{
+    if (head->arena.host)
+        lac_arena_clear(&head->arena);
+}
+
+/* ---- The work ---- */
+
+/* Queries [begin, end) of a tile that share a list. */
+struct stretch {
+    size_t tile, begin, end;
+};
+
+static size_t first_lane(const struct stretch *s)
+{
+    return s->begin / LAC_LANES * LAC_LANES;
+}
+
+static uint64_t mask_of(const struct stretch *s)
+{
+    return ((UINT64_C(1) << (s->end - s->begin)) - 1) << (s->begin - first_lane(s));
+}
+
+static struct lac_seen list_of(const struct bench_attention *a, const struct stretch *s)
+{
+    struct lac_sight_queries queries = {
+        .first = (ptrdiff_t)(s->tile * LAC_TILE + first_lane(s)),
+        .lanes = mask_of(s),
+        .n_keys = a->head->length,
+    };
+    return lac_sight_list(a->sight, &queries, a->head->blocks, a->head->masks);
+}
+
+static void attend_stretch(const struct bench_attention *a, const struct stretch *s)
+{
+    const struct bench_head *h = a->head;
+    const int in_pages = h->dtype != LAC_F32;
+    size_t lane = first_lane(s), ld = tile_lanes(h, s->tile);
+    struct lac_attention_args args = {
+        .q = h->q[s->tile] + lane,
+        .q_ld = ld,
+        .n_lanes = lac_round_up(s->end - lane, LAC_LANES),
+        .lane_mask = mask_of(s),
+        .head_dim = h->dim,
+        .scale = 1 / sqrtf((float)h->dim),
+        .segments = in_pages ? h->page_segments : h->panels,
+        .n_segments = in_pages ? h->n_pages : h->n_tiles,
+        .segment_keys = in_pages ? LAC_LANES : LAC_TILE,
+        .n_keys = h->length,
+        .seen = list_of(a, s),
+        .y = h->y[s->tile] + lane,
+        .y_ld = ld,
+    };
+    a->kernel->run.attention(&args);
+}
+
+static void attend_stretch_s8(const struct bench_attention *a, const struct stretch *s)
+{
+    const struct bench_head *h = a->head;
+    size_t lane = first_lane(s), ld = tile_lanes(h, s->tile);
+    struct lac_attention_s8_args args = {
+        .q = h->q[s->tile] + lane,
+        .q_ld = ld,
+        .n_lanes = lac_round_up(s->end - lane, LAC_LANES),
+        .lane_mask = mask_of(s),
+        .head_dim = h->dim,
+        .scale = 1 / sqrtf((float)h->dim),
+        .pages = (const void *const *)h->page_at,
+        .n_keys = h->length,
+        .seen = list_of(a, s),
+        .y = h->y[s->tile] + lane,
+        .y_ld = ld,
+    };
+    a->kernel->run.attention_s8(&args);
+}
+
+/* The next tile that is measured, from one on. */
+static size_t next_tile(const struct bench_attention *a, size_t tile)
+{
+    if (a->every == BENCH_FIRST_TILE)
+        return tile ? a->head->n_tiles : 0;
+    while (tile < a->head->n_tiles && tile / BENCH_GROUP_TILES % a->every)
+        tile++;
+    return tile;
+}
+
+static void each_stretch(const struct bench_attention *a,
+                         void (*visit)(const struct bench_attention *, const struct stretch *,
+                                       void *),
+                         void *context)
+{
+    const struct bench_head *h = a->head;
+    for (size_t i = next_tile(a, 0); i < h->n_tiles; i = next_tile(a, i + 1)) {
+        struct stretch s = {.tile = i};
+        for (size_t n = tile_tokens(h, i); s.begin < n; s.begin = s.end) {
+            size_t at = i * LAC_TILE + s.begin;
+            s.end =
+                s.begin + lac_min_size(n - s.begin, lac_sight_end(a->sight, h->length, at) - at);
+            visit(a, &s, context);
+        }
+    }
+}
+
+static void attend_any(const struct bench_attention *a, const struct stretch *s, void *context)
+{
+    (void)context;
+    (a->head->dtype == LAC_S8 ? attend_stretch_s8 : attend_stretch)(a, s);
+}
+
+static void fill_pages(const struct bench_attention *a, size_t every)
+{
+    const struct bench_head *h = a->head;
+    size_t n = every == BENCH_FIRST_TILE ? 1 : lac_ceil_div(h->n_tiles, every);
+    struct lac_kv_pages_args pages = {h->panels, n, h->dim, h->page_at, 0};
+    if (a->pager)
+        a->pager->run.kv_pages(&pages);
+}
+
+void bench_fill_pages(const struct bench_attention *a)
+{
+    fill_pages(a, 1);
+}
+
+void bench_attend(const struct bench_attention *a)
+{
+    if (a->head->dtype == LAC_S8)
+        fill_pages(a, a->every);
+    each_stretch(a, attend_any, NULL);
+}
+
+void bench_attend_row(const struct bench_attention *a)
+{
+    const struct bench_head *h = a->head;
+    struct lac_attention_row_args args = {
+        .q = h->row,
+        .n_queries = 1,
+        .head_dim = h->dim,
+        .scale = 1 / sqrtf((float)h->dim),
+        .pages = (const void *const *)h->page_at,
+        .seen = h->keys,
+        .n_seen = lac_sight_row(a->sight, h->length - 1, h->length, h->keys),
+        .y = h->row + h->dim,
+    };
+    a->kernel->run.attention_row(&args);
+}
+
+/* ---- Counts ---- */
+
+/* What lanes see of one block, beside what is there. */
+static void count_block(const struct lac_seen *seen, size_t i, uint64_t lanes, size_t n_keys,
+                        double *n_seen, double *n_read)
+{
+    size_t n = lac_min_size(n_keys - (size_t)seen->blocks[i].block * LAC_KEY_BLOCK, LAC_KEY_BLOCK);
+    uint32_t mask = seen->blocks[i].mask;
+    if (mask == LAC_SEEN_WHOLE) {
+        *n_seen += (double)n * __builtin_popcountll(lanes);
+        *n_read += (double)lac_round_up(n, LAC_LANES);
+        return;
+    }
+    for (size_t first = 0; first < n; first += LAC_LANES) {
+        uint64_t any = 0;
+        for (size_t j = first; j < lac_min_size(n, first + LAC_LANES); j++) {
+            uint64_t who = seen->masks[mask].lanes[j] & lanes;
+            *n_seen += __builtin_popcountll(who);
+            any |= who;
+        }
+        *n_read += any ? LAC_LANES : 0;
+    }
+}
+
+static void count_stretch(const struct bench_attention *a, const struct stretch *s, void *context)
+{
+    struct bench_pairs *pairs = context;
+    struct lac_seen seen = list_of(a, s);
+    double n_read = 0;
+    for (size_t i = 0; i < seen.n_blocks; i++)
+        count_block(&seen, i, mask_of(s), a->head->length, &pairs->seen, &n_read);
+    pairs->all += (double)(s->end - s->begin) * (double)a->head->length;
+    pairs->computed += (double)lac_round_up(s->end - first_lane(s), LAC_LANES) * n_read;
+}
+
+struct bench_pairs bench_count_pairs(const struct bench_attention *a)
+{
+    struct bench_pairs pairs = {0};
+    each_stretch(a, count_stretch, &pairs);
+    return pairs;
+}
+
+size_t bench_results(const struct bench_attention *a, float *y, size_t n)
+{
+    const struct bench_head *h = a->head;
+    size_t at = 0;
+    for (size_t i = next_tile(a, 0); i < h->n_tiles; i = next_tile(a, i + 1))
+        for (size_t d = 0; d < h->dim; d++)
+            for (size_t t = 0; t < tile_tokens(h, i); t++, at++)
+                if (at < n)
+                    y[at] = h->y[i][d * tile_lanes(h, i) + t];
+    return at;
+}

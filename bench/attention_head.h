@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One head of attention, as it is measured: its numbers, and the work of a kernel under a rule.
+ *
+ * Long sequences are measured in part: every n-th group of BENCH_GROUP_TILES tiles of queries, with
+ * all the keys that those see. */
+#ifndef LACUNA_BENCH_ATTENTION_HEAD_H
+#define LACUNA_BENCH_ATTENTION_HEAD_H
+
+#include "simd/attention.h"
+#include "sparse/sight.h"
+#include "src/base/arena.h"
+
+/* 192 queries: whole blocks of 16, 32 and 64. */
+enum { BENCH_GROUP_TILES = 4 };
+
+/* Queries, keys and values tile by tile, and the keys and values in pages of a dtype. */
+struct bench_head {
+    struct lac_arena arena;
+    enum lac_dtype dtype;
+    size_t length, dim, n_tiles;
+    float **q, **y; /* [n_tiles][dim][lanes] */
+    struct lac_kv_segment *panels;
+    size_t n_pages;
+    char *pages;
+    void **page_at;                       /* [n_pages] */
+    struct lac_kv_segment *page_segments; /* [n_pages]; bf16 */
+    struct lac_seen_block *blocks;        /* [n_blocks] each */
+    struct lac_seen_mask *masks;
+    struct lac_seen_keys *keys;
+    float *row; /* [2][dim]: a single query and its result */
+};
+
+enum lac_status bench_head_open(struct bench_head *head, enum lac_dtype dtype, size_t length,
+                                size_t dim, struct lac_error *error);
+void bench_head_close(struct bench_head *head);
+
+/* In place of n: the first tile alone, for plain C. */
+#define BENCH_FIRST_TILE SIZE_MAX
+
+/* The work: a kernel under a rule. */
+struct bench_attention {
+    struct bench_head *head;
+    const struct lac_kernel *kernel, *pager; /* pager: of int8 and bf16, else NULL */
+    const struct lac_sight *sight;
+    size_t every; /* of the groups: 1 is all of them */
+};
+
+/* Attends what is measured; int8: quantises that share of the keys first. */
+void bench_attend(const struct bench_attention *attention);
+/* The last token alone, keys in pages. */
+void bench_attend_row(const struct bench_attention *attention);
+/* Writes all pages. */
+void bench_fill_pages(const struct bench_attention *attention);
+
+/* The work that is measured: pairs of query and key. */
+struct bench_pairs {
+    double all, seen;
+    double computed; /* with what groups of 16 queries and pages of keys have beside */
+};
+struct bench_pairs bench_count_pairs(const struct bench_attention *attention);
+
+/* The queries that are measured, one after another: their results, up to n floats, and how many
+ * there are in all. */
+size_t bench_results(const struct bench_attention *attention, float *y, size_t n);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention plans: rules for each layer and head, in JSON.
+ *
+ *   {"rules": {NAME: [TERM, ...], ...}, "layers": LAYERS}
+ *
+ * LAYERS is the name of the rule that all heads of all layers follow, or a list with one item for
+ * each layer, which is such a name or a list of names, one for each head.  "usual" is what the
+ * model itself asks for.  A term is one of
+ *
+ *   {"kind": "all"}
+ *   {"kind": "window", "left", "right": tokens [all], "dilation" [1], "block" [1],
+ *    "per_token" [0]}
+ *   {"kind": "sinks", "n": tokens}
+ *   {"kind": "global", "ranges": [[BEGIN, END], ...], "block" [1], "first" [0], "last" [0],
+ *    "rows" [true], "columns" [true]}
+ *   {"kind": "random", "n", "block" [64], "seed" [0]}
+ *   {"kind": "strided", "stride", "offset" [0], "block" [64]}
+ *   {"kind": "neighbours", "axes": [{"size", "window", "stride" [1], "dilation" [1]}, ...]}
+ *   {"kind": "blocks", "block" [64], "mask": ["0110...", ...]}: a text for each row of blocks
+ *
+ * with the meanings of sparse/sight.h, which also says where they come from. */
+#ifndef LACUNA_RUN_SIGHT_PLAN_H
+#define LACUNA_RUN_SIGHT_PLAN_H
+
+#include "sparse/sight.h"
+#include "src/base/arena.h"
+#include "src/base/json.h"
+
+struct lac_sight_plan {
+    size_t n_layers, n_heads;
+    bool is_causal;
+    const struct lac_sight **sights; /* [n_layers][n_heads]: on entry the usual ones */
+};
+
+/* Puts what the plan says in place of the usual rules; what they point to is the arena's.  On
+ * failure some may be replaced. */
+enum lac_status lac_sight_plan_read(const json_t *json, struct lac_arena *arena,
+                                    struct lac_sight_plan *plan, struct lac_error *error);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which rule each head of a network follows. */
+#include "src/run/sights.h"
+
+#include <string.h>
+
+#include "src/base/json.h"
+#include "src/run/sight_plan.h"
+
+/* Encoders see all or what is near them, decoders what is before them or a window of it. */
+static struct lac_sight_term usual_term(const struct lac_config *config, size_t layer)
+{
+    size_t window = config->windows ? config->windows[layer] : 0;
+    if (config->reach)
+        return (struct lac_sight_term){
+            .kind = LAC_SIGHT_WINDOW,
+            .as.window = {config->reach[layer], config->reach[layer], 1, 1, 0},
+        };
+    if (!window)
+        return (struct lac_sight_term){.kind = LAC_SIGHT_ALL};
+    return (struct lac_sight_term){
+        .kind = LAC_SIGHT_WINDOW,
+        .as.window = {.left = window - 1, .dilation = 1, .block = 1},
+    };
+}
+
+static bool is_alike(const struct lac_config *config, size_t a, size_t b)
+{
+    return (!config->windows || config->windows[a] == config->windows[b]) &&
+           (!config->reach || config->reach[a] == config->reach[b]);
+}
+
+/* "lacuna_attention" of the configuration: a plan. */
+static enum lac_status follow_plan(struct lac_network *network, struct lac_error *error)
+{
+    const struct lac_config *config = &network->config;
+    const char *text = network->config_text;
+    json_t *json = NULL;
+    if (!text || !strstr(text, "\"lacuna_attention\""))
+        return LAC_OK;
+    enum lac_status status = lac_json_parse("config.json", text, strlen(text), &json, error);
+    if (status)
+        return status;
+    struct lac_sight_plan plan = {
+        .n_layers = config->n_layers,
+        .n_heads = config->n_heads,
+        .is_causal = lac_family_is_decoder(config->family),
+        .sights = network->sights,
+    };
+    const json_t *own = json_object_get(json, "lacuna_attention");
+    if (own && !json_is_null(own))
+        status = lac_sight_plan_read(own, &network->arena, &plan, error);
+    json_decref(json);
+    return status ? lac_fail_in(error, status, "lacuna_attention") : LAC_OK;
+}
+
+enum lac_status lac_network_make_sights(struct lac_network *network, struct lac_error *error)
+{
+    const struct lac_config *config = &network->config;
+    struct lac_arena *arena = &network->arena;
+    size_t n = config->n_layers;
+    struct lac_sight *sights = lac_arena_alloc(arena, n, sizeof *sights);
+    struct lac_sight_term *terms = lac_arena_alloc(arena, n, sizeof *terms);
+    network->sights = lac_arena_alloc(arena, n * config->n_heads, sizeof *network->sights);
+    if (!sights || !terms || !network->sights)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for the attention rules of %zu layers", n);
+    for (size_t i = 0; i < n; i++) {
+        /* Layers with the same rule share it. */
+        size_t like = 0;
+        while (like < i && !is_alike(config, like, i))
+            like++;
+        terms[i] = usual_term(config, i);
+        sights[i] = (struct lac_sight){lac_family_is_decoder(config->family), &terms[i], 1};
+        for (size_t head = 0; head < config->n_heads; head++)
+            network->sights[i * config->n_heads + head] = &sights[like];
+    }
+    return follow_plan(network, error);
+}

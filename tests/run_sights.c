@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention plans: what each layer and head follows, and what is no plan. */
+#include <string.h>
+
+#include "src/run/sight_plan.h"
+#include "tests/run_suite.h"
+
+enum { LAYERS = 2, HEADS = 3 };
+
+static const struct lac_sight usual[1];
+
+/* Reads a plan over usual rules. */
+static enum lac_status read_plan(const char *text, struct lac_arena *arena,
+                                 const struct lac_sight *sights[LAYERS * HEADS],
+                                 struct lac_error *error)
+{
+    json_t *json = NULL;
+    struct lac_sight_plan plan = {LAYERS, HEADS, false, sights};
+    ck_assert_int_eq(lac_json_parse("plan", text, strlen(text), &json, error), LAC_OK);
+    for (size_t i = 0; i < LAYERS * HEADS; i++)
+        sights[i] = usual;
+    enum lac_status status = lac_sight_plan_read(json, arena, &plan, error);
+    json_decref(json);
+    return status;
+}
+
+START_TEST(plans)
+{
+    struct lac_arena arena = {.host = &lac_default_host};
+    struct lac_error error = {0};
+    const struct lac_sight *sights[LAYERS * HEADS];
+    static const char text[] =
+        "{\"rules\": {\"near\": [{\"kind\": \"window\", \"left\": 3, \"right\": 1},"
+        "                        {\"kind\": \"sinks\", \"n\": 2}],"
+        " \"mask\": [{\"kind\": \"blocks\", \"block\": 4, \"mask\": [\"10\", \"01\"]}],"
+        " \"far\": [{\"kind\": \"global\", \"ranges\": [[5, 6]], \"rows\": false},"
+        "           {\"kind\": \"strided\", \"stride\": 4, \"offset\": 1, \"block\": 2}],"
+        " \"grid\": [{\"kind\": \"neighbours\", \"axes\": [{\"size\": 3, \"window\": 1},"
+        "            {\"size\": 4, \"window\": 3}]}], \"none\": []},"
+        " \"layers\": [[\"near\", \"mask\", \"far\"], [\"usual\", \"grid\", \"none\"]]}";
+    ck_assert_msg(!read_plan(text, &arena, sights, &error), "%s", error.text);
+    /* What query 6 sees of 12 keys. */
+    static const char *const expected[] = {"110111110000", "000011110000", "001101000011",
+                                           NULL,           "000000000000", "000000000000"};
+    for (size_t i = 0; i < LAYERS * HEADS; i++) {
+        if (!expected[i]) {
+            ck_assert_ptr_eq(sights[i], usual);
+            continue;
+        }
+        for (size_t key = 0; key < 12; key++) {
+            bool sees = lac_sight_sees(sights[i], 12, 6, key);
+            if (i == 4) /* line 1 of the grid, columns 1 to 3 */
+                ck_assert(sees == (key >= 5 && key < 8));
+            else
+                ck_assert_msg(sees == (expected[i][key] == '1'), "head %zu, key %zu", i, key);
+        }
+    }
+    ck_assert_msg(!read_plan("{\"rules\": {\"a\": [{\"kind\": \"all\"}]}, \"layers\": \"a\"}",
+                             &arena, sights, &error),
+                  "%s", error.text);
+    for (size_t i = 1; i < LAYERS * HEADS; i++)
+        ck_assert_ptr_eq(sights[i], sights[0]);
+    lac_arena_clear(&arena);
+}
+END_TEST
+
+START_TEST(no_plans)
+{
+    static const struct {
+        const char *text, *error;
+    } cases[] = {
+        {"[]", "rules"},
+        {"{\"rules\": 1, \"layers\": \"usual\"}", "rules"},
+        {"{}", "layers"},
+        {"{\"layers\": \"near\"}", "near"},
+        {"{\"layers\": [\"usual\"]}", "1 items for 2 layers"},
+        {"{\"layers\": [[\"usual\"], \"usual\"]}", "1 items for 3 heads of layer 0"},
+        {"{\"rules\": {\"a\": 1}, \"layers\": \"a\"}", "rule \"a\""},
+        {"{\"rules\": {\"a\": [1]}, \"layers\": \"a\"}", "expected an object"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"b\"}]}, \"layers\": \"a\"}", "\"b\" is not known"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"window\", \"left\": -1}]}, \"layers\": \"a\"}", "left"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"strided\"}]}, \"layers\": \"a\"}", "stride"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"blocks\"}]}, \"layers\": \"a\"}", "mask"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"blocks\", \"mask\": [\"01\", \"1\"]}]},"
+         " \"layers\": \"a\"}",
+         "row 1"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"global\", \"ranges\": [[2]]}]}, \"layers\": \"a\"}",
+         "ranges"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"global\", \"ranges\": [[2, 1]]}]}, \"layers\": \"a\"}",
+         "ranges"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct lac_arena arena = {.host = &lac_default_host};
+        struct lac_error error = {0};
+        const struct lac_sight *sights[LAYERS * HEADS];
+        ck_assert_msg(read_plan(cases[i].text, &arena, sights, &error) != LAC_OK, "%s",
+                      cases[i].text);
+        ck_assert_msg(strstr(error.text, cases[i].error) != NULL, "%s: %s", cases[i].text,
+                      error.text);
+        lac_arena_clear(&arena);
+    }
+}
+END_TEST
+
+void add_sight_tests(Suite *suite)
+{
+    add_test(suite, "plans", plans);
+    add_test(suite, "no_plans", no_plans);
+}
