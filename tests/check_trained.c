@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The shipped models on the definitions held out of their training.
+/* The shipped models on what was held out of their training: the encoders here.
  *
  * tests/data/reference/trained.py wrote the recipe's tokens and the logits of the same files in
  * double precision.  LACUNA_ISA and its like are honoured here. */
@@ -8,10 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-#include <lacuna/lacuna.h>
-
 #include "tests/support.h"
+#include "tests/trained_suite.h"
 
 enum { MAX_DEFINITIONS = 1 << 16, MAX_TOKENS = 128 };
 
@@ -19,7 +17,7 @@ enum { MAX_DEFINITIONS = 1 << 16, MAX_TOKENS = 128 };
 static const double fp32_tolerance = 1e-4;
 static const double int8_same_class = 0.99;
 
-static const char *const models[] = {"dense", "sparse"};
+const char *const trained_models[2] = {"dense", "sparse"};
 
 struct heldout {
     char *text; /* the file, cut into strings */
@@ -27,7 +25,7 @@ struct heldout {
     const char **labels, **definitions;
 };
 
-static char *read_file(const char *relative, size_t *size)
+char *trained_file(const char *relative, size_t *size)
 {
     FILE *file = fopen(source_path(relative), "rb");
     ck_assert_msg(file != NULL, "cannot read %s", relative);
@@ -49,7 +47,7 @@ static struct heldout read_heldout(void)
 {
     struct heldout heldout = {0};
     size_t size;
-    heldout.text = read_file("models/wordnet-encoder-heldout.tsv", &size);
+    heldout.text = trained_file("models/wordnet-encoder-heldout.tsv", &size);
     heldout.labels = calloc(MAX_DEFINITIONS, sizeof *heldout.labels);
     heldout.definitions = calloc(MAX_DEFINITIONS, sizeof *heldout.definitions);
     ck_assert(heldout.labels && heldout.definitions);
@@ -72,12 +70,17 @@ static void heldout_clear(struct heldout *heldout)
     free(heldout->definitions);
 }
 
-static json_t *read_expected(void)
+json_t *trained_expected(const char *relative)
 {
     json_error_t error;
-    json_t *json = json_load_file(source_path("tests/data/reference/trained.json"), 0, &error);
-    ck_assert_msg(json != NULL, "trained.json: %s at line %d", error.text, error.line);
+    json_t *json = json_load_file(source_path(relative), 0, &error);
+    ck_assert_msg(json != NULL, "%s: %s at line %d", relative, error.text, error.line);
     return json;
+}
+
+static json_t *read_expected(void)
+{
+    return trained_expected("tests/data/reference/trained.json");
 }
 
 static uint64_t fnv1a(uint64_t hash, const void *data, size_t size)
@@ -109,7 +112,7 @@ static void assert_hash(const json_t *expected, uint64_t hash, const char *what,
                   other ? other : "nothing");
 }
 
-static struct lac_engine *open_engine(void)
+struct lac_engine *trained_engine(void)
 {
     struct lac_engine_options *options;
     struct lac_engine *engine;
@@ -121,13 +124,13 @@ static struct lac_engine *open_engine(void)
     return engine;
 }
 
-static struct lac_model *open_model(struct lac_engine *engine, const char *name,
-                                    enum lac_dtype dtype)
+struct lac_model *trained_model(struct lac_engine *engine, const char *kind, const char *name,
+                                enum lac_dtype dtype)
 {
     struct lac_model_options *options;
     struct lac_model *model;
     char relative[64], message[512];
-    snprintf(relative, sizeof relative, "models/wordnet-encoder-%s", name);
+    snprintf(relative, sizeof relative, "models/wordnet-%s-%s", kind, name);
     ck_assert_int_eq(lac_model_options_new(&options), LAC_OK);
     lac_model_options_set_dtype(options, dtype);
     enum lac_status status = lac_model_open(engine, source_path(relative), options, &model);
@@ -151,9 +154,9 @@ START_TEST(tokens_are_those_of_the_recipe)
 {
     json_t *expected = read_expected();
     struct heldout heldout = read_heldout();
-    struct lac_engine *engine = open_engine();
+    struct lac_engine *engine = trained_engine();
     char relative[64];
-    snprintf(relative, sizeof relative, "models/wordnet-encoder-%s", models[_i]);
+    snprintf(relative, sizeof relative, "models/wordnet-encoder-%s", trained_models[_i]);
     struct lac_tokenizer *tokenizer;
     ck_assert_int_eq(lac_tokenizer_open(engine, source_path(relative), &tokenizer), LAC_OK);
 
@@ -252,36 +255,37 @@ static void assert_logits(struct lac_session *session, const json_t *lines, cons
     ck_assert_double_le(difference, fp32_tolerance * largest);
 }
 
-static void assert_weights(const char *name, const json_t *expected)
+void trained_assert_weights(const char *kind, const char *name, const json_t *expected)
 {
     char relative[64];
-    snprintf(relative, sizeof relative, "models/wordnet-encoder-%s/model.safetensors", name);
+    snprintf(relative, sizeof relative, "models/wordnet-%s-%s/model.safetensors", kind, name);
     size_t size;
-    char *data = read_file(relative, &size);
+    char *data = trained_file(relative, &size);
     assert_hash(json_object_get(expected, "weights_hash"), fnv1a(fnv1a_start, data, size),
-                "trained.py must run again; model", (size_t)(strcmp(name, models[0]) != 0));
+                "the script that wrote what is expected must run again; model",
+                (size_t)(strcmp(name, trained_models[0]) != 0));
     free(data);
 }
 
 START_TEST(classes_are_those_of_the_reference)
 {
-    printf("%s\n", models[_i]);
+    printf("%s\n", trained_models[_i]);
     json_t *json = read_expected();
-    const json_t *expected = json_object_get(json_object_get(json, "models"), models[_i]);
-    assert_weights(models[_i], expected);
+    const json_t *expected = json_object_get(json_object_get(json, "models"), trained_models[_i]);
+    trained_assert_weights("encoder", trained_models[_i], expected);
     struct heldout heldout = read_heldout();
-    struct lac_engine *engine = open_engine();
+    struct lac_engine *engine = trained_engine();
     size_t *exact = malloc(heldout.n * sizeof *exact), *rough = malloc(heldout.n * sizeof *rough);
     ck_assert(exact && rough);
 
-    struct lac_model *model = open_model(engine, models[_i], LAC_F32);
+    struct lac_model *model = trained_model(engine, "encoder", trained_models[_i], LAC_F32);
     struct lac_session *session = run_all(model, &heldout);
     assert_logits(session, json_object_get(json, "lines"), json_object_get(expected, "logits"));
     size_t n_exact = classify_all(model, session, &heldout, exact);
     lac_session_free(session);
     lac_model_free(model);
 
-    model = open_model(engine, models[_i], LAC_S8);
+    model = trained_model(engine, "encoder", trained_models[_i], LAC_S8);
     session = run_all(model, &heldout);
     size_t n_rough = classify_all(model, session, &heldout, rough), n_same = 0;
     lac_session_free(session);
@@ -314,5 +318,6 @@ int main(void)
     tcase_add_loop_test(tcase, tokens_are_those_of_the_recipe, 0, 2);
     tcase_add_loop_test(tcase, classes_are_those_of_the_reference, 0, 2);
     suite_add_tcase(suite, tcase);
+    add_decoder_tests(suite);
     return run_suite(suite);
 }
