@@ -7,7 +7,8 @@ test_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS) -DLACUNA_SOURCE_DIR='"$(abs_top_s
 check_LTLIBRARIES += tests/libtest.la
 # The programs look for a measured plan there: not the user's, whatever that says.
 AM_TESTS_ENVIRONMENT = XDG_CACHE_HOME=$(abs_top_builddir)/tests/cache; export XDG_CACHE_HOME;
-tests_libtest_la_SOURCES = tests/support.c tests/support.h tests/tiny.c tests/tiny.h
+tests_libtest_la_SOURCES = tests/support.c tests/support.h tests/tiny.c tests/tiny.h \
+    tests/tiny_forward.c tests/tiny_names.c tests/tiny_names.h
 tests_libtest_la_CPPFLAGS = $(test_cppflags)
 
 check_PROGRAMS += tests/check_base
