@@ -14,8 +14,8 @@ void lac_outside_center_avx512(const uint8_t *x, size_t n_dwords, size_t ld, int
                                int32_t *lane_offset);
 
 /* Finishes the rows [out_begin, out_end) of args from their sums, [out_end - out_begin][ld] of
- * int32 or float.  int8 accumulators begin with lane_offset[t], or with the weight's offset of
- * their output where lane_offset is NULL.  Needs LAC_CPU_AVX512. */
+ * int32 or float; in int8 lane_offset[t] takes the place of the weight's offset.  Needs
+ * LAC_CPU_AVX512. */
 void lac_outside_finish_s8_avx512(const struct lac_linear_args *args, const int32_t *sums,
                                   const int32_t *lane_offset);
 void lac_outside_finish_f32_avx512(const struct lac_linear_args *args, const float *sums);

@@ -51,10 +51,9 @@ void lac_outside_finish_s8_avx512(const struct lac_linear_args *a, const int32_t
             for (size_t r = 0; r < 4; r++) {
                 bool exists = out + r < a->w->n_out;
                 size_t row = exists ? out + r : w->n_out - 1;
-                veci begin = acc_begin(w, row);
-                if (lane_offset) /* instead of the row's */
-                    begin = veci_add(veci_load(lane_offset + lane),
-                                     veci_set1(w->start[row] - w->offset[row]));
+                /* The token's offset in the place of the row's. */
+                veci begin = veci_add(veci_load(lane_offset + lane),
+                                      veci_set1(w->start[row] - w->offset[row]));
                 veci sum = exists ? veci_load(sums + r * a->ld + lane) : veci_set1(0);
                 values[r] = acc_finish(w, row, acc_to_float(w, acc_add(begin, sum)), x_scale);
             }
