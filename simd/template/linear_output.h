@@ -39,7 +39,7 @@ enum { BITMAP = 0 }; /* in the place of rows */
 
 /* Ahead of the line in use, in bytes: the hardware stops at the end of every page.  Not 4096, where
  * the lines would want the places of those in use. */
-enum { PREFETCH_AHEAD = 3072, MOST_TOKENS_PREFETCHED = 4 };
+enum { PREFETCH_AHEAD = 3072, MOST_TOKENS_PREFETCHED = 8 };
 
 /* From here on a pointer of its own.  gcc would else keep the address of each token, and more of
  * them than there are registers, instead of adding constants to one. */
@@ -281,7 +281,10 @@ ALWAYS_INLINE void output_lanes(const struct lac_linear_args *a, struct columns 
         for (size_t first = 0; first < unit; first += block)
             block_row(a->w, c, (out + first) / block, &sums, first, rows, tokens, indexed);
         for (size_t first = 0; first < unit && out + first < a->w->n_out; first += LINE)
-            finish_line(a, out + first, t, n, &sums, first, &most);
+            if (tokens == 1 && is_row(a, out + first))
+                finish_row(a, out + first, &sums, first, most.lanes);
+            else
+                finish_line(a, out + first, t, n, &sums, first, &most);
     }
     if (a->abs_max)
         most_end(a, t, n, &most);
@@ -302,7 +305,7 @@ static struct columns panel_columns(const struct lac_linear_args *a, size_t t)
 
 /* Few tokens are copied side by side first, from lines of the cache of which the panel's other
  * tokens take most: more than L1 has when inputs are many. */
-enum { MOST_COPIED = 4, COPY_BYTES = 1 << 16, COPIED = 32 };
+enum { MOST_COPIED = 8, COPY_BYTES = 1 << 16, COPIED = 32 };
 
 static bool can_copy(const struct lac_weight *w, size_t tokens)
 {
@@ -377,6 +380,9 @@ ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t r
             COPIED_CASE(1)
             COPIED_CASE(2)
             COPIED_CASE(4)
+            COPIED_CASE(5)
+            COPIED_CASE(6)
+            COPIED_CASE(8)
             PANEL_CASE(1)
             PANEL_CASE(2)
             PANEL_CASE(4)

@@ -204,6 +204,32 @@ ALWAYS_INLINE void finish_one(const struct lac_linear_args *a, size_t out, size_
         *y = values[i];
 }
 
+/* Is the token a row of its own (the panels have one lane) that has these 16 outputs? */
+static inline bool is_row(const struct lac_linear_args *a, size_t out)
+{
+    return a->ld == 1 && out + LINE <= a->w->n_out && a->y && !a->y_u8;
+}
+
+/* 16 outputs of a row: nothing lies apart. */
+ALWAYS_INLINE void finish_row(const struct lac_linear_args *a, size_t out, const struct sums *sums,
+                              size_t first, vec *most)
+{
+    for (size_t v = 0; v < LINE; v += VEC_LANES) {
+        size_t at = out + v;
+        vec value = finish_sums(a, at, 0, ACC_LOAD(sums->lanes[0] + first + v));
+        if (a->w->outliers.n)
+            value = add_outlier_lanes(a, at, 0, value);
+        if (a->activation != LAC_ACT_NONE)
+            activate(a->activation, &value, 1);
+        if (a->factor)
+            value = vec_mul(value, vec_load(a->factor + at));
+        if (a->residual)
+            value = vec_add(value, vec_load(a->residual + at));
+        *most = vec_max(*most, vec_abs(value));
+        vec_store(a->y + at, value);
+    }
+}
+
 /* 16 outputs of n tokens from t on: their sums begin at lane `first`. */
 static __attribute__((noinline)) void finish_line(const struct lac_linear_args *a, size_t out,
                                                   size_t t, size_t n, const struct sums *sums,
