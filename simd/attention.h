@@ -139,7 +139,11 @@ struct lac_attention_s8_args {
 /* Attention for one token: the queries of those heads that share a key/value head, on pages of the
  * kernel's dtype.  All see the keys that `seen` lists; pages that hold none of these are not looked
  * at, and may not be there.  Each page is read once for up to LAC_ROW_QUERIES queries.  Takes up to
- * 100 KB of stack. */
+ * 100 KB of stack.
+ *
+ * With votes, each query adds to votes[j] what key j weighs in its result: e^(s[j] - m) (1 / l),
+ * or in integers 2^(s[j] - m) (1 / l), with the last m and l.  `seen` is then all of the first
+ * keys: blocks 0, 1, 2, ... */
 enum { LAC_ROW_QUERIES = 8 };
 
 struct lac_attention_row_args {
@@ -149,7 +153,10 @@ struct lac_attention_row_args {
     const void *const *pages; /* page i holds keys LAC_LANES * i and on */
     const struct lac_seen_keys *seen;
     size_t n_seen;
-    float *y; /* [n_queries][head_dim] */
+    float *y;         /* [n_queries][head_dim] */
+    float *votes;     /* [keys], or NULL */
+    float *scores;    /* with votes: [LAC_ROW_QUERIES][scores_ld], room to work in */
+    size_t scores_ld; /* a multiple of LAC_KEY_BLOCK, from the number of keys on */
 };
 
 #endif

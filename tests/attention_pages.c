@@ -381,6 +381,68 @@ static void drop_pages(struct pages *pages, const struct group *g, size_t n_keys
     }
 }
 
+/* What queries that see all keys add to the votes, and their attention. */
+static void run_votes(const struct lac_kernel *kernel, const struct history *h,
+                      const struct pages *pages, const struct group *g, float *y, float *votes)
+{
+    struct lac_seen_keys seen[MOST_LISTED];
+    size_t ld = lac_round_up(h->n_keys, LAC_KEY_BLOCK), size = LAC_ROW_QUERIES * ld * sizeof *votes;
+    float *scores = guarded_alloc(size);
+    memset(scores, 0xff, size);
+    for (size_t i = 0; i < ld / LAC_KEY_BLOCK; i++) {
+        size_t n = lac_min_size(h->n_keys - i * LAC_KEY_BLOCK, LAC_KEY_BLOCK);
+        seen[i] = (struct lac_seen_keys){i, ~UINT64_C(0) >> (LAC_KEY_BLOCK - n)};
+    }
+    struct lac_attention_row_args args = {
+        .q = g->q,
+        .n_queries = g->n_queries,
+        .head_dim = h->head_dim,
+        .scale = 0.3f,
+        .pages = (const void *const *)pages->at,
+        .seen = seen,
+        .n_seen = ld / LAC_KEY_BLOCK,
+        .y = y,
+        .votes = votes,
+        .scores = scores,
+        .scores_ld = ld,
+    };
+    kernel->run.attention_row(&args);
+    guarded_free(scores, size);
+}
+
+/* Votes are added to what is there, have the same bits with every kernel, and weigh the values as
+ * the results do. */
+static void check_votes(const struct lac_kernel *kernel, const struct history *h,
+                        const struct pages *pages, const struct group *g)
+{
+    size_t size = g->n_queries * h->head_dim * sizeof(float), n = h->n_keys * sizeof(float);
+    float *y = guarded_alloc(size), *other = guarded_alloc(size);
+    float *votes = guarded_alloc(n), *expected = guarded_alloc(n);
+    for (size_t j = 0; j < h->n_keys; j++)
+        votes[j] = expected[j] = (float)(j % 3);
+    run_votes(find_kernel(LAC_OP_ATTENTION_ROW, h->dtype, 0), h, pages, g, other, expected);
+    run_votes(kernel, h, pages, g, y, votes);
+    ck_assert_msg(!memcmp(votes, expected, n) && !memcmp(y, other, size),
+                  "%s: votes of %zu queries, %zu keys, head size %zu", kernel->name, g->n_queries,
+                  h->n_keys, h->head_dim);
+    for (size_t f = 0; f < h->head_dim; f++) {
+        double by_votes = 0, found = 0, most = 0, bound = h->dtype == LAC_F32 ? 1e-5 : 1e-2;
+        for (size_t i = 0; i < g->n_queries; i++)
+            found += (double)y[i * h->head_dim + f];
+        for (size_t j = 0; j < h->n_keys; j++) {
+            double v = (double)h->v[j * h->head_dim + f];
+            by_votes += ((double)votes[j] - (double)(j % 3)) * v;
+            most = fmax(most, fabs(v));
+        }
+        ck_assert_msg(fabs(found - by_votes) <= bound * (double)g->n_queries * (most + 1),
+                      "%s: feature %zu: %g and %g", kernel->name, f, found, by_votes);
+    }
+    guarded_free(y, size);
+    guarded_free(other, size);
+    guarded_free(votes, n);
+    guarded_free(expected, n);
+}
+
 static void check_row(const struct lac_kernel *kernel, size_t head_dim, uint64_t *state)
 {
     size_t n_keys = 1 + random_below(state, random_u64(state) & 1 ? MOST_KEYS - 1 : 70);
@@ -401,6 +463,7 @@ static void check_row(const struct lac_kernel *kernel, size_t head_dim, uint64_t
                   g.n_queries, n_keys, head_dim);
     for (size_t i = 0; i < g.n_queries; i++)
         check_lane(kernel, &h, &all, &g, i, state);
+    check_votes(kernel, &h, &all, &g);
     free_pages(&some);
     free_pages(&all);
     guarded_free(g.q, size);

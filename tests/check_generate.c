@@ -8,8 +8,7 @@
 
 /* ---- What is shared ---- */
 
-static struct house open_tiny(size_t n_threads, enum lac_dtype dtype, uint64_t seed,
-                              struct tiny tiny)
+struct house open_tiny(size_t n_threads, enum lac_dtype dtype, uint64_t seed, struct tiny tiny)
 {
     struct house h = {0};
     struct lac_engine_options *options;
@@ -78,6 +77,7 @@ enum lac_status try_session(struct lac_model *model, const struct ask *ask,
     lac_session_options_set_kv_dtype(o, ask->kv_dtype);
     lac_session_options_set_log_probabilities(o, ask->log_probabilities);
     lac_session_options_set_draft(o, ask->draft);
+    ck_assert_int_eq(lac_session_options_set_kv_policy(o, &ask->kv_policy), LAC_OK);
     ck_assert_int_eq(lac_session_options_set_stops(o, ask->stops, n_stops), LAC_OK);
     enum lac_status status = lac_session_new(model, o, session);
     lac_session_options_free(o);
@@ -576,6 +576,7 @@ int main(void)
     add_sample_tests(suite);
     add_text_tests(suite);
     add_copy_tests(suite);
+    add_kv_tests(suite);
     add_memory_tests(suite);
     return run_suite(suite);
 }

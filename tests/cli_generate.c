@@ -188,6 +188,112 @@ START_TEST(scores_are_the_librarys)
 }
 END_TEST
 
+static json_t *score_with(const char *model, const char *text, const char *policy)
+{
+    const char *const argv[] = {lacuna, "score",    "-m",  model,      "--json", "--kv",
+                                policy, "--window", "160", "--stride", "40",     NULL};
+    struct outcome o = run_with(argv, text, strlen(text));
+    expect(&o, 0);
+    json_t *json = line_json(o.out, 0);
+    release(&o);
+    return json;
+}
+
+static const char *write_heads(const char *name, const char *json)
+{
+    static char path[600], policy[640];
+    snprintf(path, sizeof path, "%s/%s", scratch_directory(), name);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(json, file);
+    fclose(file);
+    snprintf(policy, sizeof policy, "duo:%s", path);
+    return policy;
+}
+
+START_TEST(caches_keep_what_is_asked)
+{
+    const char *model = make_decoder();
+    char text[700] = "";
+    for (size_t i = 0; i < 20; i++)
+        strcat(text, i % 3 ? "the cat sat on the mat. " : "who is big? the sun and the moon. ");
+    json_t *full = score_with(model, text, "full"), *less = score_with(model, text, "stream:0+1");
+    json_t *all = score_with(model, text, write_heads("all", "{\"retrieval_heads\": [[0], [0]]}"));
+    json_t *some = score_with(
+        model, text,
+        write_heads("some", "{\"retrieval_heads\": [[], [0]], \"sinks\": 0, \"window\": 1}"));
+    ck_assert_int_gt(get_int(full, "tokens"), 40);
+    ck_assert_int_eq(get_int(full, "tokens"), get_int(less, "tokens"));
+    ck_assert_int_lt(get_int(full, "bytes"), (json_int_t)strlen(text));
+    ck_assert_int_lt(get_int(less, "cache_bytes"), get_int(some, "cache_bytes"));
+    ck_assert_int_lt(get_int(some, "cache_bytes"), get_int(full, "cache_bytes"));
+    ck_assert(get_real(full, "perplexity") != get_real(less, "perplexity"));
+    ck_assert(json_equal(full, all));
+    json_t *snapped = score_with(model, text, "snap:40");
+    json_t *layers = score_with(model, text, "snap:40,60");
+    ck_assert_int_lt(get_int(snapped, "cache_bytes"), get_int(layers, "cache_bytes"));
+    ck_assert_int_lt(get_int(layers, "cache_bytes"), get_int(full, "cache_bytes"));
+    json_t *const made[] = {full, less, all, some, snapped, layers};
+    for (size_t i = 0; i < 6; i++)
+        json_decref(made[i]);
+    struct outcome o = RUN("", "generate", "-m", model, "-p", "the cat", "--kv", "stream:4+99");
+    expect(&o, 0);
+    release(&o);
+    o = RUN("the cat", "score", "-m", model, "--kv", "full");
+    expect(&o, 3); /* the text is no longer than what is only seen */
+    release(&o);
+}
+END_TEST
+
+START_TEST(wrong_caches_are_refused)
+{
+    const char *model = make_decoder();
+    static const char *const wrong[] = {
+        "some",
+        "stream",
+        "stream:",
+        "stream:4",
+        "stream:4+0",
+        "stream:4+x",
+        "stream:+4",
+        "stream:4+4 ",
+        "duo:",
+        "duo:/nowhere/no",
+        "stream:4+9999999999",
+        "stream:99999999999999999999+1",
+        "snap:",
+        "snap:9,",
+        "snap:,9",
+        "snap:9,x",
+    };
+    static const char *const files[] = {
+        "{",
+        "[]",
+        "{}",
+        "{\"retrieval_heads\": 1}",
+        "{\"retrieval_heads\": [1]}",
+        "{\"retrieval_heads\": [[-1]]}",
+        "{\"retrieval_heads\": [[0]], \"window\": -1}",
+        "{\"retrieval_heads\": [[0]], \"sinks\": \"4\"}",
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct outcome o = RUN("", "generate", "-m", model, "-p", "the", "--kv", wrong[i]);
+        expect(&o, 2);
+        release(&o);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct outcome o = RUN("the cat", "score", "-m", model, "--kv", write_heads("w", files[i]));
+        expect(&o, 2);
+        release(&o);
+    }
+    struct outcome o = RUN("", "generate", "-m", model, "-p", "the", "--kv",
+                           write_heads("w", "{\"retrieval_heads\": [[0], [1]]}"));
+    expect(&o, 3);
+    ck_assert_ptr_nonnull(strstr(o.err, "layer 1"));
+    release(&o);
+}
+END_TEST
+
 START_TEST(the_example_streams)
 {
     const char *model = make_decoder();
@@ -215,5 +321,7 @@ void add_generate_tests(Suite *suite)
     add_test(suite, "generate --beams", beams_are_listed_best_first);
     add_test(suite, "generate, wrong", wrong_numbers_are_refused);
     add_test(suite, "score", scores_are_the_librarys);
+    add_test(suite, "--kv", caches_keep_what_is_asked);
+    add_test(suite, "--kv, wrong", wrong_caches_are_refused);
     add_test(suite, "examples/generate", the_example_streams);
 }

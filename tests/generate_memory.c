@@ -101,6 +101,13 @@ START_TEST(scarce_memory_changes_no_text)
                       .n_speculated = _i ? 3 : 0,
                       .draft = _i == 2 ? house.model : NULL,
                       .sampling = {.temperature = 0.7, .seed = 4}};
+    if (_i == 3) {
+        ask.kv_policy = (struct lac_kv_policy){.kind = LAC_KV_STREAM, .n_window = 1};
+        ask.max_new_tokens = 130;
+        ask.batch_tokens = 9;
+    }
+    if (_i == 4)
+        ask.kv_policy = (struct lac_kv_policy){.kind = LAC_KV_SNAP, .n_budget = 2, .n_observed = 2};
     char path[300];
     snprintf(path, sizeof path, "%s/scarce", scratch_directory());
     struct outcome expected[2];
@@ -145,7 +152,13 @@ END_TEST
 START_TEST(scarce_memory_opens_no_session)
 {
     struct house house = open_scarce_house();
-    struct ask ask = {.stops = {"one", "two"}, .draft = house.model, .n_speculated = 2};
+    const struct lac_kv_head head = {0, 0};
+    struct ask ask = {
+        .stops = {"one", "two"},
+        .draft = house.model,
+        .n_speculated = 2,
+        .kv_policy = {
+            .kind = LAC_KV_STREAM, .n_window = 9, .full_heads = &head, .n_full_heads = 1}};
     struct lac_session *session = NULL;
     enum lac_status status = LAC_E_MEMORY;
     for (long k = 0; status == LAC_E_MEMORY; k++) {
@@ -165,7 +178,7 @@ void add_memory_tests(Suite *suite)
 {
     TCase *tc = tcase_create("scarce memory");
     tcase_set_timeout(tc, 0);
-    tcase_add_loop_test(tc, scarce_memory_changes_no_text, 0, 3);
+    tcase_add_loop_test(tc, scarce_memory_changes_no_text, 0, 5);
     suite_add_tcase(suite, tc);
     add_test(suite, "scarce memory, opening", scarce_memory_opens_no_session);
 }

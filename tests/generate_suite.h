@@ -14,6 +14,7 @@ struct house {
     struct lac_model *model;
 };
 /* dtype 0: int8. */
+struct house open_tiny(size_t n_threads, enum lac_dtype dtype, uint64_t seed, struct tiny tiny);
 struct house open_house(size_t n_threads, enum lac_dtype dtype, uint64_t seed);
 /* int8, with texts of at most max_tokens that end with `end`. */
 struct house open_other_house(size_t max_tokens, size_t end);
@@ -27,6 +28,7 @@ struct ask {
     enum lac_dtype kv_dtype;
     enum lac_log_probabilities log_probabilities;
     struct lac_model *draft;
+    struct lac_kv_policy kv_policy;
 };
 struct lac_session *open_session(struct lac_model *model, const struct ask *ask);
 /* The status instead; *session may be NULL. */
@@ -57,6 +59,7 @@ void assert_same(const struct outcome *a, const struct outcome *b);
 void add_sample_tests(Suite *suite);
 void add_text_tests(Suite *suite);
 void add_copy_tests(Suite *suite);
+void add_kv_tests(Suite *suite);
 void add_memory_tests(Suite *suite);
 
 #endif

@@ -232,15 +232,16 @@ static void write_llama_config(const struct tiny *t, const char *directory)
 {
     FILE *f = create(directory, "config.json");
     fprintf(f,
-            "{\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"],\n"
+            "{\"model_type\": \"%s\", \"architectures\": [\"%sForCausalLM\"],\n"
             "\"vocab_size\": %zu, \"hidden_size\": %zu, \"num_hidden_layers\": %zu,\n"
             "\"num_attention_heads\": %zu, \"num_key_value_heads\": %zu,\n"
             "\"intermediate_size\": %zu, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-6,\n"
             "\"max_position_embeddings\": %zu, \"rope_theta\": 10000.0,\n"
-            "\"rope_scaling\": %s,\n"
+            "\"rope_scaling\": %s, \"sliding_window\": %zu,\n"
             "\"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": %zu}\n",
-            t->vocab, t->hidden, t->layers, t->heads, t->heads / 2, t->ffn, t->max_tokens,
-            t->rope ? t->rope : "null", t->end);
+            t->window ? "mistral" : "llama", t->window ? "Mistral" : "Llama", t->vocab, t->hidden,
+            t->layers, t->heads, t->heads / 2, t->ffn, t->max_tokens, t->rope ? t->rope : "null",
+            t->window, t->end);
     fclose(f);
 }
 

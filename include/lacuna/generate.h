@@ -76,6 +76,47 @@ LAC_API enum lac_status lac_session_options_set_stops(struct lac_session_options
  * integer models, else LAC_F32. */
 LAC_API void lac_session_options_set_kv_dtype(struct lac_session_options *options,
                                               enum lac_dtype dtype);
+/* What the caches of texts keep.  A policy that gives up keys and values makes texts cheaper, in
+ * memory and in time to a token, and changes what they say; how its passes are cut, other texts and
+ * the number of workers do not.  Layers whose model has a window of their own keep that window and
+ * no sinks, under every policy but LAC_KV_FULL.  Keys keep the positions that they came with, so a
+ * text is still no longer than lac_model_max_tokens. */
+enum lac_kv_policy_kind {
+    LAC_KV_FULL = 0, /* everything */
+    /* The first n_sinks keys and the last n_window, a token's own included, both rounded up to
+     * whole blocks of 64 that lie at multiples of 64: a token sees less than n_sinks + n_window +
+     * 128. Xiao et al., Efficient streaming language models with attention sinks (StreamingLLM),
+     * 2023. With full_heads, those that retrieve, it is that of Xiao et al., DuoAttention, 2024. */
+    LAC_KV_STREAM = 1,
+    /* When a prompt has gone through, each head keeps n_budget of its keys, up to 15 more: the last
+     * n_observed, and those that these looked at most.  Its queries vote by their softmax weights,
+     * added over the heads that share it, and a key has the most votes of the 7 round it.  What
+     * comes then is kept, until the next prompt ends (lac_session_feed): of that the last
+     * n_observed tokens vote that had not gone through before it was fed.  Texts are forgotten in
+     * a head only as far as they are longer than its budget.
+     * Li et al., SnapKV: LLM knows what you are looking for before generation, 2024. */
+    LAC_KV_SNAP = 2,
+};
+/* A key/value head, which several heads may share. */
+struct lac_kv_head {
+    size_t layer, head;
+};
+enum { LAC_KV_MOST = 1 << 30 };
+struct lac_kv_policy {
+    enum lac_kv_policy_kind kind;
+    size_t n_sinks, n_window;             /* STREAM; n_window from 1, both to LAC_KV_MOST */
+    const struct lac_kv_head *full_heads; /* they keep everything, whatever the kind */
+    size_t n_full_heads;
+    size_t n_budget;             /* SNAP: from n_observed to LAC_KV_MOST */
+    size_t n_observed;           /* SNAP; 0: 32 */
+    const size_t *layer_budgets; /* SNAP: one for each layer instead of n_budget, as PrefixKV (Wang
+                                    et al. 2024) deals them out; or NULL */
+    size_t n_layer_budgets;
+};
+/* LAC_KV_FULL unless set.  Of a session's own model, not of its draft.  Copied; LAC_E_MEMORY, and
+ * options are unchanged then. */
+LAC_API enum lac_status lac_session_options_set_kv_policy(struct lac_session_options *options,
+                                                          const struct lac_kv_policy *policy);
 /* Computes log-probabilities: one more look at every word's logit. */
 enum lac_log_probabilities { LAC_LOG_PROBABILITIES_NO = 0, LAC_LOG_PROBABILITIES_YES = 1 };
 LAC_API void
@@ -183,9 +224,10 @@ LAC_API enum lac_status lac_session_search(struct lac_session *session, size_t s
                                            size_t *sequences, size_t *n_sequences);
 
 /* log_probabilities[i] of ids[n_context + i], given all before it: n - n_context natural
- * logarithms.  n_context is at least 1 and less than n, which is at most lac_model_max_tokens; the
- * session's texts are not touched.  The perplexity is exp of their negative mean.
- * LAC_E_CANCELLED as in lac_session_next. */
+ * logarithms.  The first n_context ids are the prompt, at whose end LAC_KV_SNAP acts.  n_context is
+ * at least 1 and less than n, which is at most lac_model_max_tokens; the session's texts are not
+ * touched.  The perplexity is exp of their negative mean. LAC_E_CANCELLED as in lac_session_next.
+ */
 LAC_API enum lac_status lac_session_score(struct lac_session *session, const int32_t *ids, size_t n,
                                           size_t n_context, double *log_probabilities);
 
@@ -199,12 +241,13 @@ LAC_API enum lac_status lac_session_restore(struct lac_session *session, const c
 
 /* Since the session was made. */
 struct lac_generation_counts {
-    size_t n_fed;       /* tokens of prompts that went through the model */
-    size_t n_made;      /* tokens made */
-    size_t n_steps;     /* passes that made them */
-    size_t n_guessed;   /* by speculation */
-    size_t n_accepted;  /* of which right */
-    size_t cache_bytes; /* of the texts that are there; what they share counts for each */
+    size_t n_fed;             /* tokens of prompts that went through the model */
+    size_t n_made;            /* tokens made */
+    size_t n_steps;           /* passes that made them */
+    size_t n_guessed;         /* by speculation */
+    size_t n_accepted;        /* of which right */
+    size_t cache_bytes;       /* of the texts that are there; what they share counts for each */
+    size_t score_cache_bytes; /* what lac_session_score kept of the last ids, at their end */
 };
 LAC_API enum lac_status lac_session_counts(struct lac_session *session,
                                            struct lac_generation_counts *counts);

@@ -99,6 +99,7 @@ struct query {
     const float *q;
     size_t ld;
     float scale;
+    float *scores; /* of every key, or NULL */
 };
 
 /* The keys of one block that the query sees. */
@@ -116,6 +117,8 @@ static void add_block(const struct query *q, const struct source *from, struct l
             dot = fmaf(load(from->dtype, key->k, key->k_at + d * key->k_ld), q->q[d * q->ld], dot);
         p[j] = dot * q->scale;
         max = vec_max(max, p[j]);
+        if (q->scores)
+            q->scores[at[j]] = p[j];
     }
     for (size_t j = 0; j < n; j++) {
         p[j] = lac_exp(p[j] - max);
@@ -142,7 +145,7 @@ static void finish(const struct running *r, size_t head_dim, float *y, size_t y_
 static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype, size_t lane)
 {
     struct source from = {.dtype = dtype, .head_dim = a->head_dim, .segments = a->segments};
-    struct query q = {a->q + lane, a->q_ld, a->scale};
+    struct query q = {a->q + lane, a->q_ld, a->scale, NULL};
     struct running r = {.max = -INFINITY};
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         struct lac_seen_keys seen = lac_lane_keys(&a->seen, i, lane, a->n_keys);
@@ -173,10 +176,12 @@ static void attention_row(const struct lac_attention_row_args *a, enum lac_dtype
 {
     struct source from = {.dtype = dtype, .head_dim = a->head_dim, .pages = a->pages};
     for (size_t i = 0; i < a->n_queries; i++) {
-        struct query q = {a->q + i * a->head_dim, 1, a->scale};
+        struct query q = {a->q + i * a->head_dim, 1, a->scale, a->votes ? a->scores : NULL};
         struct running r = {.max = -INFINITY};
         for (size_t block = 0; block < a->n_seen; block++)
             add_block(&q, &from, a->seen[block], &r);
+        for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
+            a->votes[j] += lac_exp(a->scores[j] - r.max) * (1.0f / r.sum);
         finish(&r, a->head_dim, a->y + i * a->head_dim, 1);
     }
 }

@@ -79,6 +79,7 @@ static void kv_pages_s8(const struct lac_kv_pages_args *a)
 struct running {
     int q[LAC_MAX_HEAD_DIM];
     float q_factor, max, sum;
+    float *scores; /* of every key, or NULL */
     float o[LAC_MAX_HEAD_DIM];
 };
 
@@ -120,6 +121,8 @@ static void add_block(const void *const *pages, struct lac_seen_keys seen, size_
     for (size_t j = 0; j < n; j++) {
         s[j] = score(r, page_of(pages, keys[j]), keys[j] % LAC_LANES, head_dim);
         max = vec_max(max, s[j]);
+        if (r->scores)
+            r->scores[keys[j]] = s[j];
         v_max = fmaxf(v_max, page_of(pages, keys[j])->v_scale[keys[j] % LAC_LANES]);
     }
     for (size_t j = 0; j < n; j++) {
@@ -181,8 +184,11 @@ static void attention_row_s8(const struct lac_attention_row_args *a)
 {
     for (size_t i = 0; i < a->n_queries; i++) {
         struct running r = begin(a->q + i * a->head_dim, 1, a->head_dim, a->scale);
+        r.scores = a->votes ? a->scores : NULL;
         for (size_t block = 0; block < a->n_seen; block++)
             add_block(a->pages, a->seen[block], a->head_dim, &r);
+        for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
+            a->votes[j] += vec_exp2_weight(a->scores[j] - r.max) * (1.0f / r.sum);
         finish(&r, a->head_dim, a->y + i * a->head_dim, 1);
     }
 }

@@ -3,7 +3,7 @@
 #ifndef LACUNA_SIMD_SCALAR_KEYS_H
 #define LACUNA_SIMD_SCALAR_KEYS_H
 
-#include "simd/kernel.h"
+#include "simd/attention.h"
 #include "sparse/seen.h"
 
 /* Of block i of a list, by the query in a lane; none behind the n_keys that there are. */
@@ -27,6 +27,13 @@ static inline size_t lac_list_keys(struct lac_seen_keys seen, size_t keys[LAC_KE
         if (seen.keys >> j & 1)
             keys[n++] = seen.block * LAC_KEY_BLOCK + j;
     return n;
+}
+
+/* How many keys queries that vote see: all of the first ones. */
+static inline size_t lac_voting_keys(const struct lac_attention_row_args *a)
+{
+    size_t keys[LAC_KEY_BLOCK];
+    return (a->n_seen - 1) * LAC_KEY_BLOCK + lac_list_keys(a->seen[a->n_seen - 1], keys);
 }
 
 #endif

@@ -196,6 +196,8 @@ static void attend_rows(const struct lac_attention_row_args *a, const struct row
         b.tile = 0;
         for (size_t i = 0, m; i < n; i += m, b.tile++)
             tiles[m = row_tile(n - i)].score(a, &b, &state.softmax, q, i);
+        if (a->votes)
+            keep_scores(a, block, &state.softmax, n);
         if (block_hides(&b))
             weigh_rows(&state.softmax, &b, n, vec_exp, 1);
         else
@@ -204,6 +206,8 @@ static void attend_rows(const struct lac_attention_row_args *a, const struct row
         for (size_t i = 0, m; i < n; i += m, b.tile++)
             tiles[m = row_tile(n - i)].add(&b, a->head_dim, &state, i);
     }
+    if (a->votes)
+        cast_votes(a, &state.softmax, n, vec_exp);
     for (size_t i = 0; i < n; i++)
         finish_row(state.o[i], state.softmax.sum[i], a->head_dim, y + i * a->head_dim);
 }

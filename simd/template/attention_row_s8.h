@@ -265,6 +265,8 @@ static void attend_rows(const struct lac_attention_row_args *a, const float *q, 
         b.tile = 0;
         for (size_t i = 0, m; i < n; i += m, b.tile++)
             integer_rows[m = row_tile(n - i)].score(&state, &b, i);
+        if (a->votes)
+            keep_scores(a, block, &state.softmax, n);
         if (block_hides(&b))
             weigh_rows(&state.softmax, &b, n, vec_exp2_weight, 1);
         else
@@ -274,6 +276,8 @@ static void attend_rows(const struct lac_attention_row_args *a, const float *q, 
         for (size_t i = 0, m; i < n; i += m, b.tile++)
             integer_rows[m = row_tile(n - i)].add(&b, &state, i);
     }
+    if (a->votes)
+        cast_votes(a, &state.softmax, n, vec_exp2_weight);
     for (size_t i = 0; i < n; i++)
         finish_row(state.o[i], state.softmax.sum[i], a->head_dim, y + i * a->head_dim);
 }

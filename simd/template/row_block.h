@@ -162,6 +162,32 @@ ROW_INLINE void weigh_rows(struct row_softmax *r, const struct row_block *b, siz
     }
 }
 
+/* For votes: the scores of a block, before they become weights. */
+static inline void keep_scores(const struct lac_attention_row_args *a, size_t block,
+                               const struct row_softmax *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy(a->scores + i * a->scores_ld + block * LAC_KEY_BLOCK, r->s[i], sizeof r->s[i]);
+}
+
+/* The queries' votes, once all blocks are through. */
+ROW_INLINE void cast_votes(const struct lac_attention_row_args *a, const struct row_softmax *r,
+                           size_t n, vec (*power)(vec))
+{
+    const struct lac_seen_keys *last = &a->seen[a->n_seen - 1];
+    size_t n_keys = (a->n_seen - 1) * LAC_KEY_BLOCK + 64 - (size_t)__builtin_clzll(last->keys);
+    for (size_t i = 0; i < n; i++) {
+        const float *s = a->scores + i * a->scores_ld;
+        const vec top = vec_set1(r->max[i]), share = vec_set1(1.0f / r->sum[i]);
+        for (size_t at = 0; at < n_keys; at += VEC_LANES) {
+            vec p = vec_mul(power(vec_sub(vec_load(s + at), top)), share);
+            vec sum =
+                vec_add(vec_load_lanes(a->votes + at, lanes_below(n_keys, at), vec_set1(0)), p);
+            vec_store_lanes(a->votes + at, lanes_below(n_keys, at), sum);
+        }
+    }
+}
+
 /* y = o / sum. */
 static inline void finish_row(const float *o, float sum, size_t head_dim, float *y)
 {

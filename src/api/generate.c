@@ -207,6 +207,7 @@ enum lac_status lac_session_prepare(struct lac_session *session)
                 .ids = t->ids + t->kv.n_keys,
                 .n_tokens = t->n_ids - t->kv.n_keys - 1,
                 .n_text = t->n_ids,
+                .n_prompt = t->n_fed,
             };
     }
     return n ? lac_decoder_run(&g->decoder, g->steps, n, lac_generator_should_stop, g,

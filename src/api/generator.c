@@ -34,6 +34,8 @@ static enum lac_status check_options(const struct lac_generator *g, struct lac_e
     if (o->stops.n && !g->model->tokenizer)
         return lac_fail(error, LAC_E_ARGUMENT, "stop strings, but the model has no tokenizer");
     enum lac_status status = lac_sampling_check(&o->sampling, error);
+    if (!status)
+        status = lac_kv_policy_check(&o->kv_policy, &g->model->network->config, error);
     return status ? status : check_draft(g, error);
 }
 
@@ -51,7 +53,12 @@ static enum lac_status open_generator(struct lac_generator *g, struct lac_error 
     if (status)
         return status;
     const struct lac_network *network = g->model->network;
+    status =
+        lac_kv_rules_make(g->host, &g->options.kv_policy, &network->config, &g->kv_rules, error);
+    if (status)
+        return status;
     g->kv_shape = lac_decoder_kv_shape(network, g->options.kv_dtype);
+    g->kv_shape.rules = g->kv_rules;
     g->draft_shape = lac_decoder_kv_shape(g->options.draft ? g->options.draft->network : network,
                                           g->options.kv_dtype);
     g->room = g->model->tokenizer ? lac_tokenizer_decode_room(g->model->tokenizer) : 0;
@@ -77,9 +84,12 @@ enum lac_status lac_generator_new(struct lac_model *model,
     g->model = model;
     g->options = *options;
     g->options.stops = (struct lac_stops){0};
+    g->options.kv_policy = (struct lac_kv_policy){0};
     enum lac_status status =
         lac_stops_open(&g->options.stops, host, (const char *const *)options->stops.texts,
                        options->stops.n, error);
+    if (!status)
+        status = lac_kv_policy_copy(host, &options->kv_policy, &g->options.kv_policy, error);
     if (!status)
         status = open_generator(g, error);
     if (status) {
@@ -103,6 +113,8 @@ void lac_generator_free(struct lac_generator *g)
         return;
     lac_generator_clear(g);
     lac_stops_close(&g->options.stops);
+    lac_kv_policy_clear(g->host, &g->options.kv_policy);
+    lac_free(g->host, g->kv_rules);
     lac_decoder_close(&g->decoder);
     lac_decoder_close(&g->draft);
     if (g->sampler.host)

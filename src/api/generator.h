@@ -19,7 +19,8 @@ struct lac_generation_options {
     struct lac_sampling sampling;
     size_t max_new_tokens, n_speculated, batch_tokens;
     struct lac_stops stops;
-    enum lac_dtype kv_dtype; /* 0: the model's */
+    enum lac_dtype kv_dtype;        /* 0: the model's */
+    struct lac_kv_policy kv_policy; /* lac_kv_policy_copy */
     enum lac_log_probabilities log_probabilities;
     struct lac_model *draft; /* or NULL */
 };
@@ -59,6 +60,7 @@ struct lac_generator {
     struct lac_model *model;
     struct lac_generation_options options; /* its own copy */
     struct lac_kv_shape kv_shape, draft_shape;
+    struct lac_kv_rules *kv_rules;     /* of kv_shape; NULL: all is kept */
     struct lac_decoder decoder, draft; /* draft: only with options.draft */
     struct lac_sampler sampler;
     struct lac_text *texts; /* [n_texts]; those not in use keep nothing */

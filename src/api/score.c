@@ -25,7 +25,7 @@ static enum lac_status check(struct lac_session *s, const int32_t *ids, size_t n
 
 /* Tokens [kv->n_keys, end) of n ids go in; the last of them say what of their successors. */
 static enum lac_status run(struct lac_generator *g, struct lac_kv *kv, const int32_t *ids, size_t n,
-                           size_t end, size_t n_next, struct lac_error *error)
+                           size_t n_context, size_t end, size_t n_next, struct lac_error *error)
 {
     for (size_t i = 0; i < n_next; i++)
         g->nexts[i] = (struct lac_next){.target = ids[end - n_next + i + 1], .wants_sum = true};
@@ -34,6 +34,7 @@ static enum lac_status run(struct lac_generator *g, struct lac_kv *kv, const int
         .ids = ids + kv->n_keys,
         .n_tokens = end - kv->n_keys,
         .n_text = n,
+        .n_prompt = n_context,
         .next = g->nexts,
         .n_next = n_next,
     };
@@ -46,7 +47,7 @@ static enum lac_status score(struct lac_generator *g, struct lac_kv *kv, const i
 {
     for (size_t at = n_context; at < n;) {
         size_t n_next = lac_min_size(n - at, MOST_AT_ONCE);
-        enum lac_status status = run(g, kv, ids, n, at + n_next - 1, n_next, error);
+        enum lac_status status = run(g, kv, ids, n, n_context, at + n_next - 1, n_next, error);
         if (status)
             return status;
         for (size_t i = 0; i < n_next; i++, at++)
@@ -72,6 +73,9 @@ enum lac_status lac_session_score(struct lac_session *session, const int32_t *id
         return status;
     lac_kv_init(&kv, g->host, &g->kv_shape);
     status = score(g, &kv, ids, n, n_context, log_probabilities, &session->error);
+    if (!status)
+        status = lac_kv_settle(&kv, kv.n_keys, n_context, &session->error);
+    g->counts.score_cache_bytes = status ? 0 : lac_kv_bytes(&kv);
     lac_kv_clear(&kv);
     return status;
 }

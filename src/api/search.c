@@ -57,6 +57,7 @@ static enum lac_status run(struct beams *b, size_t n_top)
             .ids = t->ids + t->kv.n_keys,
             .n_tokens = t->n_ids - t->kv.n_keys,
             .n_text = t->n_ids,
+            .n_prompt = t->n_fed,
             .next = &g->nexts[i],
             .n_next = 1,
         };

@@ -15,8 +15,10 @@ enum lac_status lac_session_options_new(struct lac_session_options **options)
 
 void lac_session_options_free(struct lac_session_options *options)
 {
-    if (options)
+    if (options) {
         lac_stops_close(&options->generation.stops);
+        lac_kv_policy_clear(&lac_default_host, &options->generation.kv_policy);
+    }
     lac_free(&lac_default_host, options);
 }
 
@@ -71,6 +73,18 @@ enum lac_status lac_session_options_set_stops(struct lac_session_options *option
 void lac_session_options_set_kv_dtype(struct lac_session_options *options, enum lac_dtype dtype)
 {
     options->generation.kv_dtype = dtype;
+}
+
+enum lac_status lac_session_options_set_kv_policy(struct lac_session_options *options,
+                                                  const struct lac_kv_policy *policy)
+{
+    struct lac_kv_policy made;
+    enum lac_status status = lac_kv_policy_copy(&lac_default_host, policy, &made, NULL);
+    if (status)
+        return status;
+    lac_kv_policy_clear(&lac_default_host, &options->generation.kv_policy);
+    options->generation.kv_policy = made;
+    return LAC_OK;
 }
 
 void lac_session_options_set_log_probabilities(struct lac_session_options *options,

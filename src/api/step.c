@@ -72,11 +72,13 @@ static void list_turns(struct step *s)
 
 /* ---- Guesses, behind the ids ---- */
 
-/* The last token that a text may get needs no guess: nothing comes after it. */
+/* The last token that a text may get needs no guess: nothing comes after it.  Where a cache acts,
+ * tokens are certain. */
 static size_t most_guesses(const struct lac_generator *g, const struct lac_text *t)
 {
-    size_t room = lac_text_room(g, t);
-    return lac_min_size(t->n_promising, room ? room - 1 : 0);
+    size_t room = lac_text_room(g, t), stop = lac_kv_stop(&t->kv, t->n_fed);
+    size_t most = lac_min_size(room ? room - 1 : 0, stop - lac_min_size(stop, t->n_ids));
+    return lac_min_size(t->n_promising, most);
 }
 
 static void guess_by_suffix(struct step *s)
@@ -174,6 +176,7 @@ static enum lac_status run(struct step *s)
             .ids = t->ids + t->kv.n_keys,
             .n_tokens = t->n_ids + turn->n_guesses - t->kv.n_keys,
             .n_text = t->n_ids,
+            .n_prompt = t->n_fed,
             .next = next,
             .n_next = n_next,
         };

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "src/cli/job.h"
+#include "src/cli/kv.h"
 
 /* A prompt at hand: its sequences, as many as samples. */
 struct prompt {
@@ -18,6 +19,7 @@ struct work {
     const struct options *options;
     struct runtime runtime;
     struct lac_session *session;
+    struct lac_kv_policy kv;
     struct input input;
     struct output output;
     struct progress progress;
@@ -318,7 +320,7 @@ static enum lac_status set_options(struct work *w, struct lac_session_options *t
     enum lac_status status = lac_session_options_set_stops(to, o->stops, n_stops);
     if (status == LAC_E_ARGUMENT)
         complain("--stop: not UTF-8");
-    return status;
+    return status ? status : lac_session_options_set_kv_policy(to, &w->kv);
 }
 
 static bool open_session(struct work *w)
@@ -347,6 +349,10 @@ static bool open_all(struct work *w, int *status)
         return false;
     }
     w->input.lines.fd = -1;
+    *status = STATUS_USAGE;
+    if (!kv_parse(o->kv, &w->kv))
+        return false;
+    *status = STATUS_FATAL;
     if ((!o->prompt && !input_open(&w->input, o, INPUT_TEXTS, status)) ||
         !runtime_start(&w->runtime, o, status) ||
         !runtime_open_model(&w->runtime, o, o->model, status) ||
@@ -392,6 +398,7 @@ static enum exit_status run(const struct options *o)
     while (w.n_prompts)
         forget(&w, &w.prompts[--w.n_prompts]);
     free(w.prompts);
+    kv_free(&w.kv);
     lac_session_free(w.session);
     runtime_close(&w.runtime);
     input_close(&w.input);

@@ -12,6 +12,8 @@ lacuna_SOURCES = \
 	src/cli/input.h \
 	src/cli/job.c \
 	src/cli/job.h \
+	src/cli/kv.c \
+	src/cli/kv.h \
 	src/cli/lines.c \
 	src/cli/lines.h \
 	src/cli/main.c \

@@ -145,6 +145,10 @@ static const struct row rows[] = {
      "tokens from one window to the next (default: half a window)"},
     {"kv-dtype", 0, CHOICE, ON_DECODERS, AT(kv_dtype), "TYPE", 0, 0, kv_dtypes,
      "number format of cached keys and values (default: int8 for int8 and int4, else fp32)"},
+    {"kv", 0, TEXT, ON_DECODERS, AT(kv), "POLICY", 0, 0, NULL,
+     "keys and values that caches keep: full; stream:SINKS+WINDOW, the first and the last so many; "
+     "duo:FILE, in JSON which heads keep all; snap:BUDGET[,BUDGET...], what a prompt's end looks "
+     "at, in all layers or in each (default full)"},
     {"batch-tokens", 0, NUMBER, ON_DECODERS, AT(batch_tokens), "N", 1, 100000000, NULL,
      "tokens of a pass at most (default: what fits the caches)"},
     {"batch-tokens", 0, NUMBER, ON_TASKS, AT(batch_tokens), "N", 1, 100000000, NULL,

@@ -47,7 +47,7 @@ struct options {
     bool top_k_given;
 
     /* generate, score */
-    const char *prompt, *draft;
+    const char *prompt, *draft, *kv;
     const char *stops[MOST_STOPS]; /* those given, then NULL */
     size_t max_new_tokens, seed, n_samples, n_beams, n_together, n_speculated, window, stride;
     double temperature, top_p, min_p, repetition_penalty, length_penalty;

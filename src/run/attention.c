@@ -176,7 +176,7 @@ static struct keys cached_keys(const struct lac_member *m, size_t sequence, size
         .dtype = s->kv->shape.dtype,
         .segment_keys = LAC_LANES,
         .pages = lac_kv_head(s->kv, layer, kv_head),
-        .n_keys = s->kv->n_keys + s->n_tokens,
+        .n_keys = s->kv->n_keys + s->n_tokens - lac_kv_gone(s->kv, layer, kv_head),
     };
     if (keys.dtype != LAC_S8) {
         struct lac_kv_segment *segments = own_segments(m);
@@ -191,12 +191,13 @@ static void store_keys(const struct lac_member *m, size_t sequence, size_t layer
 {
     const struct lac_kv *kv = m->forward->sequences[sequence]->kv;
     struct lac_kv_segment *segments = own_segments(m);
+    size_t slot = kv->n_keys - lac_kv_gone(kv, layer, kv_head);
     struct lac_kv_pages_args args = {
         .segments = segments,
         .n_segments = batch_segments(m, sequence, kv_head, segments),
         .head_dim = kv->shape.head_dim,
-        .pages = lac_kv_head(kv, layer, kv_head) + kv->n_keys / LAC_LANES,
-        .first_key = kv->n_keys % LAC_LANES,
+        .pages = lac_kv_head(kv, layer, kv_head) + slot / LAC_LANES,
+        .first_key = slot % LAC_LANES,
     };
     m->network->kernels.kv_pages[kv->shape.dtype]->run.kv_pages(&args);
 }
@@ -227,22 +228,45 @@ struct lanes {
     float scale;
 };
 
-/* Where a lane of a tile stands among the keys of its sequence. */
-static ptrdiff_t position_of(const struct lac_member *m, size_t sequence, size_t tile, size_t lane)
+static size_t kv_head_of(const struct lac_member *m, const struct queries *queries)
 {
-    const struct lac_sequence *s = m->forward->sequences[sequence];
-    return (ptrdiff_t)((s->kv ? s->kv->n_keys : 0) + tile * LAC_TILE + lane) -
-           (ptrdiff_t)m->region->first[sequence];
+    const struct lac_config *config = &m->network->config;
+    return queries->head / (config->n_heads / config->n_kv_heads);
 }
 
-static const struct lac_sight *sight_of(const struct lac_member *m, enum part part, size_t layer,
+/* Keys of the queries' sequence and head: those that its cache keeps, and those of the batch. */
+static size_t n_keys_of(const struct lac_member *m, const struct queries *queries)
+{
+    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
+    if (!s->kv)
+        return s->n_tokens;
+    size_t n_gone = lac_kv_gone(s->kv, queries->layer, kv_head_of(m, queries));
+    return s->kv->n_keys - n_gone + s->n_tokens;
+}
+
+/* Where a lane of the tile stands among them. */
+static ptrdiff_t place_of(const struct lac_member *m, const struct queries *queries, size_t lane)
+{
+    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
+    size_t n_before = n_keys_of(m, queries) - s->n_tokens;
+    return (ptrdiff_t)(n_before + queries->tile.index * LAC_TILE + lane) -
+           (ptrdiff_t)m->region->first[queries->sequence];
+}
+
+/* The cache's rule comes before the network's. */
+static const struct lac_sight *sight_of(const struct lac_member *m, const struct queries *queries,
                                         size_t head)
 {
     static const struct lac_sight_term all = {.kind = LAC_SIGHT_ALL};
     static const struct lac_sight sees_all = {false, &all, 1};
-    if (part == GLOBAL)
+    const struct lac_config *config = &m->network->config;
+    const struct lac_kv *kv = m->forward->sequences[queries->sequence]->kv;
+    size_t kv_head = queries->layer * config->n_kv_heads + kv_head_of(m, queries);
+    if (queries->part == GLOBAL)
         return &sees_all;
-    return m->network->sights[layer * m->network->config.n_heads + head];
+    if (kv && kv->shape.rules && kv->shape.rules->of[kv_head].sight)
+        return kv->shape.rules->of[kv_head].sight;
+    return m->network->sights[queries->layer * config->n_heads + head];
 }
 
 /* The kernel takes whole groups of lanes; the mask keeps it off the neighbours'. */
@@ -314,14 +338,14 @@ static void attend_s8(const struct lac_member *m, const struct lanes *q, size_t 
     m->network->kernels.attention[LAC_S8]->run.attention_s8(&args);
 }
 
-static struct lac_sight_queries sight_queries(const struct lac_member *m, size_t sequence,
-                                              size_t tile, struct span span, size_t n_keys)
+static struct lac_sight_queries sight_queries(const struct lac_member *m,
+                                              const struct queries *queries)
 {
     return (struct lac_sight_queries){
-        .first = position_of(m, sequence, tile, first_lane(span)),
-        .lanes = mask_of(span),
-        .n_keys = n_keys,
-        .n_global = lac_global_tokens(m, sequence),
+        .first = place_of(m, queries, first_lane(queries->span)),
+        .lanes = mask_of(queries->span),
+        .n_keys = n_keys_of(m, queries),
+        .n_global = lac_global_tokens(m, queries->sequence),
     };
 }
 
@@ -330,7 +354,7 @@ static struct span listed_together(const struct lac_member *m, const struct quer
                                    const struct lac_sight *sight, size_t n_keys)
 {
     struct span span = queries->span;
-    size_t at = (size_t)position_of(m, queries->sequence, queries->tile.index, span.begin);
+    size_t at = (size_t)place_of(m, queries, span.begin);
     size_t end = lac_sight_end(sight, n_keys, at) - at;
     return (struct span){span.begin, lac_min_size(span.end - span.begin, end) + span.begin};
 }
@@ -340,13 +364,12 @@ static void attend_lanes(const struct lac_member *m, const struct queries *queri
                          const struct keys *keys)
 {
     struct lac_region *r = m->region;
-    const struct lac_sight *sight = sight_of(m, queries->part, queries->layer, queries->head);
+    const struct lac_sight *sight = sight_of(m, queries, queries->head);
     struct queries some = *queries;
     for (; some.span.begin < queries->span.end; some.span.begin = some.span.end) {
         some.span.end = queries->span.end;
         some.span = listed_together(m, &some, sight, keys->n_keys);
-        struct lac_sight_queries listed =
-            sight_queries(m, some.sequence, some.tile.index, some.span, keys->n_keys);
+        struct lac_sight_queries listed = sight_queries(m, &some);
         struct lac_seen seen = lac_sight_list(sight, &listed, r->blocks + m->rank * r->n_blocks,
                                               r->masks + m->rank * r->n_blocks);
         for (size_t i = 0; i < queries->n_heads; i++) {
@@ -381,8 +404,7 @@ static void attend_row(const struct lac_member *m, const struct queries *queries
     one.span = (struct span){lane, lane + 1};
     struct lanes l = lanes_of(m, &one, queries->head);
     const struct lac_seen_row *seen =
-        list_row(m, sight_of(m, queries->part, queries->layer, queries->head),
-                 (size_t)position_of(m, queries->sequence, queries->tile.index, lane));
+        list_row(m, sight_of(m, queries, queries->head), (size_t)place_of(m, queries, lane));
     size_t in_group = lane % LAC_LANES, ld = queries->tile.ld;
     size_t n = queries->n_heads * config->head_dim;
     float *row = r->row + m->rank * 2 * lac_query_size(config), *y = row + n, most = 0;
@@ -420,20 +442,14 @@ static void attend(const struct lac_member *m, const struct queries *queries,
         attend_lanes(m, queries, keys);
 }
 
-/* How many of n heads from `head` on see like the first. */
-static size_t heads_alike(const struct lac_member *m, enum part part, size_t layer, size_t head,
-                          size_t n)
+/* How many of n heads from the queries' on see like the first. */
+static size_t heads_alike(const struct lac_member *m, const struct queries *queries, size_t n)
 {
+    const struct lac_sight *sight = sight_of(m, queries, queries->head);
     size_t alike = 1;
-    while (alike < n && sight_of(m, part, layer, head + alike) == sight_of(m, part, layer, head))
+    while (alike < n && sight_of(m, queries, queries->head + alike) == sight)
         alike++;
     return alike;
-}
-
-static size_t n_keys_of(const struct lac_member *m, size_t sequence)
-{
-    const struct lac_sequence *s = m->forward->sequences[sequence];
-    return (s->kv ? s->kv->n_keys : 0) + s->n_tokens;
 }
 
 /* A layer's attention, or its part for global tokens. */
@@ -443,21 +459,36 @@ struct pass {
     bool is_last;
 };
 
+/* Those of a tile that share a key/value head. */
+static struct queries wanted_queries(const struct lac_member *m, const struct pass *pass,
+                                     size_t sequence, size_t tile, size_t kv_head)
+{
+    size_t group = m->network->config.n_heads / m->network->config.n_kv_heads;
+    return (struct queries){
+        .part = pass->part,
+        .sequence = sequence,
+        .layer = pass->layer,
+        .tile = lac_tile_at(m, m->n_tokens, tile),
+        .span = wanted(m, sequence, tile, pass->is_last, pass->part),
+        .head = kv_head * group,
+        .n_heads = group,
+    };
+}
+
 /* Groups of query lanes times blocks of keys, of the heads that share a key/value head; 0 when
  * nothing is wanted of this tile. */
 static size_t cost_of(const struct lac_member *m, const struct pass *pass, size_t sequence,
                       size_t tile, size_t kv_head)
 {
-    const struct lac_config *config = &m->network->config;
-    struct span span = wanted(m, sequence, tile, pass->is_last, pass->part);
-    size_t group = config->n_heads / config->n_kv_heads, head = kv_head * group, n_blocks = 0;
+    struct queries queries = wanted_queries(m, pass, sequence, tile, kv_head);
+    struct span span = queries.span;
+    size_t end = queries.head + queries.n_heads, n_blocks = 0;
     if (span.begin == span.end)
         return 0;
-    struct lac_sight_queries queries =
-        sight_queries(m, sequence, tile, span, n_keys_of(m, sequence));
-    for (size_t i = 0, n; i < group; i += n) {
-        n = heads_alike(m, pass->part, pass->layer, head + i, group - i);
-        n_blocks += n * lac_sight_count(sight_of(m, pass->part, pass->layer, head + i), &queries);
+    struct lac_sight_queries listed = sight_queries(m, &queries);
+    for (; queries.head < end; queries.head += queries.n_heads) {
+        queries.n_heads = heads_alike(m, &queries, end - queries.head);
+        n_blocks += queries.n_heads * lac_sight_count(sight_of(m, &queries, queries.head), &listed);
     }
     size_t groups = (span.end - 1) / LAC_LANES - span.begin / LAC_LANES + 1;
     return lac_max_size(1, groups * n_blocks);
@@ -478,17 +509,10 @@ static size_t total_cost(const struct lac_member *m, const struct pass *pass)
 static void attend_group(const struct lac_member *m, const struct pass *pass, size_t sequence,
                          size_t tile, size_t kv_head, const struct keys *keys)
 {
-    size_t group = m->network->config.n_heads / m->network->config.n_kv_heads;
-    struct queries queries = {
-        .part = pass->part,
-        .sequence = sequence,
-        .layer = pass->layer,
-        .tile = lac_tile_at(m, m->n_tokens, tile),
-        .span = wanted(m, sequence, tile, pass->is_last, pass->part),
-    };
-    for (size_t i = 0; i < group; i += queries.n_heads) {
-        queries.head = kv_head * group + i;
-        queries.n_heads = heads_alike(m, pass->part, pass->layer, queries.head, group - i);
+    struct queries queries = wanted_queries(m, pass, sequence, tile, kv_head);
+    for (size_t end = queries.head + queries.n_heads; queries.head < end;
+         queries.head += queries.n_heads) {
+        queries.n_heads = heads_alike(m, &queries, end - queries.head);
         attend(m, &queries, keys);
     }
 }
@@ -529,6 +553,8 @@ void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last)
         lac_team_barrier(m->team, m->rank);
     }
     attend_all(m, &pass);
+    if (lac_family_is_decoder(m->network->config.family))
+        lac_run_votes(m, layer);
 }
 
 void lac_run_global_attention(const struct lac_member *m, size_t layer, bool is_last)

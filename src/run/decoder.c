@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/base/checked.h"
+#include "src/run/kv_snap.h"
 
 static const struct lac_head head = {.task = LAC_TASK_GENERATE};
 
@@ -80,7 +81,9 @@ static void add_part(struct pass *pass, const struct lac_step_text *text, size_t
 {
     struct lac_decoder *d = pass->decoder;
     size_t n_done = text->kv->n_keys - n_before;
-    size_t n = lac_min_size(text->n_tokens - n_done, d->batch_tokens - pass->n_tokens);
+    size_t stop = lac_kv_stop(text->kv, text->n_prompt) - text->kv->n_keys;
+    size_t room = lac_min_size(d->batch_tokens - pass->n_tokens, stop);
+    size_t n = lac_min_size(text->n_tokens - n_done, room);
     size_t first_next = text->n_tokens - text->n_next; /* of the text's tokens */
     size_t first = lac_max_size(first_next, n_done), end = n_done + n;
     struct lac_sequence *part = &d->parts[pass->n_texts];
@@ -98,7 +101,20 @@ static void add_part(struct pass *pass, const struct lac_step_text *text, size_t
     }
     d->order[pass->n_texts++] = part;
     pass->n_tokens += n;
-    pass->n_keys = lac_max_size(pass->n_keys, text->kv->n_keys + n);
+    pass->n_keys = lac_max_size(pass->n_keys, lac_kv_most_slots(text->kv) + n);
+}
+
+/* What the cache's rules give up goes before room is made for what comes.  The last token that is
+ * certain may have to go through again: it waits for the next step. */
+static enum lac_status make_room(const struct lac_step_text *text, struct lac_sequence *part,
+                                 struct lac_error *error)
+{
+    struct lac_kv *kv = text->kv;
+    size_t n_sure = lac_min_size(kv->n_keys, text->n_text - 1);
+    enum lac_status status = lac_kv_settle(kv, n_sure, text->n_prompt, error);
+    if (!status)
+        status = lac_kv_vote(kv, text->n_prompt, part->n_tokens, &part->n_voters, error);
+    return status ? status : lac_kv_reserve(kv, part->n_tokens, error);
 }
 
 static void run_member(const struct lac_team *team, size_t rank, void *arg)
@@ -160,11 +176,15 @@ static enum lac_status run_texts(struct lac_decoder *d, const struct lac_step_te
                 break; /* the rest of it comes first in the next pass */
             next++;
         }
-        enum lac_status status = run_pass(&pass, error);
+        enum lac_status status = LAC_OK;
+        for (size_t i = 0; i < pass.n_texts && !status; i++)
+            status = make_room(&texts[first + i], &d->parts[i], error);
+        if (!status)
+            status = run_pass(&pass, error);
         if (status)
             return status;
         for (size_t i = 0; i < pass.n_texts; i++)
-            texts[first + i].kv->n_keys += d->parts[i].n_tokens;
+            lac_kv_advance(texts[first + i].kv, d->parts[i].n_tokens);
     }
     return LAC_OK;
 }
@@ -179,10 +199,11 @@ enum lac_status lac_decoder_run(struct lac_decoder *d, const struct lac_step_tex
     for (size_t i = 0; i < n; i++)
         d->n_before[i] = texts[i].kv->n_keys;
     for (size_t i = 0; i < n && !status; i++)
-        status = lac_kv_reserve(texts[i].kv, texts[i].n_tokens, error);
+        if (!texts[i].kv->shape.rules)
+            status = lac_kv_reserve(texts[i].kv, texts[i].n_tokens, error);
     if (!status)
         status = run_texts(d, texts, n, should_stop, context, error);
     for (size_t i = 0; i < n && status; i++)
-        lac_kv_truncate(texts[i].kv, d->n_before[i]);
+        lac_kv_truncate(texts[i].kv, lac_max_size(d->n_before[i], texts[i].kv->n_least));
     return status;
 }

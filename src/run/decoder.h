@@ -28,8 +28,9 @@ struct lac_step_text {
     struct lac_kv *kv;  /* grows by n_tokens */
     const int32_t *ids; /* [n_tokens], each below config.vocab_size */
     size_t n_tokens;    /* at least 1; the text is at most config.max_tokens long with them */
-    size_t n_text; /* the length that the text has as a whole, by which LAC_ROPE_DYNAMIC turns its
-                      tokens; those behind it (guesses) are turned as if each were the last */
+    size_t n_text;   /* the length that the text has as a whole, by which LAC_ROPE_DYNAMIC turns its
+                        tokens; those behind it (guesses) are turned as if each were the last */
+    size_t n_prompt; /* of these, the prompt: caches may act at its end */
     /* What is asked of the last n_next tokens, in their order: what follows each. */
     struct lac_next *next;
     size_t n_next; /* at most n_tokens; may be 0 */
@@ -45,7 +46,8 @@ void lac_decoder_close(struct lac_decoder *decoder);
 struct lac_kv_shape lac_decoder_kv_shape(const struct lac_network *network, enum lac_dtype dtype);
 
 /* Runs n texts.  should_stop, if it is not NULL, is asked between passes; LAC_E_CANCELLED then.  On
- * failure caches hold what they held before the call. */
+ * failure caches hold what they held before the call; those with rules may hold more of what is
+ * certain, and all but the last token of it at most. */
 enum lac_status lac_decoder_run(struct lac_decoder *decoder, const struct lac_step_text *texts,
                                 size_t n, bool (*should_stop)(void *context), void *context,
                                 struct lac_error *error);

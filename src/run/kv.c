@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "src/base/checked.h"
+#include "src/run/kv_snap.h"
 
 /* What stands before a page's bytes, which are aligned as it is. */
 struct page {
@@ -53,6 +54,25 @@ static void **table(const struct lac_kv *kv, size_t i)
     return kv->pages + i * kv->capacity;
 }
 
+/* Pages that head i has given up. */
+static size_t gone_pages(const struct lac_kv *kv, size_t i)
+{
+    return kv->n_gone ? kv->n_gone[i] / LAC_LANES : 0;
+}
+
+static size_t least_gone(const struct lac_kv *kv)
+{
+    size_t least = kv->n_gone ? SIZE_MAX : 0;
+    for (size_t t = 0; kv->n_gone && t < n_tables(kv); t++)
+        least = lac_min_size(least, kv->n_gone[t]);
+    return least;
+}
+
+size_t lac_kv_most_slots(const struct lac_kv *kv)
+{
+    return kv->n_keys - least_gone(kv);
+}
+
 void lac_kv_init(struct lac_kv *kv, const struct lac_host *host, const struct lac_kv_shape *shape)
 {
     *kv = (struct lac_kv){.host = host, .shape = *shape};
@@ -62,14 +82,18 @@ static void drop_pages(struct lac_kv *kv, size_t n_kept)
 {
     for (size_t t = 0; t < n_tables(kv); t++)
         for (size_t i = n_kept; i < kv->n_pages; i++)
-            drop_page(kv, table(kv, t)[i]);
+            drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
     kv->n_pages = lac_min_size(kv->n_pages, n_kept);
 }
 
 void lac_kv_clear(struct lac_kv *kv)
 {
-    drop_pages(kv, 0);
+    for (size_t t = 0; t < n_tables(kv); t++)
+        for (size_t i = gone_pages(kv, t); i < kv->n_pages; i++)
+            drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
     lac_free(kv->host, kv->pages);
+    lac_free(kv->host, kv->n_gone);
+    lac_free(kv->host, kv->votes);
     lac_kv_init(kv, kv->host, &kv->shape);
 }
 
@@ -80,17 +104,25 @@ static enum lac_status no_memory(const struct lac_kv *kv, size_t n_pages, struct
                     n_pages * LAC_LANES, n_tables(kv) * n_pages, page_bytes(kv));
 }
 
+/* Room in every table for what it has of n_pages pages. */
 static enum lac_status grow_tables(struct lac_kv *kv, size_t n_pages, struct lac_error *error)
 {
-    if (n_pages <= kv->capacity)
+    size_t n_most = n_pages - least_gone(kv) / LAC_LANES, n;
+    if (kv->shape.rules && !kv->n_gone) {
+        kv->n_gone = lac_alloc_zero(kv->host, n_tables(kv), sizeof *kv->n_gone);
+        if (!kv->n_gone)
+            return no_memory(kv, n_pages, error);
+    }
+    if (n_most <= kv->capacity)
         return LAC_OK;
-    size_t capacity = lac_max_size(lac_max_size(8, n_pages), kv->capacity * 2), n;
+    size_t capacity = lac_max_size(lac_max_size(8, n_most), kv->capacity * 2);
     void **pages =
         lac_mul_size(n_tables(kv), capacity, &n) ? lac_alloc(kv->host, n, sizeof *pages) : NULL;
     if (!pages)
         return no_memory(kv, n_pages, error);
     for (size_t t = 0; kv->n_pages && t < n_tables(kv); t++)
-        memcpy(pages + t * capacity, table(kv, t), kv->n_pages * sizeof *pages);
+        memcpy(pages + t * capacity, table(kv, t),
+               (kv->n_pages - gone_pages(kv, t)) * sizeof *pages);
     lac_free(kv->host, kv->pages);
     kv->pages = pages;
     kv->capacity = capacity;
@@ -105,7 +137,7 @@ static enum lac_status own_last_pages(struct lac_kv *kv, struct lac_error *error
         return LAC_OK;
     size_t last = kv->n_keys / LAC_LANES;
     for (size_t t = 0; t < n_tables(kv); t++) {
-        void **page = &table(kv, t)[last];
+        void **page = &table(kv, t)[last - gone_pages(kv, t)];
         if (!is_shared(*page))
             continue;
         void *copy = new_page(kv);
@@ -118,17 +150,20 @@ static enum lac_status own_last_pages(struct lac_kv *kv, struct lac_error *error
     return LAC_OK;
 }
 
-/* One more page for every head, or for none. */
+/* One more page for every head that has not given it up, or for none. */
 static bool add_pages(struct lac_kv *kv)
 {
     for (size_t t = 0; t < n_tables(kv); t++) {
+        if (kv->n_pages < gone_pages(kv, t))
+            continue;
         void *page = new_page(kv);
         if (!page) {
             while (t--)
-                drop_page(kv, table(kv, t)[kv->n_pages]);
+                if (kv->n_pages >= gone_pages(kv, t))
+                    drop_page(kv, table(kv, t)[kv->n_pages - gone_pages(kv, t)]);
             return false;
         }
-        table(kv, t)[kv->n_pages] = page;
+        table(kv, t)[kv->n_pages - gone_pages(kv, t)] = page;
     }
     kv->n_pages++;
     return true;
@@ -151,31 +186,158 @@ enum lac_status lac_kv_reserve(struct lac_kv *kv, size_t n_more, struct lac_erro
     return status;
 }
 
+void lac_kv_advance(struct lac_kv *kv, size_t n)
+{
+    kv->n_keys += n;
+    if (kv->votes)
+        kv->votes->n_counted = lac_max_size(kv->votes->n_counted, kv->n_keys);
+}
+
 void lac_kv_truncate(struct lac_kv *kv, size_t n_keys)
 {
     kv->n_keys = n_keys;
     drop_pages(kv, lac_ceil_div(n_keys, LAC_LANES));
 }
 
+static enum lac_status copy_gone(struct lac_kv *to, const struct lac_kv *from,
+                                 struct lac_error *error)
+{
+    if (!from->n_gone)
+        return LAC_OK;
+    to->n_gone = lac_alloc(to->host, n_tables(to), sizeof *to->n_gone);
+    if (!to->n_gone)
+        return no_memory(to, from->n_pages, error);
+    memcpy(to->n_gone, from->n_gone, n_tables(to) * sizeof *to->n_gone);
+    return LAC_OK;
+}
+
 enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_t n_keys,
                              struct lac_error *error)
 {
     size_t n_pages = lac_ceil_div(n_keys, LAC_LANES);
-    enum lac_status status = grow_tables(to, n_pages, error);
+    enum lac_status status = copy_gone(to, from, error);
+    if (!status)
+        status = lac_kv_copy_votes(to, from, error);
+    if (!status)
+        status = grow_tables(to, n_pages, error);
     if (status)
         return status;
     for (size_t t = 0; t < n_tables(to); t++)
-        for (size_t i = 0; i < n_pages; i++) {
+        for (size_t i = 0; i < n_pages - gone_pages(to, t); i++) {
             void *page = table(from, t)[i];
             atomic_fetch_add_explicit(&page_of(page)->n_owners, 1, memory_order_relaxed);
             table(to, t)[i] = page;
         }
     to->n_pages = n_pages;
     to->n_keys = n_keys;
+    to->n_least = from->n_least;
+    return LAC_OK;
+}
+
+enum lac_status lac_kv_restore(struct lac_kv *kv, size_t n_keys, const int64_t *n_gone,
+                               struct lac_error *error)
+{
+    bool has_gone = kv->shape.rules;
+    for (size_t t = 0; t < n_tables(kv); t++)
+        has_gone = has_gone || n_gone[t];
+    if (has_gone)
+        kv->n_gone = lac_alloc(kv->host, n_tables(kv), sizeof *kv->n_gone);
+    if (has_gone && !kv->n_gone)
+        return no_memory(kv, lac_ceil_div(n_keys, LAC_LANES), error);
+    for (size_t t = 0; has_gone && t < n_tables(kv); t++)
+        kv->n_gone[t] = (size_t)n_gone[t];
+    enum lac_status status = grow_tables(kv, lac_ceil_div(n_keys, LAC_LANES), error);
+    /* Pages come one for each head that has not given up so many. */
+    kv->n_pages = status ? 0 : least_gone(kv) / LAC_LANES;
+    while (!status && kv->n_pages < lac_ceil_div(n_keys, LAC_LANES))
+        if (!add_pages(kv))
+            status = no_memory(kv, 1, error);
+    if (!status)
+        kv->n_keys = kv->n_least = n_keys;
+    return status;
+}
+
+/* ---- Rules ---- */
+
+/* Drops pages [from, to) of head t; the others move up. */
+static void remove_pages(struct lac_kv *kv, size_t t, size_t from, size_t to)
+{
+    void **pages = table(kv, t);
+    size_t n = kv->n_pages - gone_pages(kv, t);
+    for (size_t i = from; i < to; i++)
+        drop_page(kv, pages[i]);
+    memmove(pages + from, pages + to, (n - to) * sizeof *pages);
+    kv->n_gone[t] += (to - from) * LAC_LANES;
+}
+
+enum { BLOCK_PAGES = LAC_KEY_BLOCK / LAC_LANES };
+
+/* Whole blocks, so that those that stay are cut as before: attention's bits depend on that. */
+static void stream(struct lac_kv *kv, size_t t, size_t n_sure)
+{
+    const struct lac_kv_rule *rule = &kv->shape.rules->of[t];
+    size_t own = (n_sure - kv->n_gone[t]) / LAC_KEY_BLOCK;
+    size_t first = own - lac_min_size(own, rule->n_left);
+    if (first > rule->n_sinks)
+        remove_pages(kv, t, rule->n_sinks * BLOCK_PAGES, first * BLOCK_PAGES);
+}
+
+enum lac_status lac_kv_new_pages(const struct lac_kv *kv, size_t n, void **pages,
+                                 struct lac_error *error)
+{
+    for (size_t i = 0; i < n; i++) {
+        pages[i] = new_page(kv);
+        if (pages[i])
+            continue;
+        while (i--)
+            drop_page(kv, pages[i]);
+        return no_memory(kv, n, error);
+    }
+    return LAC_OK;
+}
+
+void lac_kv_replace_pages(struct lac_kv *kv, size_t layer, size_t head, void *const *pages,
+                          size_t n_dropped)
+{
+    size_t t = layer * kv->shape.n_heads + head;
+    for (size_t i = gone_pages(kv, t); i < kv->n_pages; i++)
+        drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
+    kv->n_gone[t] += n_dropped;
+    memcpy(table(kv, t), pages, (kv->n_pages - gone_pages(kv, t)) * sizeof *pages);
+}
+
+size_t lac_kv_stop(const struct lac_kv *kv, size_t n_prompt)
+{
+    bool stops = false;
+    for (size_t t = 0; kv->shape.rules && t < n_tables(kv); t++)
+        stops = stops || kv->shape.rules->of[t].kind == LAC_KV_SNAP;
+    return stops && kv->n_keys < n_prompt ? n_prompt : SIZE_MAX;
+}
+
+enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
+                              struct lac_error *error)
+{
+    if (!kv->shape.rules || !kv->n_pages)
+        return LAC_OK;
+    if (kv->n_keys == n_prompt && n_sure == n_prompt) {
+        /* A page that nothing is in yet would be in the way. */
+        lac_kv_truncate(kv, kv->n_keys);
+        kv->n_least = n_sure;
+        enum lac_status status = lac_kv_snap(kv, error);
+        if (status)
+            return status;
+    }
+    for (size_t t = 0; t < n_tables(kv); t++)
+        if (kv->shape.rules->of[t].kind == LAC_KV_STREAM)
+            stream(kv, t, n_sure);
+    kv->n_least = n_sure;
     return LAC_OK;
 }
 
 size_t lac_kv_bytes(const struct lac_kv *kv)
 {
-    return n_tables(kv) * kv->n_pages * page_bytes(kv);
+    size_t n_pages = 0;
+    for (size_t t = 0; t < n_tables(kv); t++)
+        n_pages += kv->n_pages - gone_pages(kv, t);
+    return n_pages * page_bytes(kv) + lac_kv_votes_bytes(kv);
 }

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The cache of keys and values of one sequence: pages of LAC_LANES keys of one head.
  *
- *   pages[layer][head][i]   keys [16 i, 16 i + 16) of a key/value head: simd/kernel.h
+ *   pages[layer][head][i]   slots [16 i, 16 i + 16) of a key/value head: simd/attention.h
+ *   n_gone[layer][head]     keys that the head has given up, by its rule (src/run/kv_rules.h)
+ *
+ * Those that a head keeps lie side by side in the order of their positions, turned by these: a key
+ * that comes now, at position n_keys, gets slot n_keys - n_gone, and attention counts keys and
+ * queries in slots.  n_gone is a multiple of LAC_LANES, so that all heads begin pages together.
  *
  * Pages are counted references: sequences that begin alike share their pages, and whoever writes
  * into a page that others hold gets a copy first (lac_kv_reserve).  Copies of a cache may be used
@@ -11,31 +16,47 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <lacuna/model.h>
 
 #include "simd/attention.h"
 #include "src/base/error.h"
 #include "src/base/host.h"
+#include "src/run/kv_rules.h"
 
 struct lac_kv_shape {
     size_t n_layers, n_heads; /* key/value heads */
     size_t head_dim;
-    enum lac_dtype dtype; /* LAC_F32, LAC_BF16, LAC_S8 */
+    enum lac_dtype dtype;             /* LAC_F32, LAC_BF16, LAC_S8 */
+    const struct lac_kv_rules *rules; /* borrowed; NULL: all is kept */
 };
 
 struct lac_kv {
     const struct lac_host *host;
     struct lac_kv_shape shape;
-    size_t n_keys;   /* in the cache: the position of the next token */
-    size_t n_pages;  /* of each head that there are */
+    size_t n_keys;   /* that were put in: the position of the next token */
+    size_t n_least;  /* n_keys may not be cut below this: what was before it is not complete */
+    size_t n_pages;  /* of a head that has given up nothing; others have n_gone / 16 fewer */
     size_t capacity; /* of each head's table */
     void **pages;    /* [n_layers][n_heads][capacity] */
+    size_t *n_gone;  /* [n_layers][n_heads]; NULL: all 0 */
+    struct lac_kv_votes *votes; /* while a prompt's end votes, and until its heads have chosen; or
+                                   NULL */
 };
 
 /* An empty cache; allocates nothing. */
 void lac_kv_init(struct lac_kv *kv, const struct lac_host *host, const struct lac_kv_shape *shape);
 void lac_kv_clear(struct lac_kv *kv);
+
+/* Keys that a head has given up. */
+static inline size_t lac_kv_gone(const struct lac_kv *kv, size_t layer, size_t head)
+{
+    return kv->n_gone ? kv->n_gone[layer * kv->shape.n_heads + head] : 0;
+}
+
+/* Slots that the head with most of them fills. */
+size_t lac_kv_most_slots(const struct lac_kv *kv);
 
 /* The pages of a head. */
 static inline void **lac_kv_head(const struct lac_kv *kv, size_t layer, size_t head)
@@ -43,18 +64,42 @@ static inline void **lac_kv_head(const struct lac_kv *kv, size_t layer, size_t h
     return kv->pages + (layer * kv->shape.n_heads + head) * kv->capacity;
 }
 
-/* Makes pages [n_keys / 16, ceil((n_keys + n_more) / 16)) of every head there and the cache's own.
- * LAC_E_MEMORY: n_keys keys are as they were. */
+/* Makes every head's pages for n_more keys there and the cache's own.  LAC_E_MEMORY: n_keys keys
+ * are as they were. */
 enum lac_status lac_kv_reserve(struct lac_kv *kv, size_t n_more, struct lac_error *error);
 
-/* Forgets all but the first n keys; n <= n_keys. */
+/* The next n keys, for which there is room, are in. */
+void lac_kv_advance(struct lac_kv *kv, size_t n);
+
+/* Forgets all but the first n keys; n_least <= n <= n_keys. */
 void lac_kv_truncate(struct lac_kv *kv, size_t n_keys);
 
-/* `to`, initialised and empty, gets the first n keys of `from` by reference. */
+/* `to`, initialised and empty, gets the first n keys of `from` by reference, as far as they are
+ * kept; from->n_least <= n. */
 enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_t n_keys,
                              struct lac_error *error);
 
-/* Bytes of the pages that it refers to, shared or not. */
+/* An empty cache becomes one of n keys, of which each head [n_layers][n_heads] has given up so
+ * many: a multiple of LAC_LANES, at most n.  What is in its pages is the caller's to write. */
+enum lac_status lac_kv_restore(struct lac_kv *kv, size_t n_keys, const int64_t *n_gone,
+                               struct lac_error *error);
+
+/* What rules ask for before the next pass: gives up keys that no query from position n_sure on
+ * sees, of which all tokens before it are certain; the first n_prompt tokens are the prompt.
+ * LAC_E_MEMORY: the cache is good, and less of it may have been given up. */
+enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
+                              struct lac_error *error);
+/* Where a pass must end that begins at n_keys, as rules act there; SIZE_MAX: nowhere. */
+size_t lac_kv_stop(const struct lac_kv *kv, size_t n_prompt);
+
+/* Pages of the cache's own, all or none. */
+enum lac_status lac_kv_new_pages(const struct lac_kv *kv, size_t n, void **pages,
+                                 struct lac_error *error);
+/* Takes them over in place of all pages that the head has, of whose keys it gives up n_dropped. */
+void lac_kv_replace_pages(struct lac_kv *kv, size_t layer, size_t head, void *const *pages,
+                          size_t n_dropped);
+
+/* Bytes of the pages that it refers to, shared or not, and of votes. */
 size_t lac_kv_bytes(const struct lac_kv *kv);
 
 #endif

@@ -34,15 +34,27 @@ static void step_query(const struct lac_member *m, const struct lac_layer *layer
     lac_run_linear(&layer->query, tile, rows, lac_hidden_input(m, tile), y);
 }
 
+/* Has the tile tokens that vote?  They ask in every layer. */
+static bool has_voters(const struct lac_member *m, struct lac_tile tile)
+{
+    const struct lac_forward *f = m->forward;
+    for (size_t i = 0; i < f->n_sequences; i++) {
+        size_t end = m->region->first[i + 1], begin = end - f->sequences[i]->n_voters;
+        if (begin < end && begin < (tile.index + 1) * LAC_TILE && end > tile.index * LAC_TILE)
+            return true;
+    }
+    return false;
+}
+
 /* In the last layer only kept tokens ask. */
 static void step_kept_query(const struct lac_member *m, const struct lac_layer *layer,
                             struct lac_tile tile, struct lac_rows rows)
 {
-    for (size_t i = 0; i < m->region->n_kept; i++)
-        if (m->region->kept[i] / LAC_TILE == tile.index) {
-            step_query(m, layer, tile, rows);
-            return;
-        }
+    bool asks = has_voters(m, tile);
+    for (size_t i = 0; !asks && i < m->region->n_kept; i++)
+        asks = m->region->kept[i] / LAC_TILE == tile.index;
+    if (asks)
+        step_query(m, layer, tile, rows);
 }
 
 static void step_key(const struct lac_member *m, const struct lac_layer *layer,

@@ -11,6 +11,10 @@ libcore_la_SOURCES += \
 	src/run/head.c \
 	src/run/kv.c \
 	src/run/kv.h \
+	src/run/kv_rules.c \
+	src/run/kv_rules.h \
+	src/run/kv_snap.c \
+	src/run/kv_snap.h \
 	src/run/layer.c \
 	src/run/load.c \
 	src/run/member.c \
@@ -47,4 +51,5 @@ libcore_la_SOURCES += \
 	src/run/speculate.h \
 	src/run/steps.c \
 	src/run/steps.h \
-	src/run/unpack.c
+	src/run/unpack.c \
+	src/run/votes.c

@@ -125,6 +125,9 @@ void lac_run_global_attention(const struct lac_member *m, size_t layer, bool is_
  * to answer it. */
 size_t lac_global_tokens(const struct lac_member *m, size_t sequence);
 
+/* After it: what the layer's queries that vote say of its keys. */
+void lac_run_votes(const struct lac_member *m, size_t layer);
+
 /* h (and x8) of some lanes from ids; decoders: without x8. */
 void lac_run_embedding(const struct lac_member *m, struct lac_tile tile, size_t lane,
                        size_t n_lanes);

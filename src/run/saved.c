@@ -9,6 +9,7 @@
 
 #include "src/base/checked.h"
 #include "src/model/tensor.h"
+#include "src/run/kv_snap.h"
 #include "src/run/packed.h"
 #include "src/run/sample.h"
 
@@ -50,6 +51,7 @@ static uint64_t fingerprint(const struct lac_network *network)
 struct numbers {
     uint64_t model, kv_dtype, n_fed, n_keys, finish, log_probability;
     uint64_t seed, temperature, top_k, top_p, min_p, repetition_penalty, data;
+    uint64_t votes_prompt, votes_counted; /* 0: no votes */
 };
 
 static const struct {
@@ -69,6 +71,8 @@ static const struct {
     {"lacuna.text.min_p", offsetof(struct numbers, min_p)},
     {"lacuna.text.repetition_penalty", offsetof(struct numbers, repetition_penalty)},
     {"lacuna.text.data", offsetof(struct numbers, data)},
+    {"lacuna.text.votes_prompt", offsetof(struct numbers, votes_prompt)},
+    {"lacuna.text.votes_counted", offsetof(struct numbers, votes_counted)},
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
@@ -115,22 +119,32 @@ static size_t page_bytes(const struct lac_kv *kv)
     return lac_kv_page_bytes(kv->shape.dtype, kv->shape.head_dim);
 }
 
-static size_t n_pages_of(size_t n_keys)
+static size_t n_tables(const struct lac_kv *kv)
 {
-    return lac_ceil_div(n_keys, LAC_LANES);
+    return kv->shape.n_layers * kv->shape.n_heads;
 }
 
-/* Copies the pages of the first n_keys keys between the cache and one array. */
-static void copy_pages(const struct lac_kv *kv, size_t n_keys, unsigned char *to,
-                       const unsigned char *from)
+/* Pages of all heads, of which each has those of n_keys less what it has given up. */
+static size_t n_pages_of(const struct lac_kv *kv, size_t n_keys, const int64_t *gone)
 {
-    size_t size = page_bytes(kv), n_pages = n_pages_of(n_keys), at = 0;
+    size_t n = n_tables(kv) * lac_ceil_div(n_keys, LAC_LANES);
+    for (size_t t = 0; t < n_tables(kv); t++)
+        n -= (size_t)gone[t] / LAC_LANES;
+    return n;
+}
+
+/* Copies all pages between the cache and one array. */
+static void copy_pages(const struct lac_kv *kv, unsigned char *to, const unsigned char *from)
+{
+    size_t size = page_bytes(kv), n_pages = lac_ceil_div(kv->n_keys, LAC_LANES), at = 0;
     for (size_t layer = 0; layer < kv->shape.n_layers; layer++)
-        for (size_t head = 0; head < kv->shape.n_heads; head++)
-            for (size_t i = 0; i < n_pages; i++, at += size) {
+        for (size_t head = 0; head < kv->shape.n_heads; head++) {
+            size_t n = n_pages - lac_kv_gone(kv, layer, head) / LAC_LANES;
+            for (size_t i = 0; i < n; i++, at += size) {
                 void *page = lac_kv_head(kv, layer, head)[i];
                 memcpy(to ? to + at : page, to ? page : from + at, size);
             }
+        }
 }
 
 /* ---- Writing ---- */
@@ -163,23 +177,52 @@ static struct numbers numbers_of(const struct lac_network *network, const struct
         .top_p = bits_of(s->sampling.top_p),
         .min_p = bits_of(s->sampling.min_p),
         .repetition_penalty = bits_of(s->sampling.repetition_penalty),
+        .votes_prompt = s->kv.votes ? s->kv.votes->n_prompt : 0,
+        .votes_counted = s->kv.votes ? s->kv.votes->n_counted : 0,
     };
 }
 
-enum lac_status lac_saved_write(const struct lac_network *network, const struct lac_saved *s,
-                                const char *path, struct lac_error *error)
+/* What a file holds beside its numbers. */
+struct contents {
+    size_t n_pages;
+    int64_t *gone; /* [n_layers * n_heads] */
+    unsigned char *pages;
+};
+
+static enum lac_status gather(const struct lac_host *host, const struct lac_kv *kv,
+                              const char *path, struct contents *c, struct lac_error *error)
 {
-    const size_t shape[] = {s->kv.shape.n_layers, s->kv.shape.n_heads, n_pages_of(s->kv.n_keys),
-                            page_bytes(&s->kv)};
-    size_t n_bytes = shape[0] * shape[1] * shape[2] * shape[3];
-    unsigned char *pages = lac_alloc(network->host, n_bytes, 1);
-    if (!pages)
+    c->gone = lac_alloc_zero(host, n_tables(kv), sizeof *c->gone);
+    if (!c->gone)
+        return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu heads", path, n_tables(kv));
+    for (size_t t = 0; kv->n_gone && t < n_tables(kv); t++)
+        c->gone[t] = (int64_t)kv->n_gone[t];
+    c->n_pages = n_pages_of(kv, kv->n_keys, c->gone);
+    c->pages = lac_alloc(host, c->n_pages, page_bytes(kv));
+    if (!c->pages)
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu bytes of keys and values", path,
-                        n_bytes);
-    copy_pages(&s->kv, s->kv.n_keys, pages, NULL);
+                        c->n_pages * page_bytes(kv));
+    copy_pages(kv, c->pages, NULL);
+    return LAC_OK;
+}
+
+static uint64_t sum_of(const void *ids, size_t ids_bytes, const void *gone, size_t gone_bytes,
+                       const void *pages, size_t pages_bytes)
+{
+    uint64_t sum = add_bytes(empty_sum, ids, ids_bytes);
+    return add_bytes(add_bytes(sum, gone, gone_bytes), pages, pages_bytes);
+}
+
+static enum lac_status write_contents(const struct lac_network *network, const struct lac_saved *s,
+                                      const struct contents *c, const char *path,
+                                      struct lac_error *error)
+{
+    const size_t heads[] = {s->kv.shape.n_layers, s->kv.shape.n_heads};
+    const size_t pages[] = {c->n_pages, page_bytes(&s->kv)};
+    const size_t votes[] = {n_tables(&s->kv), s->kv.votes ? s->kv.votes->n_slots : 0};
     struct numbers numbers = numbers_of(network, s);
-    numbers.data =
-        add_bytes(add_bytes(empty_sum, s->ids, s->n_ids * sizeof *s->ids), pages, n_bytes);
+    numbers.data = sum_of(s->ids, s->n_ids * sizeof *s->ids, c->gone,
+                          heads[0] * heads[1] * sizeof *c->gone, c->pages, pages[0] * pages[1]);
     struct lac_tensor_writer *writer = NULL;
     enum lac_status status = lac_tensor_writer_open(network->host, path, &writer, error);
     if (!status)
@@ -187,12 +230,27 @@ enum lac_status lac_saved_write(const struct lac_network *network, const struct 
     if (!status)
         status = lac_tensor_writer_add(writer, "ids", LAC_STORE_I32, 1, &s->n_ids, s->ids, error);
     if (!status)
-        status = lac_tensor_writer_add(writer, "pages", LAC_STORE_U8, 4, shape, pages, error);
-    if (status)
-        lac_tensor_writer_discard(writer);
-    else
-        status = lac_tensor_writer_commit(writer, error);
-    lac_free(network->host, pages);
+        status = lac_tensor_writer_add(writer, "gone", LAC_STORE_I64, 2, heads, c->gone, error);
+    if (!status)
+        status = lac_tensor_writer_add(writer, "pages", LAC_STORE_U8, 2, pages, c->pages, error);
+    if (!status && s->kv.votes)
+        status =
+            lac_tensor_writer_add(writer, "votes", LAC_STORE_F32, 2, votes, s->kv.votes->at, error);
+    if (!status)
+        return lac_tensor_writer_commit(writer, error);
+    lac_tensor_writer_discard(writer);
+    return status;
+}
+
+enum lac_status lac_saved_write(const struct lac_network *network, const struct lac_saved *s,
+                                const char *path, struct lac_error *error)
+{
+    struct contents c = {0};
+    enum lac_status status = gather(network->host, &s->kv, path, &c, error);
+    if (!status)
+        status = write_contents(network, s, &c, path, error);
+    lac_free(network->host, c.gone);
+    lac_free(network->host, c.pages);
     return status;
 }
 
@@ -203,7 +261,7 @@ struct reader {
     const char *path;
     struct lac_error *error;
     struct lac_tensors *tensors;
-    const struct lac_tensor *ids, *pages;
+    const struct lac_tensor *ids, *gone, *pages, *votes;
     struct numbers numbers;
 };
 
@@ -232,34 +290,83 @@ static enum lac_status check_model(const struct reader *r, const struct lac_kv *
     return LAC_OK;
 }
 
+static bool is_shaped(const struct lac_tensor *tensor, enum lac_storage storage, size_t rank)
+{
+    return tensor && tensor->storage == storage && tensor->rank == rank;
+}
+
+/* What heads have given up is whole pages of keys that were there. */
+static enum lac_status check_gone(const struct reader *r, const struct lac_kv *kv)
+{
+    size_t n_layers = kv->shape.n_layers, n_heads = kv->shape.n_heads;
+    if (r->gone->shape[0] != n_layers || r->gone->shape[1] != n_heads)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: %zu layers of %zu heads; expected %zu of %zu",
+                        r->path, r->gone->shape[0], r->gone->shape[1], n_layers, n_heads);
+    const int64_t *gone = r->gone->data;
+    for (size_t t = 0; t < n_layers * n_heads; t++)
+        if (gone[t] < 0 || gone[t] % LAC_LANES || (uint64_t)gone[t] > r->numbers.n_keys)
+            return lac_fail(r->error, LAC_E_FORMAT,
+                            "%s: layer %zu, head %zu: %" PRId64 " of %" PRIu64 " keys given up",
+                            r->path, t / n_heads, t % n_heads, gone[t], r->numbers.n_keys);
+    return LAC_OK;
+}
+
+/* Votes on the prompt, on at least as many slots as a head then has. */
+static enum lac_status check_votes(const struct reader *r, const struct lac_kv *kv)
+{
+    const struct numbers *n = &r->numbers;
+    const int64_t *gone = r->gone->data;
+    uint64_t least = n->n_keys;
+    for (size_t t = 0; t < n_tables(kv); t++)
+        least = (uint64_t)gone[t] < least ? (uint64_t)gone[t] : least;
+    size_t n_slots = is_shaped(r->votes, LAC_STORE_F32, 2) ? r->votes->shape[1] : 0;
+    if (!n_slots || r->votes->shape[0] != n_tables(kv) || n_slots % LAC_KEY_BLOCK ||
+        n->votes_prompt > n->n_fed || n->votes_prompt < n->n_keys ||
+        n_slots < n->votes_prompt - least)
+        return lac_fail(r->error, LAC_E_FORMAT,
+                        "%s: votes on %zu keys of a prompt of %" PRIu64 " tokens", r->path, n_slots,
+                        n->votes_prompt);
+    const float *votes = r->votes->data;
+    for (size_t i = 0; i < n_tables(kv) * n_slots; i++)
+        if (!isfinite(votes[i]))
+            return lac_fail(r->error, LAC_E_FORMAT, "%s: vote %zu is no number", r->path, i);
+    return LAC_OK;
+}
+
+static enum lac_status check_pages(const struct reader *r, const struct lac_kv *kv)
+{
+    size_t n_pages = n_pages_of(kv, (size_t)r->numbers.n_keys, r->gone->data);
+    if (r->pages->shape[0] != n_pages || r->pages->shape[1] != page_bytes(kv))
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: %zu pages of %zu bytes; expected %zu of %zu",
+                        r->path, r->pages->shape[0], r->pages->shape[1], n_pages, page_bytes(kv));
+    uint64_t sum = sum_of(r->ids->data, r->ids->size_bytes, r->gone->data, r->gone->size_bytes,
+                          r->pages->data, r->pages->size_bytes);
+    if (sum != r->numbers.data)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: its sum is wrong", r->path);
+    return LAC_OK;
+}
+
 static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
 {
     const struct numbers *n = &r->numbers;
     size_t max_tokens = r->network->config.max_tokens;
     r->ids = lac_tensors_find(r->tensors, "ids");
+    r->gone = lac_tensors_find(r->tensors, "gone");
     r->pages = lac_tensors_find(r->tensors, "pages");
-    if (!r->ids || r->ids->storage != LAC_STORE_I32 || r->ids->rank != 1 || !r->pages ||
-        r->pages->storage != LAC_STORE_U8 || r->pages->rank != 4)
-        return lac_fail(r->error, LAC_E_FORMAT, "%s: no ids or no pages", r->path);
+    r->votes = lac_tensors_find(r->tensors, "votes");
+    if (!is_shaped(r->ids, LAC_STORE_I32, 1) || !is_shaped(r->gone, LAC_STORE_I64, 2) ||
+        !is_shaped(r->pages, LAC_STORE_U8, 2))
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: no ids, no counts or no pages", r->path);
     size_t n_ids = r->ids->shape[0];
     if (!n_ids || n_ids > max_tokens || n->n_fed > n_ids || n->n_keys >= n_ids)
         return lac_fail(r->error, LAC_E_FORMAT,
                         "%s: %zu tokens, %" PRIu64 " of them fed, %" PRIu64
                         " in the cache; the model takes %zu",
                         r->path, n_ids, n->n_fed, n->n_keys, max_tokens);
-    const size_t shape[] = {kv->shape.n_layers, kv->shape.n_heads, n_pages_of((size_t)n->n_keys),
-                            page_bytes(kv)};
-    if (memcmp(shape, r->pages->shape, sizeof shape))
-        return lac_fail(r->error, LAC_E_FORMAT,
-                        "%s: pages of %zu layers, %zu heads, %zu pages, %zu bytes; expected %zu, "
-                        "%zu, %zu, %zu",
-                        r->path, r->pages->shape[0], r->pages->shape[1], r->pages->shape[2],
-                        r->pages->shape[3], shape[0], shape[1], shape[2], shape[3]);
-    uint64_t sum = add_bytes(add_bytes(empty_sum, r->ids->data, r->ids->size_bytes), r->pages->data,
-                             r->pages->size_bytes);
-    if (sum != n->data)
-        return lac_fail(r->error, LAC_E_FORMAT, "%s: its sum is wrong", r->path);
-    return LAC_OK;
+    enum lac_status status = check_gone(r, kv);
+    if (!status && n->votes_prompt)
+        status = check_votes(r, kv);
+    return status ? status : check_pages(r, kv);
 }
 
 static enum lac_status check_values(const struct reader *r, struct lac_saved *s)
@@ -313,12 +420,18 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
     if (!status)
         status = read_ids(r, s);
     if (!status)
-        status = lac_kv_reserve(&s->kv, (size_t)r->numbers.n_keys, r->error);
-    if (status)
-        return status;
-    copy_pages(&s->kv, (size_t)r->numbers.n_keys, NULL, r->pages->data);
-    s->kv.n_keys = (size_t)r->numbers.n_keys;
-    return LAC_OK;
+        status = lac_kv_restore(&s->kv, (size_t)r->numbers.n_keys, r->gone->data, r->error);
+    if (!status && r->numbers.votes_prompt) {
+        const struct lac_kv_votes sizes = {
+            .n_prompt = (size_t)r->numbers.votes_prompt,
+            .n_counted = (size_t)r->numbers.votes_counted,
+            .n_slots = r->votes->shape[1],
+        };
+        status = lac_kv_restore_votes(&s->kv, &sizes, r->votes->data, r->error);
+    }
+    if (!status)
+        copy_pages(&s->kv, NULL, r->pages->data);
+    return status;
 }
 
 enum lac_status lac_saved_read(const struct lac_network *network, const char *path,

@@ -2,7 +2,9 @@
 /* A text with its cache in a file: a safetensors file of its own kind.
  *
  *   "ids"   I32 [n_ids]
- *   "pages" U8  [n_layers][n_kv_heads][n_pages][page bytes], as in memory
+ *   "gone"  I64 [n_layers][n_kv_heads]: keys that each head has given up
+ *   "pages" U8  [pages of all heads, one head after another][page bytes], as in memory
+ *   "votes" F32 [n_layers * n_kv_heads][slots], where a prompt's end has begun to vote
  *   __metadata__: the byte order, and numbers as 16 hexadecimal digits (doubles by their bits)
  *
  * A sum over the data and what must agree with the model are among the numbers. */
@@ -25,8 +27,8 @@ struct lac_saved {
 
 enum lac_status lac_saved_write(const struct lac_network *network, const struct lac_saved *saved,
                                 const char *path, struct lac_error *error);
-/* saved->kv is initialised and empty; its shape must be the file's.  On failure *saved is as it
- * was; else ids, memory of the kv's host, belong to the caller. */
+/* saved->kv is initialised and empty; its shape must be the file's, its rules need not be.  On
+ * failure *saved is as it was; else ids, memory of the kv's host, belong to the caller. */
 enum lac_status lac_saved_read(const struct lac_network *network, const char *path,
                                struct lac_saved *saved, struct lac_error *error);
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --kv: what caches keep. */
+#include "src/cli/kv.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/cli/command.h"
+
+/* Of heads that do not retrieve, unless the file says otherwise: what DuoAttention was measured
+ * with. */
+enum { DUO_SINKS = 64, DUO_WINDOW = 256 };
+
+/* The number that the text begins with; *end is behind it. */
+static bool read_number(const char *text, const char **end, size_t *value)
+{
+    size_t n = 0;
+    const char *p = text;
+    for (; *p >= '0' && *p <= '9' && n <= LAC_KV_MOST; p++)
+        n = n * 10 + (size_t)(*p - '0');
+    *end = p;
+    *value = n;
+    return p > text && n <= LAC_KV_MOST;
+}
+
+static bool parse_stream(const char *text, struct lac_kv_policy *policy)
+{
+    const char *end;
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_STREAM};
+    return read_number(text, &end, &policy->n_sinks) && *end++ == '+' &&
+           read_number(end, &end, &policy->n_window) && !*end && policy->n_window;
+}
+
+static bool read_size(const json_t *root, const char *key, size_t usual, size_t *value)
+{
+    const json_t *number = json_object_get(root, key);
+    json_int_t n = number ? json_integer_value(number) : (json_int_t)usual;
+    *value = (size_t)n;
+    return (!number || json_is_integer(number)) && n >= 0 && n <= LAC_KV_MOST;
+}
+
+static size_t count_heads(const json_t *layers)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(layers); i++)
+        n += json_array_size(json_array_get(layers, i));
+    return n;
+}
+
+static bool read_heads(const json_t *layers, struct lac_kv_policy *policy)
+{
+    struct lac_kv_head *heads = calloc(count_heads(layers) + 1, sizeof *heads);
+    policy->full_heads = heads;
+    if (!heads || !json_is_array(layers))
+        return false;
+    for (size_t i = 0; i < json_array_size(layers); i++) {
+        const json_t *layer = json_array_get(layers, i);
+        if (!json_is_array(layer))
+            return false;
+        for (size_t k = 0; k < json_array_size(layer); k++) {
+            const json_t *head = json_array_get(layer, k);
+            if (!json_is_integer(head) || json_integer_value(head) < 0)
+                return false;
+            heads[policy->n_full_heads++] =
+                (struct lac_kv_head){i, (size_t)json_integer_value(head)};
+        }
+    }
+    return true;
+}
+
+/* {"retrieval_heads": [[0, 3], [], ...], "sinks": 64, "window": 256} */
+static bool read_duo(const char *path, struct lac_kv_policy *policy)
+{
+    json_error_t error;
+    json_t *root = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_STREAM};
+    bool good = root && read_size(root, "sinks", DUO_SINKS, &policy->n_sinks) &&
+                read_size(root, "window", DUO_WINDOW, &policy->n_window) &&
+                read_heads(json_object_get(root, "retrieval_heads"), policy);
+    if (!root)
+        complain("--kv: %s: line %d: %s", path, error.line, error.text);
+    else if (!good)
+        complain("--kv: %s: expected {\"retrieval_heads\": [[key/value heads], one list a layer], "
+                 "\"sinks\": number, \"window\": number}",
+                 path);
+    json_decref(root);
+    return good;
+}
+
+/* One budget for all layers, or with commas one for each. */
+static bool parse_snap(const char *text, struct lac_kv_policy *policy)
+{
+    size_t n = 1;
+    for (const char *p = text; *p; p++)
+        n += *p == ',';
+    size_t *budgets = calloc(n, sizeof *budgets);
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_SNAP, .layer_budgets = budgets};
+    for (size_t i = 0; budgets && i < n; i++, text++)
+        if (!read_number(text, &text, &budgets[i]) || *text != (i + 1 < n ? ',' : '\0'))
+            return false;
+    if (!budgets)
+        return false;
+    policy->n_budget = budgets[0];
+    policy->n_layer_budgets = n > 1 ? n : 0;
+    return true;
+}
+
+bool kv_parse(const char *text, struct lac_kv_policy *policy)
+{
+    *policy = (struct lac_kv_policy){0};
+    if (!text || !strcmp(text, "full"))
+        return true;
+    if (!strncmp(text, "duo:", 4))
+        return read_duo(text + 4, policy);
+    if (!strncmp(text, "stream:", 7) && parse_stream(text + 7, policy))
+        return true;
+    if (!strncmp(text, "snap:", 5) && parse_snap(text + 5, policy))
+        return true;
+    complain("--kv: '%s' is none of full, stream:SINKS+WINDOW, duo:FILE, snap:BUDGET", text);
+    return false;
+}
+
+void kv_free(struct lac_kv_policy *policy)
+{
+    free((struct lac_kv_head *)policy->full_heads);
+    free((size_t *)policy->layer_budgets);
+    *policy = (struct lac_kv_policy){0};
+}

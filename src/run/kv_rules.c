@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each key/value head of a network keeps of a text. */
+#include "src/run/kv_rules.h"
+
+#include <string.h>
+
+#include "simd/attention.h"
+#include "src/base/checked.h"
+
+static void *copy_array(const struct lac_host *host, const void *array, size_t n, size_t size)
+{
+    void *copy = n ? lac_alloc(host, n, size) : NULL;
+    if (copy)
+        memcpy(copy, array, n * size);
+    return copy;
+}
+
+enum lac_status lac_kv_policy_copy(const struct lac_host *host, const struct lac_kv_policy *policy,
+                                   struct lac_kv_policy *copy, struct lac_error *error)
+{
+    struct lac_kv_policy made = *policy;
+    made.full_heads =
+        copy_array(host, policy->full_heads, policy->n_full_heads, sizeof *made.full_heads);
+    made.layer_budgets = copy_array(host, policy->layer_budgets, policy->n_layer_budgets,
+                                    sizeof *made.layer_budgets);
+    if ((made.n_full_heads && !made.full_heads) || (made.n_layer_budgets && !made.layer_budgets)) {
+        lac_kv_policy_clear(host, &made);
+        return lac_fail(error, LAC_E_MEMORY, "no memory for %zu key/value heads, %zu layers",
+                        policy->n_full_heads, policy->n_layer_budgets);
+    }
+    *copy = made;
+    return LAC_OK;
+}
+
+void lac_kv_policy_clear(const struct lac_host *host, struct lac_kv_policy *policy)
+{
+    lac_free(host, (struct lac_kv_head *)policy->full_heads);
+    lac_free(host, (size_t *)policy->layer_budgets);
+    *policy = (struct lac_kv_policy){0};
+}
+
+static size_t window_of(const struct lac_config *config, size_t layer)
+{
+    return config->windows ? config->windows[layer] : 0;
+}
+
+enum { USUALLY_OBSERVED = 32 };
+
+static size_t observed_of(const struct lac_kv_policy *policy)
+{
+    return policy->n_observed ? policy->n_observed : USUALLY_OBSERVED;
+}
+
+static size_t budget_of(const struct lac_kv_policy *policy, size_t layer)
+{
+    return policy->n_layer_budgets ? policy->layer_budgets[layer] : policy->n_budget;
+}
+
+static enum lac_status check_snap(const struct lac_kv_policy *policy,
+                                  const struct lac_config *config, struct lac_error *error)
+{
+    if (policy->n_layer_budgets && policy->n_layer_budgets != config->n_layers)
+        return lac_fail(error, LAC_E_ARGUMENT, "budgets for %zu layers; the model has %zu",
+                        policy->n_layer_budgets, config->n_layers);
+    for (size_t i = 0; i < config->n_layers; i++)
+        if (budget_of(policy, i) < observed_of(policy) || budget_of(policy, i) > LAC_KV_MOST)
+            return lac_fail(error, LAC_E_ARGUMENT,
+                            "layer %zu: a budget of %zu keys; from %zu, of those that vote, to %d",
+                            i, budget_of(policy, i), observed_of(policy), LAC_KV_MOST);
+    return LAC_OK;
+}
+
+enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
+                                    const struct lac_config *config, struct lac_error *error)
+{
+    enum lac_status status = LAC_OK;
+    switch (policy->kind) {
+    case LAC_KV_FULL:
+        break;
+    case LAC_KV_SNAP:
+        status = check_snap(policy, config, error);
+        break;
+    case LAC_KV_STREAM:
+        if (!policy->n_window || policy->n_window > LAC_KV_MOST || policy->n_sinks > LAC_KV_MOST)
+            return lac_fail(error, LAC_E_ARGUMENT,
+                            "a cache of the first %zu and the last %zu keys; a window of 1 to %d "
+                            "is needed",
+                            policy->n_sinks, policy->n_window, LAC_KV_MOST);
+        break;
+    default:
+        return lac_fail(error, LAC_E_ARGUMENT, "no cache follows policy %d", (int)policy->kind);
+    }
+    for (size_t i = 0; i < policy->n_full_heads && !status; i++) {
+        const struct lac_kv_head *head = &policy->full_heads[i];
+        if (head->layer >= config->n_layers || head->head >= config->n_kv_heads)
+            return lac_fail(error, LAC_E_ARGUMENT,
+                            "key/value head %zu of layer %zu keeps all; the model has %zu in each "
+                            "of %zu layers",
+                            head->head, head->layer, config->n_kv_heads, config->n_layers);
+    }
+    return status;
+}
+
+/* A query that is the last of its block sees the whole block, one that is the first only itself. */
+static size_t blocks_left(size_t window)
+{
+    return lac_ceil_div(window - 1, LAC_KEY_BLOCK);
+}
+
+/* Layers with a window of their own give up what they do not see any more, under any policy that
+ * gives up something. */
+static struct lac_kv_rule windowed(const struct lac_kv_rules *rules,
+                                   const struct lac_kv_policy *policy, size_t window)
+{
+    struct lac_kv_rule rule = {.kind = LAC_KV_STREAM, .n_left = blocks_left(window)};
+    size_t n_left = policy->kind == LAC_KV_STREAM ? blocks_left(policy->n_window) : rule.n_left;
+    if ((n_left + 1) * LAC_KEY_BLOCK <= window) {
+        rule.n_left = n_left;
+        rule.sight = &rules->windowed;
+    }
+    return rule;
+}
+
+static struct lac_kv_rule usual(const struct lac_kv_rules *rules,
+                                const struct lac_kv_policy *policy, size_t layer)
+{
+    if (policy->kind == LAC_KV_SNAP)
+        return (struct lac_kv_rule){
+            .kind = LAC_KV_SNAP,
+            .budget = budget_of(policy, layer),
+            .n_observed = observed_of(policy),
+        };
+    return (struct lac_kv_rule){
+        .kind = LAC_KV_STREAM,
+        .n_sinks = lac_ceil_div(policy->n_sinks, LAC_KEY_BLOCK),
+        .n_left = blocks_left(policy->n_window),
+        .sight = &rules->streaming,
+    };
+}
+
+/* What streaming heads keep is what they see. */
+static void make_sights(struct lac_kv_rules *rules, const struct lac_kv_policy *policy)
+{
+    rules->terms[0] = (struct lac_sight_term){
+        .kind = LAC_SIGHT_WINDOW,
+        .as.window = {.left = blocks_left(policy->n_window), .dilation = 1, .block = LAC_KEY_BLOCK},
+    };
+    rules->terms[1] = (struct lac_sight_term){
+        .kind = LAC_SIGHT_GLOBAL,
+        .as.global = {.block = LAC_KEY_BLOCK,
+                      .n_first = lac_ceil_div(policy->n_sinks, LAC_KEY_BLOCK),
+                      .parts = LAC_SIGHT_COLUMNS},
+    };
+    rules->streaming = (struct lac_sight){true, rules->terms, policy->n_sinks ? 2 : 1};
+    rules->windowed = (struct lac_sight){true, rules->terms, 1};
+}
+
+enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_kv_policy *policy,
+                                  const struct lac_config *config, struct lac_kv_rules **rules,
+                                  struct lac_error *error)
+{
+    size_t n_heads = config->n_kv_heads, n = config->n_layers * n_heads;
+    *rules = NULL;
+    if (policy->kind == LAC_KV_FULL)
+        return LAC_OK;
+    struct lac_kv_rules *made = lac_alloc_zero(host, 1, sizeof *made + n * sizeof *made->of);
+    if (!made)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for the rules of %zu layers",
+                        config->n_layers);
+    if (policy->kind == LAC_KV_STREAM)
+        make_sights(made, policy);
+    for (size_t i = 0; i < n; i++) {
+        size_t window = window_of(config, i / n_heads);
+        made->of[i] = window ? windowed(made, policy, window) : usual(made, policy, i / n_heads);
+    }
+    for (size_t i = 0; i < policy->n_full_heads; i++) {
+        const struct lac_kv_head *head = &policy->full_heads[i];
+        if (!window_of(config, head->layer))
+            made->of[head->layer * n_heads + head->head] = (struct lac_kv_rule){0};
+    }
+    *rules = made;
+    return LAC_OK;
+}

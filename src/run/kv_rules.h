@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each key/value head of a network keeps of a text, by a session's policy. */
+#ifndef LACUNA_RUN_KV_RULES_H
+#define LACUNA_RUN_KV_RULES_H
+
+#include <stddef.h>
+
+#include <lacuna/generate.h>
+
+#include "sparse/sight.h"
+#include "src/base/error.h"
+#include "src/base/host.h"
+#include "src/model/config.h"
+
+/* Of a head.  Blocks are LAC_KEY_BLOCK slots: src/run/kv.h. */
+struct lac_kv_rule {
+    enum lac_kv_policy_kind kind;
+    const struct lac_sight *sight; /* in slots, in place of the network's; or NULL */
+    /* STREAM: besides its own block a query needs the first n_sinks blocks and the n_left before
+     * its own. */
+    size_t n_sinks, n_left;
+    size_t budget, n_observed; /* SNAP, in keys */
+};
+
+struct lac_kv_rules {
+    struct lac_sight_term terms[2];       /* of a streaming head: the window, the sinks */
+    struct lac_sight streaming, windowed; /* with sinks and without */
+    struct lac_kv_rule of[];              /* [n_layers][n_kv_heads] */
+};
+
+/* A copy with arrays of its own, which lac_kv_policy_clear frees. */
+enum lac_status lac_kv_policy_copy(const struct lac_host *host, const struct lac_kv_policy *policy,
+                                   struct lac_kv_policy *copy, struct lac_error *error);
+void lac_kv_policy_clear(const struct lac_host *host, struct lac_kv_policy *policy);
+
+/* LAC_E_ARGUMENT when the policy cannot be had, or not with this model. */
+enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
+                                    const struct lac_config *config, struct lac_error *error);
+/* *rules of a checked policy, one piece of the host's memory; NULL for a policy that keeps all. */
+enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_kv_policy *policy,
+                                  const struct lac_config *config, struct lac_kv_rules **rules,
+                                  struct lac_error *error);
+
+#endif
