@@ -240,10 +240,10 @@ bench-record-spmm-stream: bench-results
 		--pattern 32x4,16x4,8x4,4x4,bitmap,2:4 $(BENCH_VNNI) --seconds 0.1 \
 		--save $(BENCH_RESULTS)/spmm-stream
 	$(bench_medians) $(BENCH_RESULTS)/spmm-stream.json
-	$(BENCH_SPMM) --dtype int4 --shape 4096x4096 --tokens 1 --sparsity 0.8,0.9 --cold \
-		--pattern 16x4,8x4,4x4 $(BENCH_VNNI) --seconds 0.1 \
-		--save $(BENCH_RESULTS)/spmm-stream-int4
-	$(bench_medians) $(BENCH_RESULTS)/spmm-stream-int4.json
+	$(BENCH_SPMM) --dtype int8,int4,bf16,fp16 --shape 4096x4096 --tokens 1 --sparsity 0.8,0.9 --cold \
+		--pattern 32x4,16x4,8x4,4x4,bitmap $(BENCH_VNNI) --seconds 0.1 \
+		--save $(BENCH_RESULTS)/spmm-stream-dtypes
+	$(bench_medians) $(BENCH_RESULTS)/spmm-stream-dtypes.json
 
 # Two cores beside one.
 bench-record-threads: bench-results

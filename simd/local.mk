@@ -25,6 +25,8 @@ libcore_la_SOURCES += \
 	simd/template/linear_output_f32.h \
 	simd/template/linear_output_finish.h \
 	simd/template/linear_output_s8.h \
+	simd/template/linear_output_tiles.h \
+	simd/template/linear_output_wide.h \
 	simd/template/linear_token.h \
 	simd/template/linear_token_bitmap.h \
 	simd/template/linear_token_f32.h \
@@ -64,7 +66,10 @@ libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/attention_s8.c \
 	simd/x86/avx2/dot_s8.h \
 	simd/x86/avx2/lanes.h \
+	simd/x86/avx2/linear_output_bf16.c \
+	simd/x86/avx2/linear_output_f16.c \
 	simd/x86/avx2/linear_output_f32.c \
+	simd/x86/avx2/linear_output_s4.c \
 	simd/x86/avx2/linear_output_s8.c \
 	simd/x86/avx2/linear_token_bf16.c \
 	simd/x86/avx2/linear_token_f16.c \
@@ -85,6 +90,7 @@ endif
 libsimd_avx_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX_VNNI_CFLAGS)
 libsimd_avx_vnni_la_SOURCES = \
 	simd/x86/avx_vnni/dot_s8.h \
+	simd/x86/avx_vnni/linear_output_s4.c \
 	simd/x86/avx_vnni/linear_output_s8.c \
 	simd/x86/avx_vnni/linear_token_s4.c \
 	simd/x86/avx_vnni/linear_token_s8.c \
@@ -99,7 +105,10 @@ libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/dot_s8.h \
 	simd/x86/avx512/attention.c \
 	simd/x86/avx512/lanes.h \
+	simd/x86/avx512/linear_output_bf16.c \
+	simd/x86/avx512/linear_output_f16.c \
 	simd/x86/avx512/linear_output_f32.c \
+	simd/x86/avx512/linear_output_s4.c \
 	simd/x86/avx512/linear_output_s8.c \
 	simd/x86/avx512/linear_token_bf16.c \
 	simd/x86/avx512/linear_token_f16.c \
@@ -122,6 +131,7 @@ libsimd_avx512_vnni_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VNNI_CFLAGS)
 libsimd_avx512_vnni_la_SOURCES = \
 	simd/x86/avx512_vnni/attention_s8.c \
 	simd/x86/avx512_vnni/dot_s8.h \
+	simd/x86/avx512_vnni/linear_output_s4.c \
 	simd/x86/avx512_vnni/linear_output_s8.c \
 	simd/x86/avx512_vnni/linear_token_s4.c \
 	simd/x86/avx512_vnni/linear_token_s8.c \
@@ -134,7 +144,11 @@ endif
 libsimd_avx512_vbmi2_la_CFLAGS = $(AM_CFLAGS) $(AVX512_VBMI2_CFLAGS)
 libsimd_avx512_vbmi2_la_SOURCES = \
 	simd/x86/avx512_vbmi2/expand.h \
+	simd/x86/avx512_vbmi2/linear_output_bf16.c \
+	simd/x86/avx512_vbmi2/linear_output_f16.c \
 	simd/x86/avx512_vbmi2/linear_output_s8.c \
+	simd/x86/avx512_vbmi2/linear_token_bf16.c \
+	simd/x86/avx512_vbmi2/linear_token_f16.c \
 	simd/x86/avx512_vbmi2/linear_token_s8.c \
 	simd/x86/avx512_vbmi2/table.c
 
@@ -159,7 +173,10 @@ libsimd_neon_la_SOURCES = \
 	simd/arm/neon/attention_s8.h \
 	simd/arm/neon/dot_s8.h \
 	simd/arm/neon/lanes.h \
+	simd/arm/neon/linear_output_bf16.c \
+	simd/arm/neon/linear_output_f16.c \
 	simd/arm/neon/linear_output_f32.c \
+	simd/arm/neon/linear_output_s4.c \
 	simd/arm/neon/linear_output_s8.c \
 	simd/arm/neon/linear_token_bf16.c \
 	simd/arm/neon/linear_token_f16.c \
@@ -183,6 +200,7 @@ libsimd_neon_dotprod_la_SOURCES = \
 	simd/arm/neon_dotprod/attention_s8.c \
 	simd/arm/neon_dotprod/dot.h \
 	simd/arm/neon_dotprod/dot_s8.h \
+	simd/arm/neon_dotprod/linear_output_s4.c \
 	simd/arm/neon_dotprod/linear_output_s8.c \
 	simd/arm/neon_dotprod/linear_token_s4.c \
 	simd/arm/neon_dotprod/linear_token_s8.c \

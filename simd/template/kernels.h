@@ -6,6 +6,10 @@
 #include "simd/kernel.h"
 #include "simd/tables.h"
 
+/* Dwords that a block spans in each output, where a template asks: all there are, one, or as many
+ * as a tile has; or a dword's worth of inputs from anywhere. */
+enum { DENSE, INDEXED, LOOSE = 255 };
+
 /* What the kernels that follow make of a weight for themselves. */
 #define LINEAR_PACK NULL
 

@@ -15,25 +15,29 @@
  *
  * Before inclusion, define
  *   the vector vocabulary (vector.h, math.h, lanes.h and spread.h of the instruction set)
- *   PARTS                 dwords of the panel that a dword of weights meets: 1 or 2
  *   ACC, acc_zero(), acc_add(a, b)
  *   struct x_reg, x_of(dwords)    a vector of activations
  *   struct w_reg, w_of(dwords)    a vector of weights
- *   acc_dot(acc, x, w, part)      acc + x times what the weights have for that part
+ *   acc_dot(acc, x, w)            acc + x times w, lane by lane
  *   acc_fold(sums, acc, rows)  adds up the lanes of each of `rows` outputs: 8, 4 or 1, and no
  *                         more than there are lanes
  *   ACC_SCALAR            a lane of ACC: int32_t or float; ACC_LOAD(from), ACC_STORE(to, acc)
  *   MOST_ACCS             accumulators that leave registers for the rest: 8 at least
  *   SETS(n)               partial sums for n accumulators, so that enough are in flight
  *   finish_sums(args, out, t, sum)    a vector of sums to floats, scaled, with bias
- * and what bitmap.h wants; ONLY_BITMAP leaves all but output_bitmap away. */
+ * and what bitmap.h wants, but for ELEMENT_BYTES where there are no bitmaps; ONLY_BITMAP leaves all
+ * but output_bitmap away.  Where weights have half the width of activations, also what
+ * linear_output_wide.h wants. */
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "simd/kernel.h"
+#ifdef ELEMENT_BYTES
 #include "simd/template/bitmap.h"
+#endif
 #include "simd/template/linear_output_finish.h"
+#include "simd/template/linear_output_wide.h"
 
 enum { BITMAP = 0 }; /* in the place of rows */
 
@@ -83,9 +87,10 @@ ALWAYS_INLINE veci columns_gather(struct columns c, size_t t, const uint16_t *in
     return veci_load(dwords);
 }
 
-/* acc[v * tokens + t] += w[v] times one dword of each token. */
-ALWAYS_INLINE void add_whole(ACC *acc, struct columns c, size_t d, const struct w_reg *w,
-                             const size_t vecs, const size_t tokens)
+/* acc[v * tokens + t] += w[v] times one dword of each token; sums of the second part of dwords are
+ * `apart` further on, or the same. */
+ALWAYS_INLINE void add_whole(ACC *acc, struct columns c, size_t d, const struct w_line *w,
+                             const size_t vecs, const size_t tokens, const size_t apart)
 {
     UNROLL
     for (size_t part = 0; part < PARTS; part++) {
@@ -96,54 +101,71 @@ ALWAYS_INLINE void add_whole(ACC *acc, struct columns c, size_t d, const struct 
         for (size_t t = 0; t < tokens; t++) {
             struct x_reg xs = x_of(dword_broadcast(x + t * 4));
             UNROLL
-            for (size_t v = 0; v < vecs; v++)
-                acc[v * tokens + t] = acc_dot(acc[v * tokens + t], xs, w[v], part);
+            for (size_t v = 0; v < vecs; v++) {
+                ACC *sum = &acc[part * apart + v * tokens + t];
+                *sum = acc_dot(*sum, xs, w[v].parts[part]);
+            }
         }
     }
 }
 
-/* Blocks of 16 and 32 rows; index NULL: dense. */
+/* A dword of 16 or 32 rows, the d-th of the inputs; factors of each vector. */
+ALWAYS_INLINE void add_line(ACC *acc, struct columns c, size_t d, const uint8_t *line,
+                            const struct factors *factors, const size_t rows, const size_t tokens)
+{
+    const size_t vecs = rows / VEC_LANES;
+    struct w_line ws[MOST_LINE_VECS];
+    UNROLL
+    for (size_t v = 0; v < vecs; v++)
+        ws[v] = line_of(veci_load(line + v * VEC_BYTES), &factors[v]);
+    UNROLL
+    for (size_t l = 0; l < rows; l += LINE)
+        prefetch_line(line + l * 4, tokens);
+    add_whole(acc, c, d, ws, vecs, tokens, 0);
+}
+
+/* Blocks of 16 and 32 rows, or dense. */
 ALWAYS_INLINE void sum_whole(ACC *acc, const struct lac_weight *w, struct columns c, size_t b,
-                             const size_t rows, const size_t tokens, const bool indexed)
+                             const size_t rows, const size_t tokens, const size_t span)
 {
     const size_t vecs = rows / VEC_LANES, n = vecs * tokens, sets = SETS(n);
+    const size_t turn = lac_max_size(sets, GROUP_BLOCKS);
     size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
     const uint8_t *block = (const uint8_t *)w->blocks + k * rows * 4;
-    const uint16_t *index = indexed ? w->index : NULL;
-    for (; k < end; k += sets)
+    const uint16_t *index = w->index;
+    struct factors factors[MOST_LINE_VECS];
+    for (; k < end; k += turn)
         UNROLL
-    for (size_t s = 0; s < sets; s++) {
+    for (size_t s = 0; s < turn; s++) {
         if (s && k + s >= end)
             break;
-        if (!s && indexed)
+        if (!s && span == INDEXED)
             prefetch_index(index + k, rows, tokens);
-        struct w_reg ws[MOST_LINE_VECS];
-        UNROLL
-        for (size_t v = 0; v < vecs; v++)
-            ws[v] = w_of(veci_load(block + v * VEC_BYTES));
-        UNROLL
-        for (size_t l = 0; l < rows; l += LINE)
-            prefetch_line(block + l * 4, tokens);
-        size_t d = indexed ? index[k + s] : k + s - begin;
-        add_whole(acc + s * n, c, d, ws, vecs, tokens);
+        if (s % GROUP_BLOCKS == 0)
+            factors_at(factors, w, b, k + s - begin, rows, rows);
+        size_t d = span == INDEXED ? index[k + s] : k + s - begin;
+        add_line(acc + s % sets * n, c, d, block, factors, rows, tokens);
         block += rows * 4;
     }
 }
 
+#ifdef ELEMENT_BYTES
 /* The lines of a bitmap. */
 ALWAYS_INLINE void sum_bitmap(ACC *acc, const struct lac_weight *w, struct columns c, size_t b,
                               const size_t tokens)
 {
-    const size_t n = LINE_VECS * tokens, sets = SETS(n);
+    const size_t n = LINE_VECS * tokens, sets = BITMAP_PARTS > 1 ? 1 : SETS(n);
+    /* One token: what counts and jumps takes longer than a product. */
+    const size_t turn = tokens == 1 ? lac_max_size(sets, 4) : sets;
     struct bitmap_place at = bitmap_row(w, b);
     size_t n_dwords = w->n_dwords;
-    for (size_t d = 0; d < n_dwords; d += sets)
+    for (size_t d = 0; d < n_dwords; d += turn)
         UNROLL
-    for (size_t s = 0; s < sets; s++) {
+    for (size_t s = 0; s < turn; s++) {
         if (s && d + s >= n_dwords)
             break;
         veci parts[LINE_PARTS];
-        struct w_reg ws[LINE_VECS];
+        struct w_line ws[LINE_VECS];
         /* Some lines of sparse values are one of the cache, and so are masks of 8 lines of int8. */
         if (s % 4 == 0)
             prefetch_line(at.values, tokens);
@@ -152,15 +174,16 @@ ALWAYS_INLINE void sum_bitmap(ACC *acc, const struct lac_weight *w, struct colum
         bitmap_line(&at, parts);
         UNROLL
         for (size_t v = 0; v < LINE_VECS; v++)
-            ws[v] = w_of(parts[v]);
-        add_whole(acc + s * n, c, d + s, ws, LINE_VECS, tokens);
+            ws[v] = line_of(parts[v], NULL);
+        add_whole(acc + s % sets * n, c, d + s, ws, LINE_VECS, tokens, BITMAP_PARTS > 1 ? n : 0);
     }
 }
+#endif
 
 /* One line of blocks of less than 16 rows; n_lanes of its 16 dwords exist. */
 ALWAYS_INLINE void add_narrow(ACC *acc, struct columns c, const uint16_t *index,
-                              const uint8_t *line, size_t n_lanes, const size_t rows,
-                              const size_t tokens)
+                              const uint8_t *line, const struct factors *factors, size_t n_lanes,
+                              const size_t rows, const size_t tokens)
 {
     const uint8_t *dwords[PARTS][4]; /* of blocks of 4 rows or more */
     UNROLL
@@ -174,8 +197,10 @@ ALWAYS_INLINE void add_narrow(ACC *acc, struct columns c, const uint16_t *index,
         }
     UNROLL
     for (size_t v = 0; v < LINE_VECS; v++) {
-        size_t first = v * VEC_LANES;
-        struct w_reg w = w_of(dword_line(line + first * 4, n_lanes > first ? n_lanes - first : 0));
+        const size_t first = v * VEC_LANES;
+        if (first >= n_lanes)
+            break;
+        struct w_line w = line_of(dword_line(line + first * 4, n_lanes - first), &factors[v]);
         UNROLL
         for (size_t part = 0; part < PARTS; part++)
             UNROLL
@@ -192,7 +217,7 @@ ALWAYS_INLINE void add_narrow(ACC *acc, struct columns c, const uint16_t *index,
             UNROLL
             for (size_t i = 0; i < some; i++) {
                 ACC *sum = &acc[v * tokens + t + i];
-                *sum = acc_dot(*sum, x_of(xs[i]), w, part);
+                *sum = acc_dot(*sum, x_of(xs[i]), w.parts[part]);
             }
         }
     }
@@ -203,43 +228,58 @@ ALWAYS_INLINE void sum_narrow(ACC *acc, const struct lac_weight *w, struct colum
                               const size_t rows, const size_t tokens)
 {
     const size_t per_line = LINE / rows, n = LINE_VECS * tokens, sets = SETS(n);
-    size_t k = w->row_begin[b], end = w->row_begin[b + 1];
+    const size_t turn = lac_max_size(sets, GROUP_BLOCKS / per_line);
+    size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
     const uint8_t *line = (const uint8_t *)w->blocks + k * rows * 4;
-    for (; k + per_line <= end; k += sets * per_line)
+    struct factors factors[LINE_VECS] = {0};
+    for (; k + per_line <= end; k += turn * per_line)
         UNROLL
-    for (size_t s = 0; s < sets; s++) {
+    for (size_t s = 0; s < turn; s++) {
         const size_t at = k + s * per_line;
         if (s && at + per_line > end)
             break;
         if (!s)
             prefetch_index(w->index + at, rows, tokens);
         prefetch_line(line, tokens);
-        add_narrow(acc + s * n, c, w->index + at, line, LINE, rows, tokens);
+        if (s * per_line % GROUP_BLOCKS == 0)
+            factors_at(factors, w, b, at - begin, LINE, rows);
+        add_narrow(acc + s % sets * n, c, w->index + at, line, factors, LINE, rows, tokens);
         line += LINE * 4;
     }
-    size_t left = (end - w->row_begin[b]) % per_line;
+    size_t left = (end - begin) % per_line;
     if (left) { /* the last line, of which only some blocks exist */
         uint16_t padded[LINE] = {0};
         memcpy(padded, w->index + end - left, left * sizeof *padded);
-        add_narrow(acc, c, padded, line, left * rows, rows, tokens);
+        factors_at(factors, w, b, end - left - begin, left * rows, rows);
+        add_narrow(acc, c, padded, line, factors, left * rows, rows, tokens);
     }
 }
+
+#include "simd/template/linear_output_tiles.h"
 
 /* Sums of the outputs of block row b: results[v * tokens + t] are vectors of outputs; of blocks of
  * less than 16 rows it fills the `rows` lanes from `lane` on, as if of one vector of 16. */
 ALWAYS_INLINE void block_row(const struct lac_weight *w, struct columns c, size_t b,
                              struct sums *sums, size_t lane, const size_t rows, const size_t tokens,
-                             const bool indexed)
+                             const size_t span)
 {
-    const size_t vecs = rows == 32 ? 2 * LINE_VECS : LINE_VECS, n = vecs * tokens, sets = SETS(n);
+    const size_t vecs = rows == 32 ? 2 * LINE_VECS : LINE_VECS, n = vecs * tokens;
+    const size_t sets = rows == BITMAP && BITMAP_PARTS > 1 ? BITMAP_PARTS : SETS(n);
     ACC acc[MOST_ACCS];
     UNROLL
     for (size_t i = 0; i < sets * n; i++)
         acc[i] = acc_zero();
+#ifdef ELEMENT_BYTES
     if (rows == BITMAP)
         sum_bitmap(acc, w, c, b, tokens);
+    else
+#endif
+        if (span == LOOSE)
+        sum_loose(acc, w, c, b, tokens);
+    else if (span > INDEXED)
+        sum_tiles(acc, w, c, b, rows, tokens, span);
     else if (rows >= LINE)
-        sum_whole(acc, w, c, b, rows, tokens, indexed);
+        sum_whole(acc, w, c, b, rows, tokens, span);
     else
         sum_narrow(acc, w, c, b, rows, tokens);
     /* As in linear_token.h: or the compiler spills in the loop. */
@@ -270,8 +310,7 @@ ALWAYS_INLINE void block_row(const struct lac_weight *w, struct columns c, size_
 
 /* Outputs of tokens t to t + n - 1 by the tile for `tokens`, whose activations are c. */
 ALWAYS_INLINE void output_lanes(const struct lac_linear_args *a, struct columns c, size_t t,
-                                size_t n, const size_t rows, const size_t tokens,
-                                const bool indexed)
+                                size_t n, const size_t rows, const size_t tokens, const size_t span)
 {
     const size_t block = rows == BITMAP ? LINE : rows, unit = block > LINE ? block : LINE;
     struct most most;
@@ -279,7 +318,7 @@ ALWAYS_INLINE void output_lanes(const struct lac_linear_args *a, struct columns 
     for (size_t out = a->out_begin; out < a->out_end; out += unit) {
         struct sums sums;
         for (size_t first = 0; first < unit; first += block)
-            block_row(a->w, c, (out + first) / block, &sums, first, rows, tokens, indexed);
+            block_row(a->w, c, (out + first) / block, &sums, first, rows, tokens, span);
         for (size_t first = 0; first < unit && out + first < a->w->n_out; first += LINE)
             if (tokens == 1 && is_row(a, out + first))
                 finish_row(a, out + first, &sums, first, most.lanes);
@@ -314,7 +353,7 @@ static bool can_copy(const struct lac_weight *w, size_t tokens)
 
 /* n tokens of `tokens`; the others are copies of the first. */
 ALWAYS_INLINE void output_copied(const struct lac_linear_args *a, size_t t, size_t n,
-                                 const size_t rows, const size_t tokens, const bool indexed)
+                                 const size_t rows, const size_t tokens, const size_t span)
 {
     _Alignas(64) uint8_t copy[COPY_BYTES];
     const size_t row = tokens * 4;
@@ -331,14 +370,14 @@ ALWAYS_INLINE void output_copied(const struct lac_linear_args *a, size_t t, size
                 memcpy(to + i * 4, from + (i < n ? i : 0) * 4, 4);
     }
     struct columns c = {.x = copy, .stride = row * PARTS, .half = row, .last = SIZE_MAX};
-    output_lanes(a, c, t, n, rows, tokens, indexed);
+    output_lanes(a, c, t, n, rows, tokens, span);
 }
 
 /* The tile for `left` tokens, `fit` at most, with `room` lanes of the panel from the first on: the
  * smallest that takes all, else the largest that they fill. */
 static size_t choose_tile(const struct lac_weight *w, size_t left, size_t room, size_t fit)
 {
-    static const uint8_t tiles[] = {16, 14, 12, 10, 8, 6, 5, 4, 2, 1};
+    static const uint8_t tiles[] = {16, 14, 12, 10, 9, 8, 6, 5, 4, 2, 1};
     size_t all = 0;
     for (size_t i = 0; i < sizeof tiles; i++) {
         size_t tile = tiles[i];
@@ -357,11 +396,12 @@ static size_t choose_tile(const struct lac_weight *w, size_t left, size_t room, 
 
 /* Narrow blocks gather the activations of each token, so that more than 8 at once are no gain. */
 ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t rows,
-                                 const bool indexed)
+                                 const size_t span)
 {
     const size_t vecs = rows == 32 ? 2 * LINE_VECS : LINE_VECS;
     const size_t lanes = rows == BITMAP || rows >= LINE ? MOST_TOKENS : rows > 1 ? 8 : 4;
-    const size_t fit = MOST_ACCS / vecs < lanes ? MOST_ACCS / vecs : lanes;
+    const size_t room = MOST_ACCS / vecs / (rows == BITMAP ? BITMAP_PARTS : 1);
+    const size_t fit = room < lanes ? room : lanes;
     for (size_t t = 0, n; t < a->n_tokens; t += n) {
         size_t tile = choose_tile(a->w, a->n_tokens - t, a->ld - t, fit);
         bool copied = can_copy(a->w, tile);
@@ -370,12 +410,12 @@ ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t r
 #define PANEL_CASE(tokens)                                                                         \
     case tokens:                                                                                   \
         if ((tokens) <= fit)                                                                       \
-            output_lanes(a, panel_columns(a, t), t, n, rows, TILE(tokens), indexed);               \
+            output_lanes(a, panel_columns(a, t), t, n, rows, TILE(tokens), span);                  \
         break;
 #define COPIED_CASE(tokens)                                                                        \
     case COPIED + (tokens):                                                                        \
         if ((tokens) <= fit)                                                                       \
-            output_copied(a, t, n, rows, TILE(tokens), indexed);                                   \
+            output_copied(a, t, n, rows, TILE(tokens), span);                                      \
         break;
             COPIED_CASE(1)
             COPIED_CASE(2)
@@ -389,6 +429,7 @@ ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t r
             PANEL_CASE(5)
             PANEL_CASE(6)
             PANEL_CASE(8)
+            PANEL_CASE(9)
             PANEL_CASE(10)
             PANEL_CASE(12)
             PANEL_CASE(14)
@@ -397,39 +438,72 @@ ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t r
     }
 }
 
+#ifdef HAS_LOOSE
+/* Inputs of four tokens, or of more inputs than there is room for of one, one after another. */
+ALWAYS_INLINE void output_loose(const struct lac_linear_args *a)
+{
+    enum { SLACK = 3 }; /* of the last input a dword is read */
+    _Alignas(64) uint8_t copy[COPY_BYTES + SLACK];
+    const bool fits = a->w->n_in * QUAD <= COPY_BYTES;
+    for (size_t t = 0, n; t < a->n_tokens; t += n) {
+        n = lac_min_size(a->n_tokens - t, fits ? QUAD : 1);
+        const uint8_t *x = (const uint8_t *)a->x + t * 4;
+        for (size_t d = 0; d < a->w->n_dwords; d++, x += a->ld * 4) {
+            uint8_t dwords[4 * QUAD] = {0};
+            if (!fits) {
+                memcpy(copy + d * 4, x, 4);
+                continue;
+            }
+            copy_tokens(dwords, x, n);
+            bytes_transpose(copy + d * 4 * QUAD, dwords);
+        }
+        if (!fits)
+            output_lanes(a, (struct columns){.x = copy, .stride = 1}, t, n, 4, 1, LOOSE);
+        else if (n == 1)
+            output_lanes(a, (struct columns){.x = copy, .stride = QUAD}, t, n, 4, 1, LOOSE);
+        else if (n == 2)
+            output_lanes(a, (struct columns){.x = copy, .stride = QUAD}, t, n, 4, 2, LOOSE);
+        else
+            output_lanes(a, (struct columns){.x = copy, .stride = QUAD}, t, n, 4, QUAD, LOOSE);
+    }
+}
+#endif
+
+#ifdef ELEMENT_BYTES
 static void output_bitmap(const struct lac_linear_args *a)
 {
-    output_tokens(a, BITMAP, false);
+    output_tokens(a, BITMAP, DENSE);
 }
+#endif
 
 #ifndef ONLY_BITMAP
 static void output_dense(const struct lac_linear_args *a)
 {
-    output_tokens(a, 16, false);
+    output_tokens(a, 16, DENSE);
 }
 
 static void output_32(const struct lac_linear_args *a)
 {
-    output_tokens(a, 32, true);
+    output_tokens(a, 32, INDEXED);
 }
 
 static void output_16(const struct lac_linear_args *a)
 {
-    output_tokens(a, 16, true);
+    output_tokens(a, 16, INDEXED);
 }
 
 static void output_8(const struct lac_linear_args *a)
 {
-    output_tokens(a, 8, true);
+    output_tokens(a, 8, INDEXED);
 }
 
 static void output_4(const struct lac_linear_args *a)
 {
-    output_tokens(a, 4, true);
+    output_tokens(a, 4, INDEXED);
 }
 
 static void output_1(const struct lac_linear_args *a)
 {
-    output_tokens(a, 1, true);
+    output_tokens(a, 1, INDEXED);
 }
 #endif

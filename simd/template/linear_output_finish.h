@@ -81,7 +81,7 @@ static __attribute__((noinline)) void finish_token(const struct lac_linear_args 
         }
 }
 
-/* size bytes of some tokens of a row: 4 to 16, known when compiled or not. */
+/* Dwords of n <= 4 tokens of a row. */
 ALWAYS_INLINE void copy_tokens(void *to, const void *from, const size_t n)
 {
     switch (n) {
@@ -120,8 +120,7 @@ ALWAYS_INLINE void load_quad(const float *at, size_t ld, const size_t n, vec qua
     vec_transpose_quads(quads);
 }
 
-/* A vector of outputs of n <= 4 tokens.  After the transposition lane 4 g + j of vector i is output
- * 4 g + i of token j. */
+/* A vector of outputs of n <= 4 tokens, finished but for what panels add. */
 ALWAYS_INLINE void finish_quad(const struct lac_linear_args *a, size_t out, size_t t,
                                const size_t n, vec *values, vec *most)
 {
@@ -130,39 +129,38 @@ ALWAYS_INLINE void finish_quad(const struct lac_linear_args *a, size_t out, size
         vec factor[QUAD];
         load_quad(a->factor + at, a->ld, n, factor);
         UNROLL
-        for (size_t i = 0; i < QUAD; i++)
+        for (size_t i = 0; i < n; i++)
             values[i] = vec_mul(values[i], factor[i]);
     }
     if (a->residual) {
         vec residual[QUAD];
         load_quad(a->residual + at, a->ld, n, residual);
         UNROLL
-        for (size_t i = 0; i < QUAD; i++)
+        for (size_t i = 0; i < n; i++)
             values[i] = vec_add(values[i], residual[i]);
     }
     UNROLL
     for (size_t i = 0; i < n; i++)
         most[i] = vec_max(most[i], vec_abs(values[i]));
-    vec_transpose_quads(values);
-    if (a->y) {
-        float *rows[VEC_LANES];
-        UNROLL
-        for (size_t i = 0; i < VEC_LANES; i++)
-            rows[i] = a->y + at + i * a->ld;
-        UNROLL
-        for (size_t i = 0; i < QUAD; i++)
-            if (n < QUAD)
-                vec_store_quads_some(rows + i, values[i], n);
-            else
-                vec_store_quads(rows + i, values[i]);
-    }
+    if (a->y)
+        vec_store_columns(a->y + at, a->ld, values, n);
     if (a->y_u8) {
-        float lanes[VEC_LANES];
+        float some[QUAD];
+        const float *scales[VEC_LANES];
+        copy_tokens(some, a->y_inv_scale + t, n);
+        UNROLL
+        for (size_t i = n; i < QUAD; i++)
+            some[i] = 0;
         UNROLL
         for (size_t l = 0; l < VEC_LANES; l++)
-            lanes[l] = a->y_inv_scale[t + (l % QUAD < n ? l % QUAD : 0)];
+            scales[l] = some;
+        UNROLL
+        for (size_t i = n; i < QUAD; i++)
+            values[i] = vec_set1(0);
+        /* Lane 4 g + j of vector i is then output 4 g + i of token j. */
+        vec_transpose_quads(values);
         uint8_t bytes[VEC_BYTES];
-        vec_store_bytes(bytes, values, vec_load(lanes));
+        vec_store_bytes(bytes, values, vec_load_quads(scales));
         UNROLL
         for (size_t g = 0; g < VEC_LANES / QUAD; g++)
             copy_tokens(a->y_u8 + ((out / 4 + g) * a->ld + t) * 4, bytes + g * 16, n);
@@ -192,16 +190,42 @@ static __attribute__((noinline)) vec add_outlier_lanes(const struct lac_linear_a
     return vec_load(values);
 }
 
-/* A vector of outputs of one token that only goes to y. */
-ALWAYS_INLINE void finish_one(const struct lac_linear_args *a, size_t out, size_t t, vec value,
-                              vec *most)
+/* What not every layer has, of a vector of outputs of n tokens.  In the caller's registers values
+ * stay when it is passed a copy. */
+static __attribute__((noinline)) void finish_rarely(const struct lac_linear_args *a, size_t out,
+                                                    size_t t, size_t n, vec *values)
 {
-    float values[VEC_LANES], *y = a->y + out * a->ld + t;
-    *most = vec_max(*most, vec_abs(value));
-    vec_store(values, value);
+    for (size_t i = 0; i < n && a->w->outliers.n; i++)
+        values[i] = add_outlier_lanes(a, out, t + i, values[i]);
+    if (a->activation != LAC_ACT_NONE)
+        activate(a->activation, values, n);
+}
+
+/* A vector of outputs of n <= 4 tokens, known when compiled, whose sums begin at lane `first`. */
+ALWAYS_INLINE void finish_tokens(const struct lac_linear_args *a, size_t out, size_t t,
+                                 const size_t n, const ACC_SCALAR (*lanes)[2 * LINE], size_t first,
+                                 vec *most)
+{
+    vec values[QUAD];
     UNROLL
-    for (size_t i = 0; i < VEC_LANES; i++, y += a->ld)
-        *y = values[i];
+    for (size_t i = 0; i < n; i++)
+        values[i] = finish_sums(a, out, t + i, ACC_LOAD(lanes[i] + first));
+    if (a->w->outliers.n || a->activation != LAC_ACT_NONE) {
+        vec copies[QUAD];
+        UNROLL
+        for (size_t i = 0; i < n; i++)
+            copies[i] = values[i];
+        finish_rarely(a, out, t, n, copies);
+        UNROLL
+        for (size_t i = 0; i < n; i++)
+            values[i] = copies[i];
+    }
+    if (out + VEC_LANES <= a->w->n_out)
+        finish_quad(a, out, t, n, values, most);
+    else
+        UNROLL
+    for (size_t i = 0; i < n; i++)
+        finish_token(a, out, t + i, values[i], &most[i]);
 }
 
 /* Is the token a row of its own (the panels have one lane) that has these 16 outputs? */
@@ -237,30 +261,19 @@ static __attribute__((noinline)) void finish_line(const struct lac_linear_args *
 {
     for (size_t v = 0; v < LINE; v += VEC_LANES)
         for (size_t i = 0; i < n; i += QUAD) {
-            size_t some = lac_min_size(QUAD, n - i);
-            vec values[QUAD];
-            for (size_t j = 0; j < some; j++)
-                values[j] =
-                    finish_sums(a, out + v, t + i + j, ACC_LOAD(sums->lanes[i + j] + first + v));
-            for (size_t j = 0; j < some && a->w->outliers.n; j++)
-                values[j] = add_outlier_lanes(a, out + v, t + i + j, values[j]);
-            for (size_t j = some; j < QUAD; j++)
-                values[j] = vec_set1(0);
-            if (a->activation != LAC_ACT_NONE)
-                activate(a->activation, values, some);
-            bool whole = out + v + VEC_LANES <= a->w->n_out;
-            if (some == QUAD && whole)
-                finish_quad(a, out + v, t + i, QUAD, values, most->lanes + i);
-            else if (some == 3 && whole)
-                finish_quad(a, out + v, t + i, 3, values, most->lanes + i);
-            else if (some == 2 && whole)
-                finish_quad(a, out + v, t + i, 2, values, most->lanes + i);
-            else if (whole && a->y && !a->y_u8 && !a->residual && !a->factor)
-                finish_one(a, out + v, t + i, values[0], &most->lanes[i]);
-            else if (whole)
-                finish_quad(a, out + v, t + i, 1, values, most->lanes + i);
-            else
-                for (size_t j = 0; j < some; j++)
-                    finish_token(a, out + v, t + i + j, values[j], &most->lanes[i + j]);
+            const size_t at = first + v;
+            switch (n - i) {
+            case 1:
+                finish_tokens(a, out + v, t + i, 1, sums->lanes + i, at, most->lanes + i);
+                break;
+            case 2:
+                finish_tokens(a, out + v, t + i, 2, sums->lanes + i, at, most->lanes + i);
+                break;
+            case 3:
+                finish_tokens(a, out + v, t + i, 3, sums->lanes + i, at, most->lanes + i);
+                break;
+            default:
+                finish_tokens(a, out + v, t + i, QUAD, sums->lanes + i, at, most->lanes + i);
+            }
         }
 }

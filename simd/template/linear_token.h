@@ -39,7 +39,7 @@
  * where there are quads of single inputs (HAS_LOOSE: int8)
  *   x_of(veci), and what loose.h wants
  *   ONE_VEC_ROWS          rows of the tile where N is 1, if not TILE_ROWS
- *   MOST_REST             3, with what linear_token_rest.h wants, or not at all
+ *   MOST_REST             8, with what linear_token_rest.h wants, or not at all
  * and where weights have half the width of activations (linear_token_wide.h)
  *   WIDE_GROUPS           1 for int4, else 0; struct wide, wide_line() */
 #include <stdbool.h>
@@ -90,10 +90,6 @@ ALWAYS_INLINE void step(ACC *acc, const uint8_t *x, const uint8_t *block, const 
     multiply(acc, xs, block, rows, vecs);
 }
 
-/* Dwords that a block spans in each output: all there are, one, or as many as a tile has; or a
- * dword's worth of inputs from anywhere. */
-enum { DENSE, INDEXED, LOOSE = 255 };
-
 #ifdef WIDE_GROUPS
 #include "simd/template/linear_token_wide.h"
 #else
@@ -103,6 +99,7 @@ ALWAYS_INLINE void add_blocks(ACC *acc, ACC *rest_acc, const struct lac_weight *
                               const size_t rest)
 {
     const size_t sets = SETS(rows, vecs), n = rows * vecs;
+    const size_t line_rows = block_rows < LAC_LANES ? block_rows : LAC_LANES;
     size_t k = w->row_begin[b], begin = k, end = w->row_begin[b + 1];
     const uint8_t *block = (const uint8_t *)w->blocks + (k * block_rows + first) * 4;
     for (; k + BLOCKS_AT_ONCE <= end; k += BLOCKS_AT_ONCE) {
@@ -111,14 +108,15 @@ ALWAYS_INLINE void add_blocks(ACC *acc, ACC *rest_acc, const struct lac_weight *
             size_t d = span == INDEXED ? w->index[k + i] : k + i - begin;
             const uint8_t *xd = x + d * x_stride, *rows_at = block + i * block_rows * 4;
             step(acc + i % sets * n, xd, rows_at, rows, vecs);
-            rest_step(rest_acc + i % REST_SETS * rest, xd + vecs * VEC_BYTES, rows_at, rows, rest);
+            rest_step(rest_acc + i % rest_sets(rest) * rest, xd + vecs * VEC_BYTES, rows_at,
+                      line_rows, rest);
         }
         block += BLOCKS_AT_ONCE * block_rows * 4;
     }
     for (; k < end; k++) {
         size_t d = span == INDEXED ? w->index[k] : k - begin;
         step(acc, x + d * x_stride, block, rows, vecs);
-        rest_step(rest_acc, x + d * x_stride + vecs * VEC_BYTES, block, rows, rest);
+        rest_step(rest_acc, x + d * x_stride + vecs * VEC_BYTES, block, line_rows, rest);
         block += block_rows * 4;
     }
 }
@@ -183,9 +181,9 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     UNROLL
     for (size_t i = n; i < sets * n; i++)
         acc[i] = acc_zero();
-    ACC rest_acc[REST_SETS * MOST_REST];
+    ACC rest_acc[MOST_REST_SUMS + 1];
     UNROLL
-    for (size_t i = 0; i < REST_SETS * rest; i++)
+    for (size_t i = 0; i < rest_sets(rest) * rest; i++)
         rest_acc[i] = acc_zero();
 
     if (span == LOOSE)
@@ -202,7 +200,8 @@ ALWAYS_INLINE void sum(ACC *acc, const struct lac_linear_args *a, const uint8_t 
     UNROLL
     for (size_t i = n; i < sets * n; i++)
         acc[i % n] = acc_add(acc[i % n], acc[i]);
-    rest_keep(rest_sums, rest_acc, b * block_rows + first, rows, rest);
+    rest_keep(rest_sums, rest_acc, b * block_rows + first,
+              block_rows < LAC_LANES ? block_rows : LAC_LANES, rest);
 }
 
 #endif
@@ -228,7 +227,11 @@ ALWAYS_INLINE void block_row(const struct lac_linear_args *a, size_t out, size_t
         return;
     }
     for (size_t first = 0; first < block_rows; first += rows) {
-        sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, span, rest, rest_sums);
+        /* A line of 16 rows is met once, beside its first 8. */
+        if (rest && rows < LAC_LANES && first % LAC_LANES)
+            sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, span, 0, rest_sums);
+        else
+            sum(acc, a, x, out / block_rows, first, block_rows, rows, vecs, span, rest, rest_sums);
         UNROLL
         for (size_t r = 0; r < rows; r += 4)
             finish(a, out + first + r, lane, acc + r * vecs, vecs);
@@ -269,26 +272,30 @@ ALWAYS_INLINE bool is_plain(const struct lac_linear_args *a, const size_t block_
            !a->abs_max && !a->w->outliers.n && a->out_end % unit == 0;
 }
 
-/* Tiles of one or two vectors and a few tokens more.  False: it is none. */
+/* One or two vectors of tokens and a few more, rounded up to 1, 2, 4, 6 or 8.  False: it is none.
+ * Beyond what is tried here another vector takes less: the fewer rows a block has, the more of
+ * these products there are. */
 ALWAYS_INLINE bool rest_tile(const struct lac_linear_args *a, const size_t block_rows,
                              const size_t span)
 {
-    switch (MOST_REST ? a->n_tokens : 0) {
-    case LAC_LANES + 1:
-        token_lanes(a, 0, block_rows, 1, span, MOST_REST ? 1 : 0);
+    const size_t most = !MOST_REST ? 0 : block_rows < 8 ? 2 : block_rows < 16 ? 4 : MOST_REST;
+    const size_t rest = a->n_tokens % LAC_LANES, even = rest > 1 ? lac_round_up(rest, 2) : rest;
+    switch (even <= most ? a->n_tokens - rest + even : 0) {
+#define REST_CASE(vecs, rest)                                                                      \
+    case (vecs)*LAC_LANES + (rest):                                                                \
+        if ((rest) > most)                                                                         \
+            return false;                                                                          \
+        token_lanes(a, 0, block_rows, vecs, span, rest);                                           \
         return true;
-    case LAC_LANES + 2:
-        token_lanes(a, 0, block_rows, 1, span, MOST_REST ? 2 : 0);
-        return true;
-    case LAC_LANES + 3:
-        token_lanes(a, 0, block_rows, 1, span, MOST_REST ? 3 : 0);
-        return true;
-    case 2 * LAC_LANES + 1:
-        token_lanes(a, 0, block_rows, 2, span, MOST_REST ? 1 : 0);
-        return true;
-    case 2 * LAC_LANES + 2:
-        token_lanes(a, 0, block_rows, 2, span, MOST_REST ? 2 : 0);
-        return true;
+        REST_CASE(1, 1)
+        REST_CASE(1, 2)
+        REST_CASE(1, 4)
+        REST_CASE(1, 6)
+        REST_CASE(1, 8)
+        REST_CASE(2, 1)
+        REST_CASE(2, 2)
+        REST_CASE(2, 4)
+        REST_CASE(2, 6)
     default:
         return false;
     }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Token-lane fp32 linear layers, for any vector width.
+/* Token-lane linear layers of fp32, bf16 or fp16 weights, for any vector width.
  *
  * Before inclusion: lanes.h and spread.h of the instruction set, what linear_token.h says of tiles
  * (TILE_VECS, TILE_ROWS, VECS), and
- *   ISA, ISA_NEEDS        the end of the kernels' names, and the features they need */
+ *   ISA, ISA_NEEDS        the end of the kernels' names, and the features they need
+ *   expand(mask, values)  where there is something better for bitmaps of 16 bits than
+ * expand_words() What it leaves to be made kernels of 16 bits is what linear_token.h and
+ * linear_token_bitmap.h make. */
 #include "simd/kernel.h"
 #include "simd/template/kernels.h"
 
@@ -73,13 +76,20 @@ static inline vec acc_finish(const struct lac_weight *w, size_t out, vec sum, ve
 
 #include "simd/template/linear_token.h"
 
-#ifndef WIDE_GROUPS
+#ifdef WIDE_GROUPS
+#define ELEMENT_BYTES 2
+#ifndef expand
+#define expand(mask, values) expand_words(mask, values)
+#endif
+#else
 #define ELEMENT_BYTES        4
 #define expand(mask, values) expand_dwords(mask, values)
+#endif
 
 #include "simd/template/bitmap.h"
 #include "simd/template/linear_token_bitmap.h"
 
+#ifndef WIDE_GROUPS
 static void token_16x16(const struct lac_linear_args *a)
 {
     token_tile(a, 16, 16);

@@ -12,7 +12,13 @@
  *   rest_store(sums, acc, rows) those lanes */
 #ifndef MOST_REST
 
-enum { MOST_REST = 0, REST_SETS = 1 };
+enum { MOST_REST = 0, MOST_REST_SUMS = 0 };
+
+ALWAYS_INLINE size_t rest_sets(const size_t rest)
+{
+    (void)rest;
+    return 1;
+}
 
 struct rest {
     char nothing;
@@ -51,8 +57,13 @@ ALWAYS_INLINE void rest_end(const struct lac_linear_args *a, size_t t, const str
 
 #include "simd/template/linear_output_finish.h"
 
-/* Sums of the rest tokens: a block follows the last sooner than a product is done. */
-enum { REST_SETS = 2 };
+enum { MOST_REST_SUMS = 8 };
+
+/* Partial sums of a token: of few tokens a block follows the last sooner than a product is done. */
+ALWAYS_INLINE size_t rest_sets(const size_t rest)
+{
+    return rest <= MOST_REST_SUMS / 2 ? 2 : 1;
+}
 
 struct rest {
     struct sums sums; /* of up to 32 outputs, by their number in those */
@@ -74,9 +85,8 @@ ALWAYS_INLINE void rest_keep(struct rest *r, ACC *acc, size_t out, const size_t 
     UNROLL
     for (size_t e = 0; e < rest; e++) {
         ACC all = acc[e];
-        UNROLL
-        for (size_t s = 1; s < REST_SETS; s++)
-            all = acc_add(all, acc[s * rest + e]);
+        if (rest_sets(rest) > 1)
+            all = acc_add(all, acc[rest + e]);
         rest_store(r->sums.lanes[e] + out % (2 * LINE), all, rows);
     }
 }
@@ -87,8 +97,8 @@ ALWAYS_INLINE void rest_begin(struct rest *r, const size_t rest)
         most_begin(&r->most, rest);
 }
 
-/* After the outputs below `end`: tokens from t on of those that make whole lines, or are the last.
- */
+/* After the outputs below `end`: the tokens from t on of those that make whole lines, or are the
+ * last. */
 ALWAYS_INLINE void rest_finish(const struct lac_linear_args *a, size_t end, size_t t,
                                struct rest *r, const size_t block_rows, const size_t rest)
 {
@@ -96,14 +106,18 @@ ALWAYS_INLINE void rest_finish(const struct lac_linear_args *a, size_t end, size
     if (!rest || (end % unit && end < a->out_end))
         return;
     for (size_t out = (end - 1) / unit * unit; out < end && out < a->w->n_out; out += LINE)
-        finish_line(a, out, t, rest, &r->sums, out % (2 * LINE), &r->most);
+        if (rest <= 2) /* in place: a call takes as long as the rest */
+            finish_tokens(a, out, t, rest, (const ACC_SCALAR(*)[2 * LINE]) r->sums.lanes,
+                          out % (2 * LINE), r->most.lanes);
+        else
+            finish_line(a, out, t, a->n_tokens - t, &r->sums, out % (2 * LINE), &r->most);
 }
 
 ALWAYS_INLINE void rest_end(const struct lac_linear_args *a, size_t t, const struct rest *r,
                             const size_t rest)
 {
     if (rest && a->abs_max)
-        most_end(a, t, rest, &r->most);
+        most_end(a, t, a->n_tokens - t, &r->most);
 }
 
 #endif

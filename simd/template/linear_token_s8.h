@@ -44,7 +44,9 @@ static inline ACC acc_dot(ACC acc, struct x_reg x, struct w_reg w, const size_t 
 
 #include "simd/template/linear_token.h"
 
-#ifndef WIDE_GROUPS
+#ifdef WIDE_GROUPS
+LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, ISA, token, 8, s4, LAC_S4)
+#else
 #define ELEMENT_BYTES 1
 #ifndef expand
 #define expand(mask, values) expand_bytes(mask, values)

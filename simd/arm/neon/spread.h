@@ -45,6 +45,29 @@ static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t 
     return vld1q_lane_s32((const int32_t *)(const void *)(x + index[3] * stride), spread, 3);
 }
 
+/* As simd/template/linear_output_tiles.h says. */
+static inline uint8x16_t bytes_transposed(uint8x16_t bytes)
+{
+    static const uint8_t from[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
+    return vqtbl1q_u8(bytes, vld1q_u8(from));
+}
+
+static inline void bytes_transpose(uint8_t *to, const uint8_t *from)
+{
+    vst1q_u8(to, bytes_transposed(vld1q_u8(from)));
+}
+
+static inline void bytes_spread_quad(veci spread[4], const uint8_t *x, size_t stride,
+                                     const uint16_t *index)
+{
+    veci quads = dword_gather(x, stride, index);
+    quads = vreinterpretq_s32_u8(bytes_transposed(vreinterpretq_u8_s32(quads)));
+    spread[0] = vdupq_laneq_s32(quads, 0);
+    spread[1] = vdupq_laneq_s32(quads, 1);
+    spread[2] = vdupq_laneq_s32(quads, 2);
+    spread[3] = vdupq_laneq_s32(quads, 3);
+}
+
 /* 4 dwords of a part of `rows` of them: 8 or 4. */
 static inline veci dword_parts(const uint8_t *parts, size_t stride, const size_t rows, size_t n)
 {
@@ -86,7 +109,23 @@ static inline veci expand_bytes(uint64_t mask, const uint8_t *values)
     return vreinterpretq_s32_u8(vandq_u8(spread, keep));
 }
 
-/* The same for dwords. */
+/* The same for words and for dwords. */
+static inline veci expand_words(uint64_t mask, const uint8_t *values)
+{
+    static const uint8_t bits[8] = {1, 2, 4, 8, 16, 32, 64, 128};
+    const uint8x8_t zero = vdup_n_u8(0);
+    uint8x8_t keep = vtst_u8(vdup_n_u8((uint8_t)mask), vld1_u8(bits));
+    uint8x8_t n = vsub_u8(zero, keep);
+    n = vadd_u8(n, vext_u8(zero, n, 7));
+    n = vadd_u8(n, vext_u8(zero, n, 6));
+    n = vadd_u8(n, vext_u8(zero, n, 4));
+    /* The bytes of word i: 2 (n - 1) and the next one. */
+    uint8x8_t low = vsub_u8(vadd_u8(n, n), vdup_n_u8(2)), high = vadd_u8(low, vdup_n_u8(1));
+    uint8x16_t from = vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high));
+    uint8x16_t kept = vcombine_u8(vzip1_u8(keep, keep), vzip2_u8(keep, keep));
+    return vreinterpretq_s32_u8(vandq_u8(vqtbl1q_u8(vld1q_u8(values), from), kept));
+}
+
 static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
 {
 /* The bytes of dword i: those of the next value, or beyond the register, which makes zeros. */
@@ -109,16 +148,28 @@ static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
     return vreinterpretq_s32_u8(vqtbl1q_u8(vld1q_u8(values), from));
 }
 
-/* As vec_store_quads, but only the first n < 4 floats of each. */
-static inline void vec_store_quads_some(float *const *rows, vec a, const size_t n)
+/* Lane l of columns[i] to to[l * ld + i], for n columns: 1 to 4. */
+static inline void vec_store_columns(float *to, size_t ld, const vec *columns, const size_t n)
 {
     if (n == 1) {
-        vst1q_lane_f32(rows[0], a, 0);
+        vst1q_lane_f32(to, columns[0], 0);
+        vst1q_lane_f32(to + ld, columns[0], 1);
+        vst1q_lane_f32(to + 2 * ld, columns[0], 2);
+        vst1q_lane_f32(to + 3 * ld, columns[0], 3);
         return;
     }
-    vst1_f32(rows[0], vget_low_f32(a));
-    if (n == 3)
-        vst1q_lane_f32(rows[0] + 2, a, 2);
+    vec rows[4] = {columns[0], columns[1], vdupq_n_f32(0), vdupq_n_f32(0)};
+    for (size_t i = 2; i < n; i++)
+        rows[i] = columns[i];
+    vec_transpose_quads(rows);
+    for (size_t i = 0; i < 4; i++, to += ld)
+        if (n == 4) {
+            vst1q_f32(to, rows[i]);
+        } else {
+            vst1_f32(to, vget_low_f32(rows[i]));
+            if (n == 3)
+                vst1q_lane_f32(to + 2, rows[i], 2);
+        }
 }
 
 #endif

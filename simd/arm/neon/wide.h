@@ -33,12 +33,13 @@ static inline struct factors factors_of(const uint8_t *group, size_t n, const si
 {
     static const uint8_t four_times[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
     int8x16_t g;
-    (void)n;
     if (rows >= 4) {
         uint8x16_t four = vreinterpretq_u8_s32(dword_broadcast(group));
         g = vreinterpretq_s8_u8(vqtbl1q_u8(four, vld1q_u8(four_times)));
     } else {
-        g = vreinterpretq_s8_u8(vld1q_dup_u8(group));
+        static const uint32_t lanes[4] = {0, 1, 2, 3};
+        uint32x4_t exist = vcltq_u32(vld1q_u32(lanes), vdupq_n_u32((uint32_t)n));
+        g = vreinterpretq_s8_u8(vandq_u8(vld1q_dup_u8(group), vreinterpretq_u8_u32(exist)));
     }
     return (struct factors){g, vmulq_s8(g, vdupq_n_s8(-7))};
 }

@@ -10,5 +10,3 @@
 #define wide_line(line, factors) wide_s4(line, factors)
 
 #include "simd/template/linear_token_s8.h"
-
-LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, avx2, token, 8, s4, LAC_S4)

@@ -64,6 +64,31 @@ static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t 
     return _mm256_i32gather_epi32((const int *)(const void *)x, at, 4);
 }
 
+/* As simd/template/linear_output_tiles.h says. */
+static inline __m128i bytes_transposed(void)
+{
+    return _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
+
+static inline void bytes_transpose(uint8_t *to, const uint8_t *from)
+{
+    __m128i bytes = _mm_loadu_si128((const void *)from);
+    _mm_storeu_si128((void *)to, _mm_shuffle_epi8(bytes, bytes_transposed()));
+}
+
+static inline __attribute__((always_inline)) void
+bytes_spread_quad(veci spread[4], const uint8_t *x, size_t stride, const uint16_t *index)
+{
+    __m256i at = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)index));
+    at = _mm256_mullo_epi32(at, _mm256_set1_epi32((int)stride));
+    __m256i quads = _mm256_i32gather_epi32((const int *)(const void *)x, at, 1);
+    quads = _mm256_shuffle_epi8(quads, _mm256_broadcastsi128_si256(bytes_transposed()));
+    spread[0] = _mm256_shuffle_epi32(quads, 0x00);
+    spread[1] = _mm256_shuffle_epi32(quads, 0x55);
+    spread[2] = _mm256_shuffle_epi32(quads, 0xaa);
+    spread[3] = _mm256_shuffle_epi32(quads, 0xff);
+}
+
 /* 8 dwords; lanes from n on are 0, and their memory is not touched. */
 static inline veci dword_line(const uint8_t *line, size_t n)
 {
@@ -107,7 +132,27 @@ static inline veci expand_bytes(uint64_t mask, const uint8_t *values)
     return veci_load(parts);
 }
 
-/* The same for dwords. */
+/* What the low 8 bits of the mask keep of 8 words, in their places. */
+static inline __m128i expand_8_words(uint64_t mask, const uint8_t *values)
+{
+    const uint64_t each = 0x0101010101010101;
+    /* As in expand_8, of words by their first bytes. */
+    uint64_t kept = (((mask & 0xff) * each & 0x8040201008040201) + 0x7f * each) >> 7 & each;
+    uint64_t from = 2 * (kept * each - kept) | (kept ^ each) << 7;
+    __m128i first = _mm_cvtsi64_si128((long long)from);
+    __m128i bytes = _mm_unpacklo_epi8(first, _mm_add_epi8(first, _mm_set1_epi8(1)));
+    return _mm_shuffle_epi8(_mm_loadu_si128((const void *)values), bytes);
+}
+
+/* The same for words and for dwords. */
+static inline veci expand_words(uint64_t mask, const uint8_t *values)
+{
+    __m128i low = expand_8_words(mask, values);
+    values += 2 * __builtin_popcount(mask & 0xff);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), expand_8_words(mask >> 8, values),
+                                   1);
+}
+
 static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
 {
     const uint64_t each = 0x0101010101010101;
@@ -148,12 +193,43 @@ static inline void fold_floats(float *sums, vec a, const size_t rows)
     *sums = _mm_cvtss_f32(_mm_add_ss(quad, _mm_movehdup_ps(quad)));
 }
 
-/* As vec_store_quads, but only the first n < 4 floats of each. */
-static inline void vec_store_quads_some(float *const *rows, vec a, const size_t n)
+/* Lane l of columns[i] to to[l * ld + i], for n columns: 1 to 4. */
+static inline __attribute__((always_inline)) void
+vec_store_columns(float *to, size_t ld, const vec *columns, const size_t n)
 {
+    if (n == 1) {
+        float lanes[8];
+        vec_store(lanes, columns[0]);
+#pragma GCC unroll 8
+        for (size_t l = 0; l < 8; l++, to += ld)
+            *to = lanes[l];
+        return;
+    }
+    vec rows[4] = {columns[0], columns[1]};
+    if (n == 2) {
+        rows[2] = _mm256_unpackhi_ps(columns[0], columns[1]);
+        rows[0] = _mm256_unpacklo_ps(columns[0], columns[1]);
+    } else {
+        rows[2] = columns[2];
+        rows[3] = n == 4 ? columns[3] : _mm256_setzero_ps();
+        vec_transpose_quads(rows);
+    }
     const __m128i some = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
-    _mm_maskstore_ps(rows[0], some, _mm256_castps256_ps128(a));
-    _mm_maskstore_ps(rows[4], some, _mm256_extractf128_ps(a, 1));
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i += n == 2 ? 2 : 1) {
+        __m128 quads[2] = {_mm256_castps256_ps128(rows[i]), _mm256_extractf128_ps(rows[i], 1)};
+        float *at = to + i * ld;
+#pragma GCC unroll 2
+        for (size_t g = 0; g < 2; g++, at += 4 * ld)
+            if (n == 2) {
+                _mm_storel_pi((void *)at, quads[g]);
+                _mm_storeh_pi((void *)(at + ld), quads[g]);
+            } else if (n == 4) {
+                _mm_storeu_ps(at, quads[g]);
+            } else {
+                _mm_maskstore_ps(at, some, quads[g]);
+            }
+    }
 }
 
 #endif

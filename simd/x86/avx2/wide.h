@@ -51,6 +51,9 @@ static inline struct factors factors_of(const uint8_t *group, size_t n, const si
         g = _mm256_shuffle_epi8(dword_broadcast(group), fours);
     else
         g = _mm256_shuffle_epi8(veci_set1(group[0] | (n > 4 ? group[1] << 8 : 0)), by_four);
+    if (n < 8)
+        g = _mm256_and_si256(g, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n),
+                                                   _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
     return (struct factors){g, _mm256_mullo_epi16(g, _mm256_set1_epi16(0x0707))};
 }
 

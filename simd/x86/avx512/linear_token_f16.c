@@ -9,12 +9,10 @@
 #define TILE_ROWS   8
 #define WIDE_GROUPS 0
 
-static inline struct wide wide_line(veci line, const struct factors *factors)
-{
-    (void)factors;
-    return wide_f16(line);
-}
+#define wide_line(line, factors) ((void)(factors), wide_f16(line))
 
 #include "simd/template/linear_token_f32.h"
 
 LAC_WIDE_KERNELS(WIDE_TOKEN_KERNEL, avx512, token, 2, f16, LAC_F16)
+LINEAR_KERNEL(LAC_OP_LINEAR_TOKEN, LAC_PATTERN_BITMAP, LAC_F16, linear_token_bitmap_f16,
+              token_bitmap)

@@ -65,6 +65,31 @@ static inline veci dword_gather(const uint8_t *x, size_t stride, const uint16_t 
     return _mm512_i32gather_epi32(at, x, 4);
 }
 
+/* As simd/template/linear_output_tiles.h says. */
+static inline __m128i bytes_transposed(void)
+{
+    return _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
+
+static inline void bytes_transpose(uint8_t *to, const uint8_t *from)
+{
+    __m128i bytes = _mm_loadu_si128((const void *)from);
+    _mm_storeu_si128((void *)to, _mm_shuffle_epi8(bytes, bytes_transposed()));
+}
+
+static inline __attribute__((always_inline)) void
+bytes_spread_quad(veci spread[4], const uint8_t *x, size_t stride, const uint16_t *index)
+{
+    __m512i at = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)index));
+    at = _mm512_mullo_epi32(at, _mm512_set1_epi32((int)stride));
+    __m512i quads = _mm512_i32gather_epi32(at, x, 1);
+    quads = _mm512_shuffle_epi8(quads, _mm512_broadcast_i32x4(bytes_transposed()));
+    spread[0] = _mm512_shuffle_epi32(quads, _MM_PERM_AAAA);
+    spread[1] = _mm512_shuffle_epi32(quads, _MM_PERM_BBBB);
+    spread[2] = _mm512_shuffle_epi32(quads, _MM_PERM_CCCC);
+    spread[3] = _mm512_shuffle_epi32(quads, _MM_PERM_DDDD);
+}
+
 /* 16 dwords; lanes from n on are 0, and their memory is not touched. */
 static inline veci dword_line(const uint8_t *line, size_t n)
 {
@@ -95,7 +120,18 @@ static inline veci expand_dwords(uint64_t mask, const uint8_t *values)
     return _mm512_maskz_expand_epi32((__mmask16)mask, veci_load(values));
 }
 
-/* The same for bytes; without VBMI2 as dwords, 16 at a time. */
+/* The same for words and for bytes; without VBMI2 as dwords, 16 at a time. */
+static inline veci expand_words(uint64_t mask, const uint8_t *values)
+{
+    const __mmask16 low = (__mmask16)mask, high = (__mmask16)(mask >> 16);
+    __m512i first = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)values));
+    values += 2 * __builtin_popcount(low);
+    __m512i second = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)values));
+    __m256i words = _mm512_cvtepi32_epi16(_mm512_maskz_expand_epi32(low, first));
+    return _mm512_inserti64x4(_mm512_castsi256_si512(words),
+                              _mm512_cvtepi32_epi16(_mm512_maskz_expand_epi32(high, second)), 1);
+}
+
 static inline veci expand_bytes(uint64_t mask, const uint8_t *values)
 {
     __m128i parts[4];
@@ -144,16 +180,46 @@ static inline void fold_floats(float *sums, vec a, const size_t rows)
     *sums = _mm_cvtss_f32(_mm_add_ss(quad, _mm_movehdup_ps(quad)));
 }
 
-/* As vec_store_quads, but only the first n < 4 floats of each. */
-static inline void vec_store_quads_some(float *const *rows, vec a, const size_t n)
+/* Lane l of columns[i] to to[l * ld + i], for n columns: 1 to 4. */
+static inline __attribute__((always_inline)) void
+vec_store_columns(float *to, size_t ld, const vec *columns, const size_t n)
 {
+    if (n == 1) {
+        float lanes[16];
+        vec_store(lanes, columns[0]);
+#pragma GCC unroll 16
+        for (size_t l = 0; l < 16; l++, to += ld)
+            *to = lanes[l];
+        return;
+    }
+    vec rows[4] = {columns[0], columns[1]};
+    if (n == 2) {
+        rows[2] = _mm512_unpackhi_ps(columns[0], columns[1]);
+        rows[0] = _mm512_unpacklo_ps(columns[0], columns[1]);
+    } else {
+        rows[2] = columns[2];
+        rows[3] = n == 4 ? columns[3] : _mm512_setzero_ps();
+        vec_transpose_quads(rows);
+    }
     const __mmask8 some = (__mmask8)((1u << n) - 1);
-    __m128 quads[4] = {_mm512_castps512_ps128(a), _mm512_extractf32x4_ps(a, 1),
-                       _mm512_extractf32x4_ps(a, 2), _mm512_extractf32x4_ps(a, 3)};
-    for (size_t i = 0; i < 4; i++) {
-        /* Or gcc stores by a masked vextractf32x4, which faults for lanes that are left out too. */
-        __asm__("" : "+v"(quads[i]));
-        _mm_mask_storeu_ps(rows[4 * i], some, quads[i]);
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i += n == 2 ? 2 : 1) {
+        __m128 quads[4] = {_mm512_castps512_ps128(rows[i]), _mm512_extractf32x4_ps(rows[i], 1),
+                           _mm512_extractf32x4_ps(rows[i], 2), _mm512_extractf32x4_ps(rows[i], 3)};
+        float *at = to + i * ld;
+#pragma GCC unroll 4
+        for (size_t g = 0; g < 4; g++, at += 4 * ld)
+            if (n == 2) {
+                _mm_storel_pi((void *)at, quads[g]);
+                _mm_storeh_pi((void *)(at + ld), quads[g]);
+            } else if (n == 4) {
+                _mm_storeu_ps(at, quads[g]);
+            } else {
+                /* Or gcc stores by a masked vextractf32x4, which faults for lanes that are left out
+                 * too. */
+                __asm__("" : "+v"(quads[g]));
+                _mm_mask_storeu_ps(at, some, quads[g]);
+            }
     }
 }
 

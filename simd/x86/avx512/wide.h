@@ -40,8 +40,8 @@ struct factors {
     veci g, sevens;
 };
 
-/* Lane l is row l % rows of its block, and every four blocks have factors of their own; of n lanes.
- */
+/* Lane l is row l % rows of its block, and every four blocks have factors of their own.  From lane
+ * n on they are 0, as a dword of zeros is not 0. */
 static inline struct factors factors_of(const uint8_t *group, size_t n, const size_t rows)
 {
     const veci each = _mm512_setr_epi32(TWICE(0), TWICE(1), TWICE(2), TWICE(3), TWICE(4), TWICE(5),
@@ -68,6 +68,8 @@ static inline struct factors factors_of(const uint8_t *group, size_t n, const si
         __m128i four = _mm_maskz_loadu_epi8(exist, group);
         g = _mm512_shuffle_epi8(_mm512_broadcastd_epi32(four), by_four);
     }
+    if (n < 16)
+        g = _mm512_maskz_mov_epi32((__mmask16)((1u << n) - 1), g);
     return (struct factors){g, _mm512_mullo_epi16(g, _mm512_set1_epi16(0x0707))};
 }
 

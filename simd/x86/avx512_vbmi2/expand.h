@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Lines of int8 bitmaps by one instruction, for the linear layers of bitmap weights on VNNI. */
+/* Lines of bitmaps of bytes and words by one instruction, for the linear layers of bitmap weights
+ * on VNNI. */
 #ifndef LACUNA_SIMD_AVX512_VBMI2_EXPAND_H
 #define LACUNA_SIMD_AVX512_VBMI2_EXPAND_H
 
@@ -9,12 +10,14 @@
 #define ISA_NEEDS   (LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI | LAC_CPU_AVX512_VBMI2)
 #define ONLY_BITMAP 1
 
-#define expand(mask, values) expand_by_one(mask, values)
-
-/* Loaded whole and not by the instruction itself: that reads byte by byte. */
-static inline veci expand_by_one(uint64_t mask, const uint8_t *values)
+static inline veci expand_bytes_at_once(uint64_t mask, const uint8_t *values)
 {
     return _mm512_maskz_expand_epi8(mask, veci_load(values));
+}
+
+static inline veci expand_words_at_once(uint64_t mask, const uint8_t *values)
+{
+    return _mm512_maskz_expand_epi16((__mmask32)mask, veci_load(values));
 }
 
 #endif

@@ -3,4 +3,6 @@
 #include "simd/x86/avx512_vbmi2/expand.h"
 #include "simd/x86/avx512_vnni/dot_s8.h"
 
+#define expand(mask, values) expand_bytes_at_once(mask, values)
+
 #include "simd/template/linear_output_s8.h"

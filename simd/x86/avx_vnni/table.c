@@ -7,8 +7,11 @@ LAC_TILE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, token, s8, )
 extern const struct lac_kernel lac_linear_token_4x1_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_token_bitmap_s8_avx_vnni;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, output, 4, s8, )
+LAC_TILE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, output, s8, )
+extern const struct lac_kernel lac_linear_output_4x1_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_output_bitmap_s8_avx_vnni;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, token, 8, s4, )
+LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, output, 8, s4, )
 
 const struct lac_kernel *const lac_table_avx_vnni[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, token, 4, s8, )
@@ -16,7 +19,10 @@ const struct lac_kernel *const lac_table_avx_vnni[] = {
     &lac_linear_token_4x1_s8_avx_vnni,
     &lac_linear_token_bitmap_s8_avx_vnni,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, output, 4, s8, )
+    LAC_TILE_KERNELS(LAC_LIST_WIDE, avx_vnni, output, s8, )
+    &lac_linear_output_4x1_s8_avx_vnni,
     &lac_linear_output_bitmap_s8_avx_vnni,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, token, 8, s4, )
+    LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, output, 8, s4, )
     NULL,
 };

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Output-lane linear layers of bf16 weights on AVX2. */
+#include "simd/x86/avx2/lanes.h"
+#include "simd/x86/avx2/wide.h"
+
+#define ISA         avx2
+#define ISA_NEEDS   LAC_CPU_AVX2
+#define WIDE_GROUPS 0
+
+#define wide_line(line, factors) ((void)(factors), wide_bf16(line))
+
+#include "simd/template/linear_output_f32.h"
+
+LAC_WIDE_KERNELS(WIDE_OUTPUT_KERNEL, avx2, output, 2, bf16, LAC_BF16)
+LINEAR_KERNEL(LAC_OP_LINEAR_OUTPUT, LAC_PATTERN_BITMAP, LAC_BF16, linear_output_bitmap_bf16,
+              output_bitmap)

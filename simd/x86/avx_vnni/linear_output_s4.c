@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Output-lane int4 linear layers on AVX-VNNI: widened to int8. */
+#include "simd/x86/avx2/wide.h"
+#include "simd/x86/avx_vnni/dot_s8.h"
+
+#define ISA         avx_vnni
+#define ISA_NEEDS   (LAC_CPU_AVX2 | LAC_CPU_AVX_VNNI)
+#define WIDE_GROUPS 1
+
+#define wide_line(line, factors) wide_s4(line, factors)
+
+#include "simd/template/linear_output_s8.h"
