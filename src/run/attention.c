@@ -423,7 +423,7 @@ static void attend_row(const struct lac_member *m, const struct queries *queries
     m->network->kernels.attention_row[keys->dtype]->run.attention_row(&args);
     for (size_t i = 0; i < n; i++) {
         l.y[i * ld + in_group] = y[i];
-        most = fmaxf(most, fabsf(y[i]));
+        most = fabsf(y[i]) > most ? fabsf(y[i]) : most; /* fmaxf is a call */
     }
     l.abs_max[in_group] = fmaxf(l.abs_max[in_group], most);
 }
@@ -517,28 +517,28 @@ static void attend_group(const struct lac_member *m, const struct pass *pass, si
     }
 }
 
-/* Tiles of a head one after another, so that its keys stay in the cache.  Every member walks
- * through all items and takes those that begin in its part of the total cost. */
+/* The tiles of a text's head one after another, so that its keys stay in the cache.  Every member
+ * walks through all items and takes those that begin in its part of the total cost: heads before
+ * texts, because tokens of several texts share cache lines, and heads do not. */
 static void attend_all(const struct lac_member *m, const struct pass *pass)
 {
     const size_t *first = m->region->first;
-    size_t size = m->team->size, done = 0;
+    size_t n_sequences = m->forward->n_sequences, size = m->team->size, done = 0;
     size_t total = size > 1 ? lac_max_size(1, total_cost(m, pass)) : 1;
-    for (size_t s = 0; s < m->forward->n_sequences; s++) {
+    for (size_t item = 0; item < m->network->config.n_kv_heads * n_sequences; item++) {
+        size_t head = item / n_sequences, s = item % n_sequences;
         size_t from = first[s] / LAC_TILE, to = (first[s + 1] - 1) / LAC_TILE;
-        for (size_t head = 0; head < m->network->config.n_kv_heads; head++) {
-            struct keys keys = {0};
-            for (size_t i = from; i <= to; i++) {
-                struct span span = wanted(m, s, i, pass->is_last, pass->part);
-                bool is_mine = size == 1 || done * size / total == m->rank;
-                done += size > 1 ? cost_of(m, pass, s, i, head) : 0;
-                if (span.begin == span.end || !is_mine)
-                    continue;
-                if (!keys.n_keys)
-                    keys = m->forward->sequences[s]->kv ? cached_keys(m, s, pass->layer, head)
-                                                        : batch_keys(m, s, head);
-                attend_group(m, pass, s, i, head, &keys);
-            }
+        struct keys keys = {0};
+        for (size_t i = from; i <= to; i++) {
+            struct span span = wanted(m, s, i, pass->is_last, pass->part);
+            bool is_mine = size == 1 || done * size / total == m->rank;
+            done += size > 1 ? cost_of(m, pass, s, i, head) : 0;
+            if (span.begin == span.end || !is_mine)
+                continue;
+            if (!keys.n_keys)
+                keys = m->forward->sequences[s]->kv ? cached_keys(m, s, pass->layer, head)
+                                                    : batch_keys(m, s, head);
+            attend_group(m, pass, s, i, head, &keys);
         }
     }
 }
