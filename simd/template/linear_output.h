@@ -351,7 +351,7 @@ static bool can_copy(const struct lac_weight *w, size_t tokens)
     return tokens <= MOST_COPIED && w->n_dwords * PARTS * tokens * 4 <= COPY_BYTES;
 }
 
-/* n tokens of `tokens`; the others are copies of the first. */
+/* n tokens of `tokens`; the others are what the panel has behind them, or copies of the first. */
 ALWAYS_INLINE void output_copied(const struct lac_linear_args *a, size_t t, size_t n,
                                  const size_t rows, const size_t tokens, const size_t span)
 {
@@ -363,7 +363,7 @@ ALWAYS_INLINE void output_copied(const struct lac_linear_args *a, size_t t, size
     for (size_t part = 0; part < PARTS; part++) {
         const uint8_t *from = column_at(panel, d, part);
         uint8_t *to = copy + (d * PARTS + part) * row;
-        if (n == tokens)
+        if (t + tokens <= a->ld)
             memcpy(to, from, row);
         else
             for (size_t i = 0; i < tokens; i++)
