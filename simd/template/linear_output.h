@@ -439,14 +439,16 @@ ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t r
 }
 
 #ifdef HAS_LOOSE
-/* Inputs of four tokens, or of more inputs than there is room for of one, one after another. */
+/* Inputs of four tokens (two where registers are few), or of more inputs than there is room for of
+ * one, one after another. */
 ALWAYS_INLINE void output_loose(const struct lac_linear_args *a)
 {
     enum { SLACK = 3 }; /* of the last input a dword is read */
     _Alignas(64) uint8_t copy[COPY_BYTES + SLACK];
+    const size_t fit = MOST_ACCS / LINE_VECS < QUAD ? 2 : QUAD;
     const bool fits = a->w->n_in * QUAD <= COPY_BYTES;
     for (size_t t = 0, n; t < a->n_tokens; t += n) {
-        n = lac_min_size(a->n_tokens - t, fits ? QUAD : 1);
+        n = lac_min_size(a->n_tokens - t, fits ? fit : 1);
         const uint8_t *x = (const uint8_t *)a->x + t * 4;
         for (size_t d = 0; d < a->w->n_dwords; d++, x += a->ld * 4) {
             uint8_t dwords[4 * QUAD] = {0};
@@ -464,7 +466,7 @@ ALWAYS_INLINE void output_loose(const struct lac_linear_args *a)
         else if (n == 2)
             output_lanes(a, (struct columns){.x = copy, .stride = QUAD}, t, n, 4, 2, LOOSE);
         else
-            output_lanes(a, (struct columns){.x = copy, .stride = QUAD}, t, n, 4, QUAD, LOOSE);
+            output_lanes(a, (struct columns){.x = copy, .stride = QUAD}, t, n, 4, fit, LOOSE);
     }
 }
 #endif
