@@ -378,8 +378,8 @@ static step_list quantizing = {LANES(step_quantize_hidden)};
 static step_list rotation = {LANES(step_rotate)};
 static step_list gathering = {LANES(step_gather)};
 
-static step_list global_projections = {ROWS(step_global_query, global_query),
-                                       ROWS(step_global_key, global_key),
+static step_list global_projections = {ROWS_APART(step_global_query, global_query),
+                                       ROWS_APART(step_global_key, global_key),
                                        ROWS(step_global_value, global_value)};
 
 /* Norms after each half of a layer, as Vaswani et al. (2017) have them, and before it. */
@@ -418,7 +418,7 @@ static void attend_globally(const struct lac_member *m, size_t index, bool is_la
         return;
     lac_team_barrier(m->team, m->rank);
     lac_run_steps(m, global_projections, &m->network->layers[index]);
-    lac_team_barrier(m->team, m->rank);
+    lac_meet(m);
     lac_run_global_attention(m, index, is_last);
 }
 
