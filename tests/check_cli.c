@@ -278,5 +278,6 @@ int main(void)
     add_result_tests(suite);
     add_file_tests(suite);
     add_generate_tests(suite);
+    add_score_tests(suite);
     return run_suite(suite);
 }

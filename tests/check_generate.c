@@ -409,17 +409,47 @@ START_TEST(scores_are_what_was_said_when_it_was_made)
         made[n_made++] = events[0].log_probability;
     struct outcome o = outcome_of(session, sequence);
     ck_assert_uint_eq(n_made, o.n - o.n_fed);
-    ck_assert_ok(session, lac_session_score(session, o.ids, o.n, 1, scores));
+    ck_assert_ok(session, lac_session_score(session, o.ids, o.n, 1, LAC_PACE_PASSES, scores, NULL));
     for (size_t i = 0; i < n_made; i++)
         ck_assert_msg(scores[o.n_fed - 1 + i] == made[i], "token %zu: %g and %g", i,
                       scores[o.n_fed - 1 + i], made[i]);
-    ck_assert_ok(session, lac_session_score(session, o.ids, o.n, o.n_fed, scores));
+    ck_assert_ok(session,
+                 lac_session_score(session, o.ids, o.n, o.n_fed, LAC_PACE_PASSES, scores, NULL));
     for (size_t i = 0; i < n_made; i++)
         ck_assert(scores[i] == made[i]);
-    ck_assert_int_eq(lac_session_score(session, o.ids, o.n, 0, scores), LAC_E_ARGUMENT);
-    ck_assert_int_eq(lac_session_score(session, o.ids, o.n, o.n, scores), LAC_E_ARGUMENT);
+    ck_assert_ok(session,
+                 lac_session_score(session, o.ids, o.n, o.n_fed, LAC_PACE_STEPS, scores, NULL));
+    for (size_t i = 0; i < n_made; i++)
+        ck_assert(scores[i] == made[i]);
+    ck_assert_int_eq(lac_session_score(session, o.ids, o.n, 1, (enum lac_pace)2, scores, NULL),
+                     LAC_E_ARGUMENT);
+    ck_assert_int_eq(lac_session_score(session, o.ids, o.n, 0, LAC_PACE_PASSES, scores, NULL),
+                     LAC_E_ARGUMENT);
+    ck_assert_int_eq(lac_session_score(session, o.ids, o.n, o.n, LAC_PACE_PASSES, scores, NULL),
+                     LAC_E_ARGUMENT);
     o.ids[1] = TINY_LLAMA_WORDS;
-    ck_assert_int_eq(lac_session_score(session, o.ids, o.n, 1, scores), LAC_E_ARGUMENT);
+    ck_assert_int_eq(lac_session_score(session, o.ids, o.n, 1, LAC_PACE_PASSES, scores, NULL),
+                     LAC_E_ARGUMENT);
+    outcome_clear(&o);
+    lac_session_free(session);
+    close_house(&house);
+}
+END_TEST
+
+START_TEST(the_best_are_what_is_written)
+{
+    struct house house = open_house(1, 0, test_seed());
+    struct ask ask = {.max_new_tokens = 20};
+    struct lac_session *session = open_session(house.model, &ask);
+    size_t sequence = add_prompt(session, 1);
+    ck_assert_ok(session, lac_session_run(session));
+    struct outcome o = outcome_of(session, sequence);
+    for (enum lac_pace pace = LAC_PACE_PASSES; pace <= LAC_PACE_STEPS; pace++) {
+        double scores[256];
+        int32_t best[256];
+        ck_assert_ok(session, lac_session_score(session, o.ids, o.n, o.n_fed, pace, scores, best));
+        ck_assert_mem_eq(best, o.ids + o.n_fed, (o.n - o.n_fed) * sizeof *best);
+    }
     outcome_clear(&o);
     lac_session_free(session);
     close_house(&house);
@@ -462,7 +492,8 @@ START_TEST(beams_are_worth_what_they_score)
         struct outcome o = outcome_of(session, found[i]);
         double scores[256], sum = 0;
         ck_assert_int_ne(o.finish, LAC_FINISH_NONE);
-        ck_assert_ok(session, lac_session_score(session, o.ids, o.n, o.n_fed, scores));
+        ck_assert_ok(session, lac_session_score(session, o.ids, o.n, o.n_fed, LAC_PACE_PASSES,
+                                                scores, NULL));
         for (size_t k = 0; k < o.n - o.n_fed; k++)
             sum += scores[k];
         ck_assert_double_lt(fabs(sum - o.log_probability), 1e-9);
@@ -545,7 +576,9 @@ START_TEST(encoders_do_not_generate)
     ck_assert_int_eq(lac_session_feed(session, 0, "a", 1), LAC_E_STATE);
     ck_assert_int_eq(lac_session_prepare(session), LAC_E_STATE);
     ck_assert_int_eq(lac_session_restore(session, "nothing", &n), LAC_E_STATE);
-    ck_assert_int_eq(lac_session_score(session, (int32_t[]){5, 6}, 2, 1, &score), LAC_E_STATE);
+    ck_assert_int_eq(
+        lac_session_score(session, (int32_t[]){5, 6}, 2, 1, LAC_PACE_PASSES, &score, NULL),
+        LAC_E_STATE);
     lac_session_cancel(session);
     lac_session_free(session);
     lac_model_free(model);
@@ -570,6 +603,7 @@ int main(void)
     add_test(suite, "own bounds", texts_have_bounds_of_their_own);
     add_test(suite, "full", full_texts_say_so);
     add_test(suite, "one beam", one_beam_is_greedy);
+    add_test(suite, "scores", the_best_are_what_is_written);
     add_test(suite, "beams", beams_are_worth_what_they_score);
     add_test(suite, "bad arguments", bad_arguments_are_named);
     add_test(suite, "encoders", encoders_do_not_generate);

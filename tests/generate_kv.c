@@ -308,7 +308,8 @@ static void score(struct lac_model *model, const struct ask *ask, const int32_t 
 {
     struct lac_session *session = open_session(model, ask);
     struct lac_generation_counts counts;
-    ck_assert_ok(session, lac_session_score(session, ids, n, n_prompt, found));
+    ck_assert_ok(session,
+                 lac_session_score(session, ids, n, n_prompt, LAC_PACE_PASSES, found, NULL));
     ck_assert_ok(session, lac_session_counts(session, &counts));
     *cache_bytes = counts.score_cache_bytes;
     lac_session_free(session);

@@ -73,7 +73,7 @@ static enum lac_status call(struct lac_session *session, int what, const char *p
             ck_assert_ok(session, lac_session_remove(session, found[i]));
         break;
     case 5:
-        status = lac_session_score(session, ids, 4, 1, scores);
+        status = lac_session_score(session, ids, 4, 1, LAC_PACE_PASSES, scores, NULL);
         break;
     case 6:
         status = lac_session_save(session, 1, path);

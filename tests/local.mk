@@ -211,6 +211,7 @@ tests_check_cli_SOURCES = \
 	tests/cli_files.c \
 	tests/cli_generate.c \
 	tests/cli_results.c \
+	tests/cli_score.c \
 	tests/program.c \
 	tests/program.h
 tests_check_cli_CPPFLAGS = $(test_cppflags) -DLACUNA_BUILD_DIR='"$(abs_top_builddir)"'

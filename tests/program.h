@@ -57,5 +57,6 @@ double get_real(const json_t *json, const char *key);
 void add_result_tests(Suite *suite);
 void add_file_tests(Suite *suite);
 void add_generate_tests(Suite *suite);
+void add_score_tests(Suite *suite);
 
 #endif

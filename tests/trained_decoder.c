@@ -80,7 +80,8 @@ static struct sums score_all(struct lac_session *session, const json_t *json,
         double logs[MOST_IDS], sum = 0;
         size_t n_context = read_ids(json_array_get(prompts, i), ids, 0);
         size_t n = read_ids(json_array_get(definitions, i), ids, n_context);
-        ck_assert_int_eq(lac_session_score(session, ids, n, n_context, logs), LAC_OK);
+        ck_assert_int_eq(lac_session_score(session, ids, n, n_context, LAC_PACE_PASSES, logs, NULL),
+                         LAC_OK);
         for (size_t k = 0; k < n - n_context; k++)
             sum += logs[k];
         if (expected) {

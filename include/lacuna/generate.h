@@ -223,13 +223,18 @@ LAC_API enum lac_status lac_session_search(struct lac_session *session, size_t s
                                            const struct lac_search *search, size_t n_best,
                                            size_t *sequences, size_t *n_sequences);
 
+/* How tokens behind a context go through the model: many together, or one by one as those do that
+ * are generated, which takes longer and shows what decoding costs. */
+enum lac_pace { LAC_PACE_PASSES = 0, LAC_PACE_STEPS = 1 };
 /* log_probabilities[i] of ids[n_context + i], given all before it: n - n_context natural
- * logarithms.  The first n_context ids are the prompt, at whose end LAC_KV_SNAP acts.  n_context is
- * at least 1 and less than n, which is at most lac_model_max_tokens; the session's texts are not
- * touched.  The perplexity is exp of their negative mean. LAC_E_CANCELLED as in lac_session_next.
- */
+ * logarithms.  best[i], unless best is NULL, is the most probable token in its place: where they
+ * are the ids themselves, greedy generation writes just these.  The first n_context ids are the
+ * prompt, at whose end LAC_KV_SNAP acts.  n_context is at least 1 and less than n, which is at most
+ * lac_model_max_tokens; the session's texts are not touched.  The perplexity is exp of the
+ * logarithms' negative mean.  LAC_E_CANCELLED as in lac_session_next. */
 LAC_API enum lac_status lac_session_score(struct lac_session *session, const int32_t *ids, size_t n,
-                                          size_t n_context, double *log_probabilities);
+                                          size_t n_context, enum lac_pace pace,
+                                          double *log_probabilities, int32_t *best);
 
 /* Writes a text's tokens, cache and sampling to a file, under a temporary name first. */
 LAC_API enum lac_status lac_session_save(struct lac_session *session, size_t sequence,
@@ -248,6 +253,8 @@ struct lac_generation_counts {
     size_t n_accepted;        /* of which right */
     size_t cache_bytes;       /* of the texts that are there; what they share counts for each */
     size_t score_cache_bytes; /* what lac_session_score kept of the last ids, at their end */
+    double score_seconds;     /* what it took for them, their context left out: n - n_context - 1
+                                 tokens went through the model */
 };
 LAC_API enum lac_status lac_session_counts(struct lac_session *session,
                                            struct lac_generation_counts *counts);

@@ -350,7 +350,11 @@ static bool open_all(struct work *w, int *status)
     }
     w->input.lines.fd = -1;
     *status = STATUS_USAGE;
-    if (!kv_parse(o->kv, &w->kv))
+    if (o->kv[0] && o->kv[1]) {
+        complain("--kv: one policy at a time");
+        return false;
+    }
+    if (!kv_parse(o->kv[0], &w->kv))
         return false;
     *status = STATUS_FATAL;
     if ((!o->prompt && !input_open(&w->input, o, INPUT_TEXTS, status)) ||

@@ -30,6 +30,12 @@ static const struct key keys[][6] = {
                          {"label", COLUMN_LABEL},
                          {"-", COLUMN_NONE},
                          {0}},
+    [INPUT_PROMPTS] = {{"id", COLUMN_ID},
+                       {"prompt", COLUMN_FIRST},
+                       {"continuation", COLUMN_SECOND},
+                       {"group", COLUMN_LABEL},
+                       {"-", COLUMN_NONE},
+                       {0}},
 };
 
 static enum input_result bad(struct input *in, const char *format, ...)
@@ -50,6 +56,12 @@ static const char *name_of(const struct input *in, enum column column)
         if (k->column == column)
             return k->name;
     return "";
+}
+
+/* Text has no place for it. */
+static bool needs_second(const struct input *in)
+{
+    return in->kind != INPUT_TEXTS;
 }
 
 static bool has_column(const struct input *in, enum column column)
@@ -73,8 +85,9 @@ static bool set_columns(struct input *in, const char *list, size_t size, char se
                (strlen(k->name) != (size_t)(past - p) || memcmp(k->name, p, (size_t)(past - p))))
             k++;
         if (!k->name && strict)
-            return bad(in, "'%.*s' is none of id, %s, %s, label, -", (int)(past - p), p,
-                       name_of(in, COLUMN_FIRST), name_of(in, COLUMN_SECOND)),
+            return bad(in, "'%.*s' is none of id, %s, %s, %s, -", (int)(past - p), p,
+                       name_of(in, COLUMN_FIRST), name_of(in, COLUMN_SECOND),
+                       name_of(in, COLUMN_LABEL)),
                    false;
         if (in->n_columns == MAX_COLUMNS)
             return bad(in, "more than %d columns", MAX_COLUMNS), false;
@@ -83,8 +96,7 @@ static bool set_columns(struct input *in, const char *list, size_t size, char se
         in->columns[in->n_columns++] = k->name ? k->column : COLUMN_NONE;
         p = past + 1;
     }
-    if (!has_column(in, COLUMN_FIRST) ||
-        (in->kind == INPUT_QUESTIONS && !has_column(in, COLUMN_SECOND)))
+    if (!has_column(in, COLUMN_FIRST) || (needs_second(in) && !has_column(in, COLUMN_SECOND)))
         return bad(in, "no column is named '%s'",
                    name_of(in, has_column(in, COLUMN_FIRST) ? COLUMN_SECOND : COLUMN_FIRST)),
                false;
@@ -106,11 +118,11 @@ static enum input_format format_by_name(const char *name)
     return FORMAT_AUTO;
 }
 
-/* Text has no place for a question beside its context. */
 static bool check_options(struct input *in, const struct options *o)
 {
-    if (in->kind == INPUT_QUESTIONS && in->format == FORMAT_TEXT) {
-        complain("--format: 'text' has no columns for question and context; use tsv or jsonl");
+    if (needs_second(in) && in->format == FORMAT_TEXT) {
+        complain("--format: 'text' has no columns for %s and %s; use tsv or jsonl",
+                 name_of(in, COLUMN_FIRST), name_of(in, COLUMN_SECOND));
         return false;
     }
     if (o->columns && o->header) {
@@ -179,7 +191,7 @@ static enum input_result check_record(struct input *in, struct record *r)
 {
     if (!r->first.text)
         return bad(in, "no \"%s\"", name_of(in, COLUMN_FIRST));
-    if (in->kind == INPUT_QUESTIONS && !r->second.text)
+    if (needs_second(in) && !r->second.text)
         return bad(in, "no \"%s\"", name_of(in, COLUMN_SECOND));
     r->id = in->id;
     return INPUT_RECORD;
@@ -269,7 +281,7 @@ static enum input_format format_by_line(const struct input *in, const char *line
         i++;
     if (i < size && line[i] == '{')
         return FORMAT_JSONL;
-    return in->kind == INPUT_QUESTIONS ? FORMAT_TSV : FORMAT_TEXT;
+    return needs_second(in) ? FORMAT_TSV : FORMAT_TEXT;
 }
 
 /* A byte order mark is not part of the first text. */

@@ -8,8 +8,9 @@
 #include "src/cli/lines.h"
 #include "src/cli/options.h"
 
-/* What a record is made of: a text and perhaps a second one, or a question and its context. */
-enum input_kind { INPUT_TEXTS, INPUT_QUESTIONS };
+/* What a record is made of: a text and perhaps a second one; a question and its context; a prompt
+ * and how it goes on, with its group as label. */
+enum input_kind { INPUT_TEXTS, INPUT_QUESTIONS, INPUT_PROMPTS };
 
 struct piece {
     const char *text; /* NULL: not given */

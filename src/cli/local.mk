@@ -28,6 +28,8 @@ lacuna_SOURCES = \
 	src/cli/runtime.h \
 	src/cli/score.c \
 	src/cli/tag.c \
+	src/cli/tally.c \
+	src/cli/tally.h \
 	src/cli/tokenize.c
 lacuna_CPPFLAGS = $(AM_CPPFLAGS) -DLACUNA_DATA_DIR='"$(pkgdatadir)"'
 lacuna_LDADD = liblacuna.la $(JANSSON_LIBS)

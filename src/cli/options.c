@@ -32,6 +32,12 @@ struct row {
 static const struct choice formats[] = {
     {"auto", FORMAT_AUTO}, {"text", FORMAT_TEXT}, {"tsv", FORMAT_TSV}, {"jsonl", FORMAT_JSONL}, {0},
 };
+static const struct choice task_formats[] = {
+    {"auto", FORMAT_AUTO},
+    {"tsv", FORMAT_TSV},
+    {"jsonl", FORMAT_JSONL},
+    {0},
+};
 static const struct choice binds[] = {
     {"core", LAC_BIND_CORE},
     {"thread", LAC_BIND_THREAD},
@@ -139,16 +145,27 @@ static const struct row rows[] = {
      "prompts that are worked on at once (default 8)"},
     {"log-probabilities", 0, FLAG, ON_GENERATE, AT(log_probabilities), NULL, 0, 0, NULL,
      "add the sum of the tokens' log-probabilities to each record"},
+    {"tasks", 0, FLAG, ON_SCORE, AT(tasks), NULL, 0, 0, NULL,
+     "the input is lines with a prompt and how it goes on: tab-separated columns or JSON objects "
+     "(\"prompt\", \"continuation\", \"group\")"},
+    {"format", 'f', CHOICE, ON_SCORE, AT(format), "FORMAT", 0, 0, task_formats,
+     "--tasks: of the lines (default auto: by the name's end, else by the first line)"},
+    {"columns", 0, TEXT, ON_SCORE, AT(columns), "LIST", 0, 0, NULL,
+     "--tasks, tsv: names of the columns (default prompt,continuation)"},
+    {"header", 0, FLAG, ON_SCORE, AT(header), NULL, 0, 0, NULL,
+     "--tasks, tsv: the first line names the columns"},
+    {"steps", 0, FLAG, ON_SCORE, AT(steps), NULL, 0, 0, NULL,
+     "tokens go through the model one by one, as generated ones do; those of --tasks always do"},
     {"window", 0, NUMBER, ON_SCORE, AT(window), "N", 2, 1000000000, NULL,
      "tokens seen at once (default 2048, at most what the model takes)"},
     {"stride", 0, NUMBER, ON_SCORE, AT(stride), "N", 1, 1000000000, NULL,
      "tokens from one window to the next (default: half a window)"},
     {"kv-dtype", 0, CHOICE, ON_DECODERS, AT(kv_dtype), "TYPE", 0, 0, kv_dtypes,
      "number format of cached keys and values (default: int8 for int8 and int4, else fp32)"},
-    {"kv", 0, TEXT, ON_DECODERS, AT(kv), "POLICY", 0, 0, NULL,
+    {"kv", 0, TEXTS, ON_DECODERS, AT(kv), "POLICY", 0, 0, NULL,
      "keys and values that caches keep: full; stream:SINKS+WINDOW, the first and the last so many; "
      "duo:FILE, in JSON which heads keep all; snap:BUDGET[,BUDGET...], what a prompt's end looks "
-     "at, in all layers or in each (default full)"},
+     "at, in all layers or in each (default full); score: several are compared"},
     {"batch-tokens", 0, NUMBER, ON_DECODERS, AT(batch_tokens), "N", 1, 100000000, NULL,
      "tokens of a pass at most (default: what fits the caches)"},
     {"batch-tokens", 0, NUMBER, ON_TASKS, AT(batch_tokens), "N", 1, 100000000, NULL,
@@ -280,9 +297,9 @@ static bool parse_real(const struct row *row, const char *text, double *value)
 static bool add_text(const struct row *row, const char *text, const char **texts)
 {
     size_t n = 0;
-    while (n < MOST_STOPS && texts[n])
+    while (n < MOST_TEXTS && texts[n])
         n++;
-    if (!*text || n == MOST_STOPS - 1) {
+    if (!*text || n == MOST_TEXTS - 1) {
         complain("--%s: %s", row->name, *text ? "too many of them" : "the value is empty");
         return false;
     }

@@ -33,7 +33,8 @@ enum input_format { FORMAT_AUTO, FORMAT_TEXT, FORMAT_TSV, FORMAT_JSONL };
 /* Numbers and choices that the engine or model would choose themselves. */
 enum { UNSET = -1 };
 
-enum { MOST_STOPS = 16 };
+/* Of an option that may be given several times, one place for NULL. */
+enum { MOST_TEXTS = 16 };
 
 struct options {
     const char *operand; /* FILE, MODEL or SRC; NULL when not given */
@@ -47,12 +48,12 @@ struct options {
     bool top_k_given;
 
     /* generate, score */
-    const char *prompt, *draft, *kv;
-    const char *stops[MOST_STOPS]; /* those given, then NULL */
+    const char *prompt, *draft;
+    const char *stops[MOST_TEXTS], *kv[MOST_TEXTS]; /* those given, then NULL */
     size_t max_new_tokens, seed, n_samples, n_beams, n_together, n_speculated, window, stride;
     double temperature, top_p, min_p, repetition_penalty, length_penalty;
     int kv_dtype;
-    bool log_probabilities;
+    bool log_probabilities, tasks, steps;
 };
 
 enum options_result { OPTIONS_GO, OPTIONS_DONE, OPTIONS_BAD };

@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lacuna score: how well a model foresees a text. */
+/* lacuna score: how well a model foresees a text, or answers. */
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "src/cli/job.h"
 #include "src/cli/kv.h"
+#include "src/cli/tally.h"
 
 enum { USUAL_WINDOW = 2048 };
+
+/* A policy to score with. */
+struct contender {
+    struct lac_kv_policy kv;
+    struct lac_session *session;
+};
 
 struct work {
     const struct options *options;
     struct runtime runtime;
-    struct lac_session *session;
-    struct lac_kv_policy kv;
+    struct contender contenders[MOST_TEXTS];
+    size_t n_contenders;
+    struct tallies tallies;
     struct lac_encoding encoding;
+    struct input input; /* of --tasks */
+    size_t n_bad;       /* of its lines */
     char *text;
     size_t size;
-    double *scores;                        /* [window] */
-    size_t n_scored, n_bytes, cache_bytes; /* n_bytes: of what was scored */
+    double *scores; /* [capacity] */
+    int32_t *best;  /* [capacity] */
+    size_t capacity;
 };
 
 /* All of a file that may be a pipe. */
@@ -50,13 +60,67 @@ static bool read_file(struct work *w)
     return good;
 }
 
+static bool reserve(struct work *w, size_t n)
+{
+    if (n <= w->capacity)
+        return true;
+    double *scores = realloc(w->scores, n * sizeof *scores);
+    if (scores)
+        w->scores = scores;
+    int32_t *best = realloc(w->best, n * sizeof *best);
+    if (best)
+        w->best = best;
+    if (!scores || !best) {
+        complain("no memory for %zu tokens", n);
+        return false;
+    }
+    w->capacity = n;
+    return true;
+}
+
+static bool open_session(struct work *w, struct contender *c)
+{
+    const struct options *o = w->options;
+    struct lac_session_options *options = NULL;
+    if (!lac_session_options_new(&options)) {
+        lac_session_options_set_task(options, LAC_TASK_GENERATE);
+        lac_session_options_set_batch_tokens(options, o->batch_tokens);
+        lac_session_options_set_kv_dtype(options,
+                                         o->kv_dtype == UNSET ? 0 : (enum lac_dtype)o->kv_dtype);
+        if (lac_session_options_set_kv_policy(options, &c->kv) ||
+            lac_session_new(w->runtime.model, options, &c->session))
+            complain("%s", runtime_message(&w->runtime));
+    }
+    lac_session_options_free(options);
+    return c->session != NULL;
+}
+
+/* ids[n_context, n), added to the tally. */
+static enum lac_status score(struct work *w, struct contender *c, const int32_t *ids, size_t n,
+                             size_t n_context, enum lac_pace pace, struct tally *tally)
+{
+    struct lac_generation_counts counts;
+    enum lac_status status =
+        lac_session_score(c->session, ids, n, n_context, pace, w->scores, w->best);
+    if (!status)
+        status = lac_session_counts(c->session, &counts);
+    if (status)
+        return status;
+    for (size_t i = 0; i < n - n_context; i++)
+        tally->log_probability += w->scores[i];
+    tally->n_tokens += n - n_context;
+    tally->n_timed += n - n_context - 1;
+    tally->seconds += counts.score_seconds;
+    if (counts.score_cache_bytes > tally->cache_bytes)
+        tally->cache_bytes = counts.score_cache_bytes;
+    return LAC_OK;
+}
+
+/* ---- One text ---- */
+
 static bool encode(struct work *w)
 {
     const struct lac_tokenizer *tokenizer = lac_model_tokenizer(w->runtime.model);
-    if (!tokenizer) {
-        complain("the model has no tokenizer");
-        return false;
-    }
     enum lac_status status = lac_tokenizer_encode(tokenizer, w->text, w->size, NULL, 0, 0,
                                                   LAC_TRUNCATE_ERROR, &w->encoding);
     if (!status && w->encoding.n < 2) {
@@ -68,145 +132,249 @@ static bool encode(struct work *w)
     return !status;
 }
 
-static bool open_session(struct work *w)
-{
-    const struct options *o = w->options;
-    struct lac_session_options *options = NULL;
-    if (!lac_session_options_new(&options)) {
-        lac_session_options_set_task(options, LAC_TASK_GENERATE);
-        lac_session_options_set_batch_tokens(options, o->batch_tokens);
-        lac_session_options_set_kv_dtype(options,
-                                         o->kv_dtype == UNSET ? 0 : (enum lac_dtype)o->kv_dtype);
-        if (lac_session_options_set_kv_policy(options, &w->kv) ||
-            lac_session_new(w->runtime.model, options, &w->session))
-            complain("%s", runtime_message(&w->runtime));
-    }
-    lac_session_options_free(options);
-    return w->session != NULL;
-}
-
 /* Every token but the first is scored once.  The first window scores all it can; each later one
  * the `stride` tokens that are new in it, behind window - stride that it only sees.  With --kv the
  * first does as the others do: what it only sees is the prompt, at whose end some policies act. */
-static bool score(struct work *w, size_t window, size_t stride, double *sum)
+static bool score_windows(struct work *w, size_t column, size_t window, size_t stride, size_t first)
 {
     const struct lac_encoding *e = &w->encoding;
-    size_t first = w->options->kv ? window - stride : 1;
-    if (e->n <= first) {
-        complain("the text has %zu tokens; with --kv more than the first %zu, which are not "
-                 "scored, are needed (--window, --stride)",
-                 e->n, first);
-        return false;
-    }
-    w->n_scored = e->n - first;
-    w->n_bytes = first == 1 ? w->size : w->size - e->begin[first];
+    struct contender *c = &w->contenders[column];
+    enum lac_pace pace = w->options->steps ? LAC_PACE_STEPS : LAC_PACE_PASSES;
+    struct tally tally = {.n_bytes = first == 1 ? w->size : w->size - e->begin[first]};
     for (size_t done = first; done < e->n;) {
         size_t end = done == first ? window : done + stride;
         end = end < e->n ? end : e->n;
         size_t begin = end > window ? end - window : 0;
-        struct lac_generation_counts counts;
-        if (lac_session_score(w->session, e->ids + begin, end - begin, done - begin, w->scores) ||
-            lac_session_counts(w->session, &counts)) {
-            complain("%s", lac_session_message(w->session));
+        if (score(w, c, e->ids + begin, end - begin, done - begin, pace, &tally)) {
+            complain("%s", lac_session_message(c->session));
             return false;
         }
-        if (counts.score_cache_bytes > w->cache_bytes)
-            w->cache_bytes = counts.score_cache_bytes;
-        for (size_t i = 0; i < end - done; i++)
-            *sum += w->scores[i];
         done = end;
     }
-    return true;
+    return tallies_add(&w->tallies, column, NULL, &tally);
 }
 
-static bool print(const struct work *w, double sum, double seconds)
-{
-    size_t n = w->n_scored;
-    double mean = sum / (double)n;
-    struct output out;
-    if (!output_open(&out, NULL, -1))
-        return false;
-    if (w->options->json) {
-        json_t *record =
-            json_pack("{s:I,s:I,s:f,s:f,s:f}", "tokens", (json_int_t)n, "bytes",
-                      (json_int_t)w->n_bytes, "log_probability", sum, "perplexity", exp(-mean),
-                      "bits_per_byte", w->n_bytes ? -sum / log(2) / (double)w->n_bytes : 0.0);
-        if (w->options->kv)
-            json_put(record, "cache_bytes", json_integer((json_int_t)w->cache_bytes));
-        if (!record)
-            return false;
-        output_json(&out, record);
-    } else {
-        fprintf(out.file, "tokens           %zu\nbytes            %zu\n", n, w->n_bytes);
-        fprintf(out.file, "log-probability  %.4f a token\nperplexity       %.4f\n", mean,
-                exp(-mean));
-        fprintf(out.file, "bits             %.4f a byte\n",
-                w->n_bytes ? -sum / log(2) / (double)w->n_bytes : 0.0);
-        if (w->options->kv)
-            fprintf(out.file, "cache            %zu bytes\n", w->cache_bytes);
-    }
-    if (w->options->summary)
-        fprintf(stderr, "%zu tokens in %.2f s: %.1f tokens/s\n", n, seconds, (double)n / seconds);
-    return output_flush(&out);
-}
-
-static bool work(struct work *w)
+static bool score_text(struct work *w)
 {
     const struct options *o = w->options;
     size_t most = lac_model_max_tokens(w->runtime.model);
     size_t window = o->window ? o->window : USUAL_WINDOW;
     window = window < most ? window : most;
     size_t stride = o->stride ? o->stride : (window + 1) / 2;
-    struct timespec begin, end;
-    double sum = 0;
     if (stride >= window) {
         complain("--stride: %zu is not less than the window of %zu tokens", stride, window);
         return false;
     }
-    w->scores = calloc(window, sizeof *w->scores);
-    if (!w->scores || !read_file(w) || !encode(w) || !open_session(w))
+    if (!reserve(w, window) || !read_file(w) || !encode(w))
         return false;
+    size_t first = o->kv[0] ? window - stride : 1;
+    if (w->encoding.n <= first) {
+        complain("the text has %zu tokens; with --kv more than the first %zu, which are not "
+                 "scored, are needed (--window, --stride)",
+                 w->encoding.n, first);
+        return false;
+    }
+    for (size_t i = 0; i < w->n_contenders; i++)
+        if (!score_windows(w, i, window, stride, first))
+            return false;
+    return true;
+}
+
+/* ---- Tasks ---- */
+
+static bool report_bad(struct work *w, size_t line, const json_t *id, const char *message)
+{
+    report_line(line, id, message);
+    w->n_bad++;
+    return true;
+}
+
+/* The tokens of prompt and continuation as one text; *n_context of them begin in the prompt, and
+ * special tokens behind it are left out.  NULL, or what is wrong. */
+static const char *encode_task(struct work *w, const struct record *r, size_t *n, size_t *n_context)
+{
+    struct lac_encoding *e = &w->encoding;
+    size_t size = r->first.size + r->second.size;
+    char *text = realloc(w->text, size + 1);
+    if (!text)
+        return "no memory";
+    w->text = text;
+    memcpy(text, r->first.text, r->first.size);
+    memcpy(text + r->first.size, r->second.text, r->second.size);
+    enum lac_status status = lac_tokenizer_encode(lac_model_tokenizer(w->runtime.model), text, size,
+                                                  NULL, 0, 0, LAC_TRUNCATE_ERROR, e);
+    if (status)
+        return status == LAC_E_FORMAT ? "not UTF-8" : lac_status_name(status);
+    for (*n = e->n; *n && e->sequence[*n - 1]; --*n)
+        continue;
+    for (*n_context = *n;
+         *n_context && e->begin[*n_context - 1] >= r->first.size && !e->sequence[*n_context - 1];
+         --*n_context)
+        continue;
+    return !*n_context || *n_context == *n ? "a prompt and a continuation of one token at least"
+                                             " are needed"
+                                           : NULL;
+}
+
+/* false: the work cannot go on. */
+static bool score_task(struct work *w, const struct record *r)
+{
+    size_t n = 0, n_context = 0;
+    const char *wrong = encode_task(w, r, &n, &n_context);
+    if (wrong)
+        return report_bad(w, r->line, r->id, wrong);
+    if (!reserve(w, n - n_context))
+        return false;
+    char *group = r->label.text ? strndup(r->label.text, r->label.size) : NULL;
+    const int32_t *ids = w->encoding.ids;
+    for (size_t i = 0; i < w->n_contenders; i++) {
+        struct contender *c = &w->contenders[i];
+        struct tally tally = {.n_bytes = r->second.size, .n_tasks = 1};
+        enum lac_status status = score(w, c, ids, n, n_context, LAC_PACE_STEPS, &tally);
+        if (status == LAC_E_LIMIT && !i) {
+            free(group);
+            return report_bad(w, r->line, r->id, lac_session_message(c->session));
+        }
+        tally.n_exact = !memcmp(w->best, ids + n_context, (n - n_context) * sizeof *ids);
+        if (status || !tallies_add(&w->tallies, i, group, &tally)) {
+            complain("line %zu: %s", r->line,
+                     status ? lac_session_message(c->session) : "no memory");
+            free(group);
+            return false;
+        }
+    }
+    free(group);
+    return true;
+}
+
+static bool score_tasks(struct work *w)
+{
+    for (struct record r;;) {
+        switch (input_next(&w->input, &r)) {
+        case INPUT_END:
+            if (!w->tallies.all[0].n_tasks)
+                complain("%s: no tasks", w->input.name);
+            return w->tallies.all[0].n_tasks;
+        case INPUT_FAILED:
+            complain("%s", w->input.message);
+            return false;
+        case INPUT_BAD:
+            report_bad(w, r.line, w->input.id, w->input.message);
+            break;
+        case INPUT_RECORD:
+            if (!score_task(w, &r))
+                return false;
+            break;
+        }
+    }
+}
+
+/* ---- All ---- */
+
+static bool print(const struct work *w)
+{
+    struct output out;
+    if (!output_open(&out, NULL, -1))
+        return false;
+    if (!w->options->json)
+        tallies_print(&w->tallies, &out);
+    else if (!tallies_print_json(&w->tallies, &out))
+        return false;
+    return output_flush(&out);
+}
+
+static bool work(struct work *w)
+{
+    struct timespec begin, end;
+    if (!lac_model_tokenizer(w->runtime.model)) {
+        complain("the model has no tokenizer");
+        return false;
+    }
+    for (size_t i = 0; i < w->n_contenders; i++)
+        if (!open_session(w, &w->contenders[i]))
+            return false;
     clock_gettime(CLOCK_MONOTONIC, &begin);
-    if (!score(w, window, stride, &sum))
+    if (w->options->tasks ? !score_tasks(w) : !score_text(w))
         return false;
     clock_gettime(CLOCK_MONOTONIC, &end);
-    return print(
-        w, sum, (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec));
+    if (w->options->summary) {
+        double seconds =
+            (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+        size_t n = 0;
+        for (size_t i = 0; i < w->n_contenders; i++)
+            n += w->tallies.all[i].n_tokens;
+        fprintf(stderr, "%zu tokens in %.2f s: %.1f tokens/s\n", n, seconds, (double)n / seconds);
+    }
+    return print(w);
+}
+
+static bool parse_policies(struct work *w)
+{
+    const struct options *o = w->options;
+    w->n_contenders = 1;
+    while (o->kv[w->n_contenders - 1] && o->kv[w->n_contenders])
+        w->n_contenders++;
+    for (size_t i = 0; i < w->n_contenders; i++)
+        if (!kv_parse(o->kv[i], &w->contenders[i].kv))
+            return false;
+    return true;
+}
+
+static bool open_all(struct work *w, int *status)
+{
+    const struct options *o = w->options;
+    *status = STATUS_USAGE;
+    if (!o->tasks && (o->columns || o->header || o->format != FORMAT_AUTO)) {
+        complain("--%s: only lines of --tasks have it",
+                 o->columns ? "columns" : (o->header ? "header" : "format"));
+        return false;
+    }
+    if (!parse_policies(w))
+        return false;
+    *status = STATUS_FATAL;
+    return (!o->tasks || input_open(&w->input, o, INPUT_PROMPTS, status)) &&
+           tallies_open(&w->tallies, o->kv, o->tasks) && runtime_start(&w->runtime, o, status) &&
+           runtime_open_model(&w->runtime, o, o->model, status);
 }
 
 static enum exit_status run(const struct options *o)
 {
-    struct work w = {.options = o};
+    struct work w = {.options = o, .input.lines.fd = -1};
     int status = STATUS_FATAL;
-    if (!kv_parse(o->kv, &w.kv))
-        status = STATUS_USAGE;
-    else if (runtime_start(&w.runtime, o, &status) &&
-             runtime_open_model(&w.runtime, o, o->model, &status))
-        status = work(&w) ? STATUS_GOOD : STATUS_FATAL;
-    kv_free(&w.kv);
-    lac_session_free(w.session);
+    if (open_all(&w, &status))
+        status = !work(&w) ? STATUS_FATAL : (w.n_bad ? STATUS_BAD_LINES : STATUS_GOOD);
+    for (size_t i = 0; i < w.n_contenders; i++) {
+        kv_free(&w.contenders[i].kv);
+        lac_session_free(w.contenders[i].session);
+    }
+    tallies_close(&w.tallies);
     lac_encoding_clear(&w.encoding);
     runtime_close(&w.runtime);
+    input_close(&w.input);
     free(w.text);
     free(w.scores);
+    free(w.best);
     return (enum exit_status)status;
 }
 
 const struct command command_score = {
     .name = "score",
     .operands = "[FILE]",
-    .summary = "Says how well a model foresees a text",
+    .summary = "Says how well a model foresees a text, or answers",
     .details =
         "Reads one text and prints the perplexity of its tokens, each given those before it.  "
         "Texts\n"
         "longer than a window are seen through windows that overlap: each token but those of the\n"
-        "first window is scored with at least window - stride tokens before it.  With --kv the "
-        "first\n"
-        "window - stride tokens of the text are only seen, and what the cache keeps of a window "
-        "is\n"
-        "printed as well.  With --json:\n"
+        "first window is scored with at least window - stride tokens before it.  With --tasks it\n"
+        "reads prompts and how each is to go on, as lines of tab-separated columns (prompt,\n"
+        "continuation) or JSON objects (\"prompt\", \"continuation\", \"group\"), and also counts\n"
+        "those that the most probable words continue exactly so, in all and for each group.\n"
+        "A --kv each makes a column of figures, with tokens/s and what the cache keeps; the first\n"
+        "window - stride tokens of a text are then only seen.  With --json a line for each column\n"
+        "(and group):\n"
         "  {\"tokens\", \"bytes\", \"log_probability\", \"perplexity\", \"bits_per_byte\"}\n"
-        "and with --kv \"cache_bytes\".\n",
+        "with --kv \"kv\" and with --tasks \"group\", \"tasks\" and \"exact\", and with either\n"
+        "\"tokens_per_second\" and \"cache_bytes\".\n",
     .shipped = "wordnet-decoder-sparse",
     .bit = ON_SCORE,
     .run = run,
