@@ -3,10 +3,11 @@
  *
  * A query's result has the same bits however its keys were stored (with one dtype), with every
  * kernel, alone or beside other queries, in lanes (struct lac_attention_args,
- * lac_attention_s8_args) or as a row (struct lac_attention_row_args).  Keys are taken in blocks of
- * LAC_KEY_BLOCK counted from key 0, by online softmax in fp32 (Milakov and Gimelshein 2018, as in
- * Dao et al. 2022).  With m = -infinity, l = 0 and o = 0 in the beginning, each block of which the
- * query sees a key makes
+ * lac_attention_s8_args) or as a row (struct lac_attention_row_args), in one piece or range by
+ * range.  Keys are taken in blocks of LAC_KEY_BLOCK counted from key 0, by online softmax in fp32
+ * (Milakov and Gimelshein 2018, as in Dao et al. 2022).  With m = -infinity, l = 0 and o = 0 at the
+ * beginning of each range of LAC_RANGE_BLOCKS blocks, each block of which the query sees a key
+ * makes
  *
  *   s[j] = scale * q.k[j]            the sum fused and over features in their order, then a product
  *   m' = max(m, max s);  c = e^(m - m');  p[j] = e^(s[j] - m')             by vec_exp of math.h
@@ -15,9 +16,15 @@
  *   o = c o + sum p[j] v[j]          the product rounded; the sum fused and over keys in their
  * order
  *
- * over the keys that it sees, and in the end y = o * (1 / l) + 0, or 0 for a query that sees none.
- * Other keys of a block count as p[j] = 0: that changes no bit but the sign of a zero, which the
- * last addition takes off. */
+ * over the keys that it sees.  Ranges of which it sees a key are joined in their order (as in Dao
+ * et al. 2023, Flash-Decoding): with M = -infinity, L = 0 and O = 0 in the beginning, each makes
+ *
+ *   M' = max(M, m);  C = e^(M - M');  c = e^(m - M')
+ *   L = L C + l c;  O = O C + o c    the second product rounded; the sum fused
+ *
+ * and in the end y = O * (1 / L) + 0, or 0 for a query that sees none.  Keys of a block that it
+ * does not see count as p[j] = 0, and a range of which it sees none changes nothing: no bit but the
+ * sign of a zero, which the last addition takes off. */
 #ifndef LACUNA_SIMD_ATTENTION_H
 #define LACUNA_SIMD_ATTENTION_H
 
@@ -92,7 +99,7 @@ struct lac_kv_pages_args {
  * causal, windows and whatever else are lists, and time goes by their blocks.  Lanes whose bit is
  * set in lane_mask are written, no others.  Of blocks that are listed, groups of LAC_LANES keys
  * (pages) that none of these lanes sees are not looked at, and the rest must be finite.  Takes up
- * to 200 KB of stack. */
+ * to 250 KB of stack. */
 struct lac_attention_args {
     const float *q; /* [head_dim][q_ld], 64-byte aligned */
     size_t q_ld;
@@ -117,10 +124,11 @@ struct lac_attention_args {
  *   m' = max(m, max s);  c = 2^(m - m');  p[j] = 2^(s[j] - m');  l as above
  *   w[j] = round_half_even(p[j] * (v_scale[j] * (16383 / v_max)))     14 bits, in 7 + 7 if need be
  *   o = c o + (w . v) * (v_max / 16383)
+ *   C = 2^(M - M');  c = 2^(m - M')  where ranges are joined
  *
  * v_max = max(2^-100, max v_scale[j]) over the keys of the block that the query sees.  Dot products
  * are exact; all else is in fp32.  Weights of 8 bits would lose the many small ones beside a large
- * one.  Takes up to 100 KB of stack. */
+ * one.  Takes up to 150 KB of stack. */
 struct lac_attention_s8_args {
     const float *q; /* [head_dim][q_ld], 64-byte aligned */
     size_t q_ld;
@@ -142,9 +150,19 @@ struct lac_attention_s8_args {
  * 100 KB of stack.
  *
  * With votes, each query adds to votes[j] what key j weighs in its result: e^(s[j] - m) (1 / l),
- * or in integers 2^(s[j] - m) (1 / l), with the last m and l.  `seen` is then all of the first
- * keys: blocks 0, 1, 2, ... */
+ * or in integers 2^(s[j] - m) (1 / l), with the last M and L.  `seen` is then all of the first
+ * keys: blocks 0, 1, 2, ...
+ *
+ * With parts and without y, each range of which `seen` has a key leaves what it came to in
+ * parts[range]: o, then m and l.  With both, those parts are joined to y, and pages are not looked
+ * at. */
 enum { LAC_ROW_QUERIES = 8 };
+
+/* Floats of one query's part; m and l are the first behind o. */
+static inline size_t lac_attention_part(size_t head_dim)
+{
+    return (head_dim + LAC_LANES - 1) / LAC_LANES * LAC_LANES + LAC_LANES;
+}
 
 struct lac_attention_row_args {
     const float *q; /* [n_queries][head_dim] */
@@ -153,10 +171,19 @@ struct lac_attention_row_args {
     const void *const *pages; /* page i holds keys LAC_LANES * i and on */
     const struct lac_seen_keys *seen;
     size_t n_seen;
-    float *y;         /* [n_queries][head_dim] */
+    float *y;         /* [n_queries][head_dim], or NULL */
+    float *parts;     /* [ranges][n_queries][lac_attention_part(head_dim)], or NULL */
     float *votes;     /* [keys], or NULL */
     float *scores;    /* with votes: [LAC_ROW_QUERIES][scores_ld], room to work in */
     size_t scores_ld; /* a multiple of LAC_KEY_BLOCK, from the number of keys on */
 };
+
+/* The part that entry i of `seen` belongs to, of a query. */
+static inline float *lac_attention_part_at(const struct lac_attention_row_args *a, size_t i,
+                                           size_t query)
+{
+    size_t range = a->seen[i].block / LAC_RANGE_BLOCKS;
+    return a->parts + (range * a->n_queries + query) * lac_attention_part(a->head_dim);
+}
 
 #endif

@@ -43,11 +43,13 @@ libcore_la_SOURCES += \
 	simd/template/row.h \
 	simd/template/row_block.h \
 	simd/template/scale_s8.h \
+	simd/template/lane_ranges.h \
 	simd/template/sight.h \
 	simd/template/softmax.h \
 	simd/scalar/attention.c \
 	simd/scalar/attention_s8.c \
 	simd/scalar/keys.h \
+	simd/scalar/ranges.h \
 	simd/scalar/linear.c \
 	simd/scalar/linear.h \
 	simd/scalar/math.h \

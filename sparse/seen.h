@@ -11,6 +11,10 @@
 
 enum { LAC_KEY_BLOCK = 64 };
 
+/* Ranges of blocks, counted from key 0 too: attention sums each by itself and then joins them, so
+ * that those of one query may be worked on in different places. */
+enum { LAC_RANGE_BLOCKS = 16 };
+
 /* Which queries see each key of a block: bit l of lanes[j] says that of lane l and key j.  Keys in
  * lanes' place, as the loops over keys want them: a key is a row of scores, lanes a vector. */
 struct lac_seen_mask {
@@ -39,5 +43,14 @@ struct lac_seen_keys {
     size_t block;
     uint64_t keys;
 };
+
+/* Where the entries end that are in the range of entry i of n. */
+static inline size_t lac_seen_range_end(const struct lac_seen_keys *seen, size_t n, size_t i)
+{
+    size_t range = seen[i].block / LAC_RANGE_BLOCKS;
+    while (i < n && seen[i].block / LAC_RANGE_BLOCKS == range)
+        i++;
+    return i;
+}
 
 #endif

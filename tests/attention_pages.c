@@ -10,7 +10,7 @@
 #include "src/base/checked.h"
 #include "tests/attention_suite.h"
 
-enum { MOST_KEYS = 400, MOST_PAGES = MOST_KEYS / LAC_LANES };
+enum { MOST_KEYS = MOST_LISTED_KEYS - 1, MOST_PAGES = MOST_LISTED_KEYS / LAC_LANES };
 
 static const enum lac_dtype dtypes[] = {LAC_F32, LAC_BF16, LAC_S8};
 enum { N_DTYPES = sizeof dtypes / sizeof dtypes[0] };
@@ -239,10 +239,8 @@ struct group {
     bool sees[MOST_KEYS];
 };
 
-static void run_row(const struct lac_kernel *kernel, const struct history *h,
-                    const struct pages *pages, const struct group *g, float *y)
+static size_t list_group(const struct history *h, const struct group *g, struct lac_seen_keys *seen)
 {
-    struct lac_seen_keys seen[MOST_LISTED];
     size_t n = 0;
     for (size_t first = 0; first < h->n_keys; first += LAC_KEY_BLOCK) {
         uint64_t keys = 0;
@@ -251,7 +249,14 @@ static void run_row(const struct lac_kernel *kernel, const struct history *h,
         if (keys)
             seen[n++] = (struct lac_seen_keys){first / LAC_KEY_BLOCK, keys};
     }
-    struct lac_attention_row_args args = {
+    return n;
+}
+
+static struct lac_attention_row_args row_args(const struct history *h, const struct pages *pages,
+                                              const struct group *g,
+                                              const struct lac_seen_keys *seen, size_t n)
+{
+    return (struct lac_attention_row_args){
         .q = g->q,
         .n_queries = g->n_queries,
         .head_dim = h->head_dim,
@@ -259,9 +264,42 @@ static void run_row(const struct lac_kernel *kernel, const struct history *h,
         .pages = (const void *const *)pages->at,
         .seen = seen,
         .n_seen = n,
-        .y = y,
     };
+}
+
+static void run_row(const struct lac_kernel *kernel, const struct history *h,
+                    const struct pages *pages, const struct group *g, float *y)
+{
+    struct lac_seen_keys seen[MOST_LISTED];
+    struct lac_attention_row_args args = row_args(h, pages, g, seen, list_group(h, g, seen));
+    args.y = y;
     kernel->run.attention_row(&args);
+}
+
+/* The last ranges first, each in a call of its own. */
+static void run_ranges(const struct lac_kernel *kernel, const struct history *h,
+                       const struct pages *pages, const struct group *g, float *y)
+{
+    struct lac_seen_keys seen[MOST_LISTED];
+    size_t n = list_group(h, g, seen), range = MOST_LISTED / LAC_RANGE_BLOCKS + 1;
+    size_t size = range * g->n_queries * lac_attention_part(h->head_dim) * sizeof(float);
+    float *parts = guarded_alloc(size);
+    memset(parts, 0xff, size);
+    while (range--) {
+        size_t begin = 0, end;
+        while (begin < n && seen[begin].block < range * LAC_RANGE_BLOCKS)
+            begin++;
+        end = begin < n ? lac_seen_range_end(seen, n, begin) : n;
+        struct lac_attention_row_args args = row_args(h, pages, g, seen + begin, end - begin);
+        args.parts = parts;
+        kernel->run.attention_row(&args);
+    }
+    struct lac_attention_row_args args = row_args(h, pages, g, seen, n);
+    args.pages = NULL;
+    args.parts = parts;
+    args.y = y;
+    kernel->run.attention_row(&args);
+    guarded_free(parts, size);
 }
 
 /* What a kernel for lanes is called with, whichever its arguments. */
@@ -445,7 +483,8 @@ static void check_votes(const struct lac_kernel *kernel, const struct history *h
 
 static void check_row(const struct lac_kernel *kernel, size_t head_dim, uint64_t *state)
 {
-    size_t n_keys = 1 + random_below(state, random_u64(state) & 1 ? MOST_KEYS - 1 : 70);
+    static const size_t most[] = {70, 400, 70, MOST_KEYS};
+    size_t n_keys = 1 + random_below(state, most[random_below(state, head_dim < 100 ? 4 : 3)]);
     struct history h = make_history(kernel->dtype, n_keys, head_dim, state);
     struct group g = {.n_queries = 1 + random_below(state, 11)};
     size_t n = g.n_queries * head_dim, size = n * sizeof(float);
@@ -461,6 +500,10 @@ static void check_row(const struct lac_kernel *kernel, size_t head_dim, uint64_t
     run_row(kernel, &h, &some, &g, y);
     ck_assert_msg(!memcmp(y, g.y, size), "%s: %zu queries, %zu keys, head size %zu", kernel->name,
                   g.n_queries, n_keys, head_dim);
+    memset(y, 0xff, size);
+    run_ranges(kernel, &h, &some, &g, y);
+    ck_assert_msg(!memcmp(y, g.y, size), "%s: %zu queries, %zu keys, head size %zu, by ranges",
+                  kernel->name, g.n_queries, n_keys, head_dim);
     for (size_t i = 0; i < g.n_queries; i++)
         check_lane(kernel, &h, &all, &g, i, state);
     check_votes(kernel, &h, &all, &g);

@@ -9,7 +9,11 @@
 /* The kernel of an operation that needs just these features, or scalar where there is none. */
 const struct lac_kernel *find_kernel(enum lac_op op, enum lac_dtype dtype, unsigned needs);
 
-enum { MOST_LISTED_KEYS = 512, MOST_LISTED = MOST_LISTED_KEYS / LAC_KEY_BLOCK };
+/* Three ranges and a little. */
+enum {
+    MOST_LISTED_KEYS = (3 * LAC_RANGE_BLOCKS + 4) * LAC_KEY_BLOCK,
+    MOST_LISTED = MOST_LISTED_KEYS / LAC_KEY_BLOCK
+};
 
 /* What queries in lanes see, as kernels take it. */
 struct seen_list {

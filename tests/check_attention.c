@@ -13,7 +13,7 @@
 #include "src/base/half.h"
 #include "tests/attention_suite.h"
 
-enum { MOST_SEGMENTS = 32, LD = LAC_TILE };
+enum { MOST_SEGMENTS = 256, LD = LAC_TILE };
 
 /* One sequence's head: queries [n_queries][head_dim], keys and values [n_keys][head_dim]. */
 struct head {
@@ -175,7 +175,7 @@ static void hide_pages(const struct head *h, void **pages)
 struct pages {
     size_t n, size;
     char *memory;
-    void *at[512 / LAC_LANES];
+    void *at[MOST_LISTED_KEYS / LAC_LANES];
 };
 
 static struct pages make_pages(const struct lac_kernel *kernel, const struct head *h,
@@ -562,13 +562,19 @@ START_TEST(contents)
 }
 END_TEST
 
+/* Of one range, or of up to three. */
+static size_t some_keys(bool is_long, uint64_t *state)
+{
+    return 1 + random_below(state, is_long ? 3 * LAC_RANGE_BLOCKS * LAC_KEY_BLOCK : 300);
+}
+
 /* Causal, and sliding windows of all sizes; queries before, among and behind the keys. */
 static void windows_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
 {
     uint64_t state = test_seed();
     for (size_t i = 0; i < 40; i++) {
         size_t n_queries = 1 + random_below(&state, LAC_TILE),
-               n_keys = 1 + random_below(&state, 300);
+               n_keys = some_keys(i % 20 == 7, &state);
         struct head h =
             make_head(kernel, n_queries, n_keys, 1 + random_below(&state, 40), 2, &state);
         size_t first = random_below(&state, n_keys + 20);
@@ -618,7 +624,7 @@ static void masks_kernel(const struct lac_kernel *kernel, const struct lac_kerne
     uint64_t state = test_seed();
     for (size_t i = 0; i < 48; i++) {
         size_t n_queries = 1 + random_below(&state, LAC_TILE),
-               n_keys = 1 + random_below(&state, 300);
+               n_keys = some_keys(i % 12 == 7, &state);
         struct head h =
             make_head(kernel, n_queries, n_keys, 1 + random_below(&state, 40), 2, &state);
         hide_at_random(&h, units[i % 6], i % 9, &state);

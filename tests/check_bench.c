@@ -585,7 +585,7 @@ START_TEST(wrong_usage)
         "crossover --tokens 0",
         "decode --model gpt-9",
         "decode --sequences 0",
-        "decode --model 1x64x64 --context 512",
+        "decode --model 1x64x64 --context 65537",
         "decode --model 1x64x64 --prompt 513",
         "decode --head sparse",
         "decode --kv-dtype int4",

@@ -611,6 +611,7 @@ int main(void)
     add_text_tests(suite);
     add_copy_tests(suite);
     add_kv_tests(suite);
+    add_long_tests(suite);
     add_memory_tests(suite);
     return run_suite(suite);
 }

@@ -60,6 +60,7 @@ void add_sample_tests(Suite *suite);
 void add_text_tests(Suite *suite);
 void add_copy_tests(Suite *suite);
 void add_kv_tests(Suite *suite);
+void add_long_tests(Suite *suite);
 void add_memory_tests(Suite *suite);
 
 #endif

@@ -9,6 +9,7 @@
 #include "simd/ops.h"
 #include "simd/scalar/keys.h"
 #include "simd/scalar/math.h"
+#include "simd/scalar/ranges.h"
 #include "src/base/checked.h"
 #include "src/base/half.h"
 
@@ -89,12 +90,6 @@ static struct key find_key(const struct source *from, size_t j)
     return (struct key){s->k, s->v, j, s->k_ld, j * s->v_step, s->v_ld};
 }
 
-/* Softmax and weighted sum so far of one query. */
-struct running {
-    float max, sum;
-    float o[LAC_MAX_HEAD_DIM];
-};
-
 struct query {
     const float *q;
     size_t ld;
@@ -104,7 +99,7 @@ struct query {
 
 /* The keys of one block that the query sees. */
 static void add_block(const struct query *q, const struct source *from, struct lac_seen_keys seen,
-                      struct running *r)
+                      struct lac_range *r)
 {
     float p[LAC_KEY_BLOCK], part[4] = {0}, max = r->max;
     struct key keys[LAC_KEY_BLOCK];
@@ -135,24 +130,26 @@ static void add_block(const struct query *q, const struct source *from, struct l
     }
 }
 
-static void finish(const struct running *r, size_t head_dim, float *y, size_t y_ld)
-{
-    float share = r->sum > 0 ? 1.0f / r->sum : 0;
-    for (size_t d = 0; d < head_dim; d++)
-        y[d * y_ld] = r->o[d] * share + 0.0f;
-}
-
 static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype, size_t lane)
 {
     struct source from = {.dtype = dtype, .head_dim = a->head_dim, .segments = a->segments};
     struct query q = {a->q + lane, a->q_ld, a->scale, NULL};
-    struct running r = {.max = -INFINITY};
+    struct lac_range all = lac_range_begin(), r = all;
+    size_t range = 0;
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         struct lac_seen_keys seen = lac_lane_keys(&a->seen, i, lane, a->n_keys);
-        if (seen.keys)
-            add_block(&q, &from, seen, &r);
+        if (!seen.keys)
+            continue;
+        if (seen.block / LAC_RANGE_BLOCKS != range && r.sum > 0) {
+            lac_range_join(&all, &r, a->head_dim, lac_exp);
+            r = lac_range_begin();
+        }
+        range = seen.block / LAC_RANGE_BLOCKS;
+        add_block(&q, &from, seen, &r);
     }
-    finish(&r, a->head_dim, a->y + lane, a->y_ld);
+    if (r.sum > 0)
+        lac_range_join(&all, &r, a->head_dim, lac_exp);
+    lac_range_finish(&all, a->head_dim, a->y + lane, a->y_ld);
 }
 
 static void attention(const struct lac_attention_args *a, enum lac_dtype dtype)
@@ -172,18 +169,42 @@ static void attention_bf16(const struct lac_attention_args *a)
     attention(a, LAC_BF16);
 }
 
+/* The range of entry `block` of the list. */
+static struct lac_range range_of(const struct lac_attention_row_args *a, const struct query *q,
+                                 const struct source *from, size_t block)
+{
+    struct lac_range r = lac_range_begin();
+    size_t end = lac_seen_range_end(a->seen, a->n_seen, block);
+    for (; block < end; block++)
+        add_block(q, from, a->seen[block], &r);
+    return r;
+}
+
+static void attend_row(const struct lac_attention_row_args *a, const struct source *from, size_t i)
+{
+    struct query q = {a->q + i * a->head_dim, 1, a->scale, a->votes ? a->scores : NULL};
+    struct lac_range all = lac_range_begin();
+    for (size_t block = 0; block < a->n_seen;
+         block = lac_seen_range_end(a->seen, a->n_seen, block)) {
+        struct lac_range r = a->parts && a->y
+                                 ? lac_range_load(lac_attention_part_at(a, block, i), a->head_dim)
+                                 : range_of(a, &q, from, block);
+        if (a->y)
+            lac_range_join(&all, &r, a->head_dim, lac_exp);
+        else
+            lac_range_store(&r, a->head_dim, lac_attention_part_at(a, block, i));
+    }
+    for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
+        a->votes[j] += lac_exp(a->scores[j] - all.max) * (1.0f / all.sum);
+    if (a->y)
+        lac_range_finish(&all, a->head_dim, a->y + i * a->head_dim, 1);
+}
+
 static void attention_row(const struct lac_attention_row_args *a, enum lac_dtype dtype)
 {
     struct source from = {.dtype = dtype, .head_dim = a->head_dim, .pages = a->pages};
-    for (size_t i = 0; i < a->n_queries; i++) {
-        struct query q = {a->q + i * a->head_dim, 1, a->scale, a->votes ? a->scores : NULL};
-        struct running r = {.max = -INFINITY};
-        for (size_t block = 0; block < a->n_seen; block++)
-            add_block(&q, &from, a->seen[block], &r);
-        for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
-            a->votes[j] += lac_exp(a->scores[j] - r.max) * (1.0f / r.sum);
-        finish(&r, a->head_dim, a->y + i * a->head_dim, 1);
-    }
+    for (size_t i = 0; i < a->n_queries; i++)
+        attend_row(a, &from, i);
 }
 
 static void attention_row_f32(const struct lac_attention_row_args *a)

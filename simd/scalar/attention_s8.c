@@ -9,6 +9,7 @@
 #include "simd/ops.h"
 #include "simd/scalar/keys.h"
 #include "simd/scalar/math.h"
+#include "simd/scalar/ranges.h"
 #include "src/base/checked.h"
 
 /* Both factors are floats, so the product is exact in double. */
@@ -75,21 +76,20 @@ static void kv_pages_s8(const struct lac_kv_pages_args *a)
         clear_slot(a->pages[key / LAC_LANES], key % LAC_LANES, a->head_dim);
 }
 
-/* A quantised query, and its softmax and weighted sum so far. */
-struct running {
+/* Quantised. */
+struct query {
     int q[LAC_MAX_HEAD_DIM];
-    float q_factor, max, sum;
+    float factor;
     float *scores; /* of every key, or NULL */
-    float o[LAC_MAX_HEAD_DIM];
 };
 
-static float score(const struct running *r, const struct lac_kv_page *page, size_t token,
+static float score(const struct query *query, const struct lac_kv_page *page, size_t token,
                    size_t head_dim)
 {
     int dot = 0;
     for (size_t d = 0; d < head_dim; d++)
-        dot += r->q[d] * (page->rows[(d / 4 * LAC_LANES + token) * 4 + d % 4] - 128);
-    return (float)dot * (page->k_scale[token] * r->q_factor);
+        dot += query->q[d] * (page->rows[(d / 4 * LAC_LANES + token) * 4 + d % 4] - 128);
+    return (float)dot * (page->k_scale[token] * query->factor);
 }
 
 static const struct lac_kv_page *page_of(const void *const *pages, size_t key)
@@ -112,17 +112,17 @@ static int weighted_sum(const void *const *pages, const int *w, const size_t *ke
 }
 
 /* The keys of one block that the query sees. */
-static void add_block(const void *const *pages, struct lac_seen_keys seen, size_t head_dim,
-                      struct running *r)
+static void add_block(const struct query *query, const void *const *pages,
+                      struct lac_seen_keys seen, size_t head_dim, struct lac_range *r)
 {
     float s[LAC_KEY_BLOCK], part[4] = {0}, max = r->max, v_max = 0x1p-100f;
     int w[LAC_KEY_BLOCK];
     size_t keys[LAC_KEY_BLOCK], n = lac_list_keys(seen, keys);
     for (size_t j = 0; j < n; j++) {
-        s[j] = score(r, page_of(pages, keys[j]), keys[j] % LAC_LANES, head_dim);
+        s[j] = score(query, page_of(pages, keys[j]), keys[j] % LAC_LANES, head_dim);
         max = vec_max(max, s[j]);
-        if (r->scores)
-            r->scores[keys[j]] = s[j];
+        if (query->scores)
+            query->scores[keys[j]] = s[j];
         v_max = fmaxf(v_max, page_of(pages, keys[j])->v_scale[keys[j] % LAC_LANES]);
     }
     for (size_t j = 0; j < n; j++) {
@@ -139,36 +139,35 @@ static void add_block(const void *const *pages, struct lac_seen_keys seen, size_
             fmaf((float)weighted_sum(pages, w, keys, n, head_dim, d), step, correction * r->o[d]);
 }
 
-static struct running begin(const float *q, size_t ld, size_t head_dim, float q_scale)
+static struct query quantize_query(const float *q, size_t ld, size_t head_dim, float q_scale)
 {
-    struct running r = {.max = -INFINITY};
+    struct query query = {.scores = NULL};
     float scale, factor = quantize_factor(q, head_dim, ld, &scale);
     for (size_t d = 0; d < head_dim; d++)
-        r.q[d] = quantize_value(q[d * ld], factor);
-    r.q_factor = scale * (q_scale * 0x1.715476p0f); /* log2 e */
-    return r;
-}
-
-/* Returns max|y|. */
-static float finish(const struct running *r, size_t head_dim, float *y, size_t y_ld)
-{
-    float share = r->sum > 0 ? 1.0f / r->sum : 0, most = 0;
-    for (size_t d = 0; d < head_dim; d++) {
-        y[d * y_ld] = r->o[d] * share + 0.0f;
-        most = fmaxf(most, fabsf(y[d * y_ld]));
-    }
-    return most;
+        query.q[d] = quantize_value(q[d * ld], factor);
+    query.factor = scale * (q_scale * 0x1.715476p0f); /* log2 e */
+    return query;
 }
 
 static void attend_lane(const struct lac_attention_s8_args *a, size_t lane)
 {
-    struct running r = begin(a->q + lane, a->q_ld, a->head_dim, a->scale);
+    struct query query = quantize_query(a->q + lane, a->q_ld, a->head_dim, a->scale);
+    struct lac_range all = lac_range_begin(), r = all;
+    size_t range = 0;
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         struct lac_seen_keys seen = lac_lane_keys(&a->seen, i, lane, a->n_keys);
-        if (seen.keys)
-            add_block(a->pages, seen, a->head_dim, &r);
+        if (!seen.keys)
+            continue;
+        if (seen.block / LAC_RANGE_BLOCKS != range && r.sum > 0) {
+            lac_range_join(&all, &r, a->head_dim, vec_exp2_weight);
+            r = lac_range_begin();
+        }
+        range = seen.block / LAC_RANGE_BLOCKS;
+        add_block(&query, a->pages, seen, a->head_dim, &r);
     }
-    float most = finish(&r, a->head_dim, a->y + lane, a->y_ld);
+    if (r.sum > 0)
+        lac_range_join(&all, &r, a->head_dim, vec_exp2_weight);
+    float most = lac_range_finish(&all, a->head_dim, a->y + lane, a->y_ld);
     if (a->abs_max)
         a->abs_max[lane] = fmaxf(a->abs_max[lane], most);
 }
@@ -180,17 +179,42 @@ static void attention_s8(const struct lac_attention_s8_args *a)
             attend_lane(a, lane);
 }
 
+/* The range of entry `block` of the list. */
+static struct lac_range range_of(const struct lac_attention_row_args *a, const struct query *query,
+                                 size_t block)
+{
+    struct lac_range r = lac_range_begin();
+    size_t end = lac_seen_range_end(a->seen, a->n_seen, block);
+    for (; block < end; block++)
+        add_block(query, a->pages, a->seen[block], a->head_dim, &r);
+    return r;
+}
+
+static void attend_row(const struct lac_attention_row_args *a, size_t i)
+{
+    struct query query = quantize_query(a->q + i * a->head_dim, 1, a->head_dim, a->scale);
+    struct lac_range all = lac_range_begin();
+    query.scores = a->votes ? a->scores : NULL;
+    for (size_t block = 0; block < a->n_seen;
+         block = lac_seen_range_end(a->seen, a->n_seen, block)) {
+        struct lac_range r = a->parts && a->y
+                                 ? lac_range_load(lac_attention_part_at(a, block, i), a->head_dim)
+                                 : range_of(a, &query, block);
+        if (a->y)
+            lac_range_join(&all, &r, a->head_dim, vec_exp2_weight);
+        else
+            lac_range_store(&r, a->head_dim, lac_attention_part_at(a, block, i));
+    }
+    for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
+        a->votes[j] += vec_exp2_weight(a->scores[j] - all.max) * (1.0f / all.sum);
+    if (a->y)
+        lac_range_finish(&all, a->head_dim, a->y + i * a->head_dim, 1);
+}
+
 static void attention_row_s8(const struct lac_attention_row_args *a)
 {
-    for (size_t i = 0; i < a->n_queries; i++) {
-        struct running r = begin(a->q + i * a->head_dim, 1, a->head_dim, a->scale);
-        r.scores = a->votes ? a->scores : NULL;
-        for (size_t block = 0; block < a->n_seen; block++)
-            add_block(a->pages, a->seen[block], a->head_dim, &r);
-        for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
-            a->votes[j] += vec_exp2_weight(a->scores[j] - r.max) * (1.0f / r.sum);
-        finish(&r, a->head_dim, a->y + i * a->head_dim, 1);
-    }
+    for (size_t i = 0; i < a->n_queries; i++)
+        attend_row(a, i);
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(scalar, 0)

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "simd/attention.h"
+#include "simd/template/lane_ranges.h"
 #include "simd/template/sight.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -41,9 +42,8 @@ struct key_place {
 /* The state of all lanes; rows of n_vecs vectors. */
 struct attention_state {
     float s[LAC_KEY_BLOCK * MOST_LANES]; /* scores of a block, then their exponentials */
-    float o[LAC_MAX_HEAD_DIM * MOST_LANES];
-    vec block_max[ATTENTION_VECS], max[ATTENTION_VECS];
-    vec correction[ATTENTION_VECS], sum[ATTENTION_VECS];
+    vec block_max[ATTENTION_VECS], correction[ATTENTION_VECS];
+    struct lane_ranges ranges;
 };
 
 /* The widened keys and values of a block of bf16. */
@@ -184,8 +184,8 @@ ALWAYS_INLINE void score_keys(const struct lac_attention_args *a, const float *q
     }
 }
 
-/* o[r] = correction o[r] + sum_j p[j] v[r][j] for n_rows rows, v at the first of them; at the
- * first block o holds nothing yet. */
+/* o[r] = correction o[r] + sum_j p[j] v[r][j] for n_rows rows, v at the first of them; at a
+ * range's first block o holds nothing yet. */
 ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const float *p,
                               const vec *correction, float *o, const int n_rows, const int n_vecs)
 {
@@ -317,23 +317,23 @@ ALWAYS_INLINE void weigh_block(struct attention_state *state, size_t n_keys, int
     const size_t step = (size_t)n_vecs * VEC_LANES;
     for (int i = 0; i < n_vecs; i++) {
         float *s = state->s + i * VEC_LANES;
-        vec max = vec_max(state->max[i], state->block_max[i]);
-        vec correction = vec_exp(vec_sub(state->max[i], max));
+        vec max = vec_max(state->ranges.max[i], state->block_max[i]);
+        vec correction = vec_exp(vec_sub(state->ranges.max[i], max));
         vec sum = hides ? weigh_seen(s, step, n_keys, max) : weigh_all(s, step, n_keys, max);
-        state->max[i] = max;
+        state->ranges.max[i] = max;
         state->correction[i] = correction;
-        state->sum[i] = vec_fma(state->sum[i], correction, sum);
+        state->ranges.sum[i] = vec_fma(state->ranges.sum[i], correction, sum);
     }
 }
 
 ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct key_block *block,
-                             const struct attention_tiles *tiles, int is_first,
-                             struct attention_state *state, const int n_vecs)
+                             const struct attention_tiles *tiles, struct attention_state *state,
+                             const int n_vecs)
 {
-    const vec *correction = is_first ? NULL : state->correction;
+    const vec *correction = state->ranges.is_begun ? state->correction : NULL;
     for (size_t d = 0, n; d < a->head_dim; d += n) {
         n = tile_rows(a->head_dim - d, ATTENTION_ROWS(n_vecs));
-        tiles[n].add(block, d, state->s, correction, state->o + d * n_vecs * VEC_LANES);
+        tiles[n].add(block, d, state->s, correction, state->ranges.o + d * n_vecs * VEC_LANES);
     }
 }
 
@@ -343,9 +343,9 @@ ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane, uint6
     const vec zero = vec_set1(0);
     for (int i = 0; i < n_vecs; i++) {
         size_t at = lane + (size_t)i * VEC_LANES;
-        vec sum = state->sum[i];
+        vec sum = state->ranges.joined_sum[i];
         vec share = vec_select_lt(zero, sum, vec_div(vec_set1(1.0f), sum), zero);
-        const float *o = state->o + i * VEC_LANES;
+        const float *o = state->ranges.joined_o + i * VEC_LANES;
         for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES)
             vec_store_lanes(a->y + d * a->y_ld + at, lanes >> i * VEC_LANES,
                             vec_add(vec_mul(vec_load(o), share), zero));
@@ -361,16 +361,13 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, struc
     struct block_sight sight;
     const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
     const float *q = a->q + lane;
-    int is_first = 1;
     if (!lanes)
         return;
-    for (int i = 0; i < n_vecs; i++) {
-        state.max[i] = vec_set1(-INFINITY);
-        state.sum[i] = vec_set1(0);
-    }
+    begin_ranges(&state.ranges, n_vecs);
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         if (!look(&a->seen, i, a->n_keys, lane, lanes, &sight))
             continue;
+        enter_range(&state.ranges, a->seen.blocks[i].block, a->head_dim, vec_exp, n_vecs);
         gather_block(a, &sight, wide, &block);
         score_block(a, q, &block, tiles, &state, n_vecs);
         if (sight.hides) {
@@ -378,11 +375,10 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, struc
             find_max(&state, block.n_keys, n_vecs);
         }
         weigh_block(&state, block.n_keys, sight.hides, n_vecs);
-        add_block(a, &block, tiles, is_first, &state, n_vecs);
-        is_first = 0;
+        add_block(a, &block, tiles, &state, n_vecs);
+        state.ranges.is_begun = 1;
     }
-    if (is_first)
-        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
+    end_ranges(&state.ranges, a->head_dim, vec_exp, n_vecs);
     finish(a, lane, lanes, &state, n_vecs);
 }
 

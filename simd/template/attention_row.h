@@ -182,34 +182,52 @@ struct row_tiles {
 DEFINE_ROW_TILES(0, f32)
 DEFINE_ROW_TILES(1, bf16)
 
-/* n <= LAC_ROW_QUERIES queries. */
+static void attend_block(const struct lac_attention_row_args *a, const struct row_tiles *tiles,
+                         size_t block, const float *q, size_t n, struct row_state *state)
+{
+    struct row_block b;
+    load_block(a, block, &b);
+    b.n_tiles = row_tiles_of(n);
+    b.tile = 0;
+    for (size_t i = 0, m; i < n; i += m, b.tile++)
+        tiles[m = row_tile(n - i)].score(a, &b, &state->softmax, q, i);
+    if (a->votes)
+        keep_scores(a, block, &state->softmax, n);
+    if (block_hides(&b))
+        weigh_rows(&state->softmax, &b, n, vec_exp, 1);
+    else
+        weigh_rows(&state->softmax, &b, n, vec_exp, 0);
+    b.tile = 0;
+    for (size_t i = 0, m; i < n; i += m, b.tile++)
+        tiles[m = row_tile(n - i)].add(&b, a->head_dim, state, i);
+}
+
+/* n <= LAC_ROW_QUERIES queries from `first` on. */
 static void attend_rows(const struct lac_attention_row_args *a, const struct row_tiles *tiles,
-                        const float *q, size_t n, float *y)
+                        size_t first, size_t n)
 {
     struct row_state state;
+    struct row_joined joined;
     begin_softmax(&state.softmax);
-    memset(state.o, 0, n * sizeof *state.o);
-    for (size_t block = 0; block < a->n_seen; block++) {
-        struct row_block b;
-        load_block(a, block, &b);
-        b.n_tiles = row_tiles_of(n);
-        b.tile = 0;
-        for (size_t i = 0, m; i < n; i += m, b.tile++)
-            tiles[m = row_tile(n - i)].score(a, &b, &state.softmax, q, i);
-        if (a->votes)
-            keep_scores(a, block, &state.softmax, n);
-        if (block_hides(&b))
-            weigh_rows(&state.softmax, &b, n, vec_exp, 1);
-        else
-            weigh_rows(&state.softmax, &b, n, vec_exp, 0);
-        b.tile = 0;
-        for (size_t i = 0, m; i < n; i += m, b.tile++)
-            tiles[m = row_tile(n - i)].add(&b, a->head_dim, &state, i);
+    begin_joined(&joined, n);
+    for (size_t block = 0, end; block < a->n_seen; block = end) {
+        end = lac_seen_range_end(a->seen, a->n_seen, block);
+        begin_sums(state.softmax.max, state.softmax.sum);
+        memset(state.o, 0, n * sizeof *state.o);
+        for (size_t i = block; i < end && !(a->parts && a->y); i++)
+            attend_block(a, tiles, i, a->q + first * a->head_dim, n, &state);
+        if (!a->y) {
+            store_parts(a, block, &state.softmax, state.o, first, n);
+            continue;
+        }
+        if (a->parts)
+            load_parts(a, block, &state.softmax, state.o, first, n);
+        join_rows(&joined, state.softmax.max, state.softmax.sum, state.o, n, a->head_dim, vec_exp);
     }
     if (a->votes)
-        cast_votes(a, &state.softmax, n, vec_exp);
-    for (size_t i = 0; i < n; i++)
-        finish_row(state.o[i], state.softmax.sum[i], a->head_dim, y + i * a->head_dim);
+        cast_votes(a, &joined, n, vec_exp);
+    for (size_t i = 0; a->y && i < n; i++)
+        finish_row(joined.o[i], joined.sum[i], a->head_dim, a->y + (first + i) * a->head_dim);
 }
 
 static inline void attention_row(const struct lac_attention_row_args *a,
@@ -217,7 +235,7 @@ static inline void attention_row(const struct lac_attention_row_args *a,
 {
     for (size_t i = 0, n; i < a->n_queries; i += n) {
         n = lac_min_size(a->n_queries - i, LAC_ROW_QUERIES);
-        attend_rows(a, tiles, a->q + i * a->head_dim, n, a->y + i * a->head_dim);
+        attend_rows(a, tiles, i, n);
     }
 }
 

@@ -250,43 +250,63 @@ static const struct {
     [4] = {score_rows_4, add_rows_4},
 };
 
-/* n <= LAC_ROW_QUERIES queries. */
-static void attend_rows(const struct lac_attention_row_args *a, const float *q, size_t n, float *y)
+static void attend_block(const struct lac_attention_row_args *a, size_t block, size_t n,
+                         struct integer_row_state *state)
+{
+    struct row_block b;
+    load_block(a, block, &b);
+    b.n_tiles = row_tiles_of(n);
+    b.tile = 0;
+    for (size_t i = 0, m; i < n; i += m, b.tile++)
+        integer_rows[m = row_tile(n - i)].score(state, &b, i);
+    if (a->votes)
+        keep_scores(a, block, &state->softmax, n);
+    if (block_hides(&b))
+        weigh_rows(&state->softmax, &b, n, vec_exp2_weight, 1);
+    else
+        weigh_rows(&state->softmax, &b, n, vec_exp2_weight, 0);
+    store_rows(state, &b, n);
+    b.tile = 0;
+    for (size_t i = 0, m; i < n; i += m, b.tile++)
+        integer_rows[m = row_tile(n - i)].add(&b, state, i);
+}
+
+/* n <= LAC_ROW_QUERIES queries from `first` on. */
+static void attend_rows(const struct lac_attention_row_args *a, size_t first, size_t n)
 {
     struct integer_row_state state;
+    struct row_joined joined;
     state.n_dwords = lac_ceil_div(a->head_dim, 4);
     begin_softmax(&state.softmax);
-    memset(state.o, 0, n * sizeof *state.o);
-    quantize_queries(a, q, n, &state);
-    for (size_t block = 0; block < a->n_seen; block++) {
-        struct row_block b;
-        load_block(a, block, &b);
-        b.n_tiles = row_tiles_of(n);
-        b.tile = 0;
-        for (size_t i = 0, m; i < n; i += m, b.tile++)
-            integer_rows[m = row_tile(n - i)].score(&state, &b, i);
-        if (a->votes)
-            keep_scores(a, block, &state.softmax, n);
-        if (block_hides(&b))
-            weigh_rows(&state.softmax, &b, n, vec_exp2_weight, 1);
-        else
-            weigh_rows(&state.softmax, &b, n, vec_exp2_weight, 0);
-        store_rows(&state, &b, n);
-        b.tile = 0;
-        for (size_t i = 0, m; i < n; i += m, b.tile++)
-            integer_rows[m = row_tile(n - i)].add(&b, &state, i);
+    begin_joined(&joined, n);
+    if (!(a->parts && a->y))
+        quantize_queries(a, a->q + first * a->head_dim, n, &state);
+    for (size_t block = 0, end; block < a->n_seen; block = end) {
+        end = lac_seen_range_end(a->seen, a->n_seen, block);
+        begin_sums(state.softmax.max, state.softmax.sum);
+        memset(state.o, 0, n * sizeof *state.o);
+        for (size_t i = block; i < end && !(a->parts && a->y); i++)
+            attend_block(a, i, n, &state);
+        if (!a->y) {
+            store_parts(a, block, &state.softmax, state.o, first, n);
+            continue;
+        }
+        if (a->parts)
+            load_parts(a, block, &state.softmax, state.o, first, n);
+        join_rows(&joined, state.softmax.max, state.softmax.sum, state.o, n, a->head_dim,
+                  vec_exp2_weight);
     }
     if (a->votes)
-        cast_votes(a, &state.softmax, n, vec_exp2_weight);
-    for (size_t i = 0; i < n; i++)
-        finish_row(state.o[i], state.softmax.sum[i], a->head_dim, y + i * a->head_dim);
+        cast_votes(a, &joined, n, vec_exp2_weight);
+    for (size_t i = 0; a->y && i < n; i++)
+        finish_row(joined.o[i], joined.sum[i], a->head_dim, a->y + (first + i) * a->head_dim);
 }
 
 static void attention_row_s8(const struct lac_attention_row_args *a)
 {
     for (size_t i = 0, n; i < a->n_queries; i += n) {
         n = lac_min_size(a->n_queries - i, LAC_ROW_QUERIES);
-        attend_rows(a, a->q + i * a->head_dim, n, a->y + i * a->head_dim);
+        attend_rows(a, i, n);
     }
 }
 

@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "simd/attention.h"
+#include "simd/template/lane_ranges.h"
 #include "simd/template/quantize.h"
 #include "simd/template/row.h"
 #include "simd/template/sight.h"
@@ -46,13 +47,12 @@ struct integer_state {
     uint8_t q[LAC_MAX_HEAD_DIM * MOST_LANES * QUERY_BYTES];
     float s[LAC_KEY_BLOCK * MOST_LANES];
     uint8_t w[LAC_KEY_BLOCK * MOST_LANES * 2];
-    float o[LAC_MAX_HEAD_DIM * MOST_LANES];
     float share[LAC_KEY_BLOCK];       /* what the block's keys multiply their weights with */
     vec value_factor[ATTENTION_VECS]; /* instead of share: 16383 / v_max, where keys are hidden */
     vec step[ATTENTION_VECS];         /* of the block's weighted sums */
-    vec q_factor[ATTENTION_VECS], max[ATTENTION_VECS];
-    vec correction[ATTENTION_VECS], sum[ATTENTION_VECS];
+    vec q_factor[ATTENTION_VECS], correction[ATTENTION_VECS];
     veci q_offset[ATTENTION_VECS];
+    struct lane_ranges ranges;
 };
 
 /* Scores of n_rows keys of a page, from `key` on. */
@@ -94,7 +94,7 @@ ALWAYS_INLINE void score_keys(const struct integer_state *state, const struct la
     }
 }
 
-/* o of 4 features from f on: at the first block there is nothing yet to correct. */
+/* o of 4 features from f on: at a range's first block there is nothing yet to correct. */
 ALWAYS_INLINE void add_values(struct integer_state *state, const struct page_block *block, size_t f,
                               const int is_first, const int n_vecs)
 {
@@ -125,7 +125,7 @@ ALWAYS_INLINE void add_values(struct integer_state *state, const struct page_blo
 #pragma GCC unroll 12
     for (int i = 0; i < 4 * n_vecs; i++)
         KEEP_SUM(sum[i]);
-    float *o = state->o + f * (size_t)n_vecs * VEC_LANES;
+    float *o = state->ranges.o + f * (size_t)n_vecs * VEC_LANES;
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++)
 #pragma GCC unroll 3
@@ -256,7 +256,7 @@ ALWAYS_INLINE void weigh_keys(struct integer_state *state, size_t key, const siz
             continue;
         }
         vec x = vec_load(s), share;
-        vec p = vec_exp2_weight(vec_sub(x, state->max[i]));
+        vec p = vec_exp2_weight(vec_sub(x, state->ranges.max[i]));
         if (scales) {
             p = hide_weight(x, p);
             share = vec_mul(vec_set1(scales[r]), state->value_factor[i]);
@@ -294,7 +294,7 @@ ALWAYS_INLINE void raise_max(const struct page_block *block, struct integer_stat
     vec max[ATTENTION_VECS];
 #pragma GCC unroll 3
     for (int i = 0; i < n_vecs; i++)
-        max[i] = state->max[i];
+        max[i] = state->ranges.max[i];
     const float *s = state->s;
     for (size_t j = 0; j < block->n_keys; j++)
 #pragma GCC unroll 3
@@ -302,8 +302,8 @@ ALWAYS_INLINE void raise_max(const struct page_block *block, struct integer_stat
             max[i] = vec_max(max[i], vec_load(s));
 #pragma GCC unroll 3
     for (int i = 0; i < n_vecs; i++) {
-        state->correction[i] = vec_exp2_weight(vec_sub(state->max[i], max[i]));
-        state->max[i] = max[i];
+        state->correction[i] = vec_exp2_weight(vec_sub(state->ranges.max[i], max[i]));
+        state->ranges.max[i] = max[i];
     }
 }
 
@@ -318,8 +318,8 @@ ALWAYS_INLINE void weigh_block(const struct page_block *block, struct integer_st
         scale_values(block, state, n_vecs);
 #pragma GCC unroll 3
     for (int i = 0; i < n_vecs; i++)
-        state->sum[i] = vec_fma(state->sum[i], state->correction[i],
-                                weigh_lanes(block, state, hides, i, n_vecs));
+        state->ranges.sum[i] = vec_fma(state->ranges.sum[i], state->correction[i],
+                                       weigh_lanes(block, state, hides, i, n_vecs));
 }
 
 ALWAYS_INLINE void finish(const struct lac_attention_s8_args *a, size_t lane, uint64_t lanes,
@@ -328,9 +328,9 @@ ALWAYS_INLINE void finish(const struct lac_attention_s8_args *a, size_t lane, ui
     const vec zero = vec_set1(0);
     for (int i = 0; i < n_vecs; i++, lanes >>= VEC_LANES) {
         size_t at = lane + (size_t)i * VEC_LANES;
-        vec sum = state->sum[i], most = zero;
+        vec sum = state->ranges.joined_sum[i], most = zero;
         vec share = vec_select_lt(zero, sum, vec_div(vec_set1(1.0f), sum), zero);
-        const float *o = state->o + i * VEC_LANES;
+        const float *o = state->ranges.joined_o + i * VEC_LANES;
         for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES) {
             vec y = vec_add(vec_mul(vec_load(o), share), zero);
             vec_store_lanes(a->y + d * a->y_ld + at, lanes, y);
@@ -349,17 +349,14 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, size_t lane,
     struct page_block block = {.n_dwords = lac_ceil_div(a->head_dim, 4)};
     struct block_sight sight;
     const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
-    add_function *add = tiles->add_first;
     if (!lanes)
         return;
     quantize_query(a, lane, &state, n_vecs);
-    for (int i = 0; i < n_vecs; i++) {
-        state.max[i] = vec_set1(-INFINITY);
-        state.sum[i] = vec_set1(0);
-    }
+    begin_ranges(&state.ranges, n_vecs);
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         if (!look(&a->seen, i, a->n_keys, lane, lanes, &sight))
             continue;
+        enter_range(&state.ranges, a->seen.blocks[i].block, a->head_dim, vec_exp2_weight, n_vecs);
         for (size_t page = 0; page < sight.n_pages; page++)
             block.pages[page] = a->pages[sight.pages[page]];
         block.n_keys = sight.n_keys;
@@ -370,12 +367,12 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, size_t lane,
         } else {
             weigh_block(&block, &state, 0, n_vecs);
         }
+        add_function *add = state.ranges.is_begun ? tiles->add : tiles->add_first;
         for (size_t f = 0; f < block.n_dwords * 4; f += 4)
             add(&state, &block, f);
-        add = tiles->add;
+        state.ranges.is_begun = 1;
     }
-    if (add == tiles->add_first)
-        memset(state.o, 0, a->head_dim * n_vecs * VEC_LANES * sizeof *state.o);
+    end_ranges(&state.ranges, a->head_dim, vec_exp2_weight, n_vecs);
     finish(a, lane, lanes, &state, n_vecs);
 }
 

@@ -95,14 +95,80 @@ struct row_softmax {
     float s[LAC_ROW_QUERIES][LAC_KEY_BLOCK];                     /* scores, then weights */
 };
 
-static inline void begin_softmax(struct row_softmax *r)
+static inline void begin_sums(float *max, float *sum)
 {
     for (size_t i = 0; i < LAC_LANES; i++) {
-        r->max[i] = -INFINITY;
-        r->sum[i] = 0;
+        max[i] = -INFINITY;
+        sum[i] = 0;
     }
+}
+
+static inline void begin_softmax(struct row_softmax *r)
+{
+    begin_sums(r->max, r->sum);
     /* What is behind a row's last page is never a key, but may pass through a vector. */
     memset(r->s, 0, sizeof r->s);
+}
+
+/* The ranges of a group of queries that are joined. */
+struct row_joined {
+    float max[LAC_LANES], sum[LAC_LANES];
+    float o[LAC_ROW_QUERIES][LAC_MAX_HEAD_DIM];
+};
+
+static inline void begin_joined(struct row_joined *j, size_t n)
+{
+    begin_sums(j->max, j->sum);
+    memset(j->o, 0, n * sizeof *j->o);
+}
+
+/* The range that comes next, of n queries; power: of e or of 2. */
+ROW_INLINE void join_rows(struct row_joined *j, const float *max, const float *sum,
+                          float (*o)[LAC_MAX_HEAD_DIM], size_t n, size_t head_dim,
+                          vec (*power)(vec))
+{
+    float old[LAC_LANES], new[LAC_LANES];
+    for (size_t i = 0; i < LAC_ROW_QUERIES; i += VEC_LANES) {
+        vec before = vec_load(j->max + i), m = vec_load(max + i), most = vec_max(before, m);
+        vec c = power(vec_sub(before, most)), d = power(vec_sub(m, most));
+        vec_store(old + i, c);
+        vec_store(new + i, d);
+        vec_store(j->max + i, most);
+        vec_store(j->sum + i, vec_fma(vec_load(j->sum + i), c, vec_mul(vec_load(sum + i), d)));
+    }
+    for (size_t i = 0; i < n; i++) {
+        const vec c = vec_set1(old[i]), d = vec_set1(new[i]);
+        for (size_t f = 0; f < head_dim; f += VEC_LANES)
+            vec_store(j->o[i] + f,
+                      vec_fma(vec_load(j->o[i] + f), c, vec_mul(vec_load(o[i] + f), d)));
+    }
+}
+
+/* A range's parts of n queries from `first` on; b is its first entry. */
+static inline void store_parts(const struct lac_attention_row_args *a, size_t b,
+                               const struct row_softmax *r, float (*o)[LAC_MAX_HEAD_DIM],
+                               size_t first, size_t n)
+{
+    size_t behind = lac_round_up(a->head_dim, LAC_LANES);
+    for (size_t i = 0; i < n; i++) {
+        float *part = lac_attention_part_at(a, b, first + i);
+        memcpy(part, o[i], a->head_dim * sizeof *part);
+        part[behind] = r->max[i];
+        part[behind + 1] = r->sum[i];
+    }
+}
+
+static inline void load_parts(const struct lac_attention_row_args *a, size_t b,
+                              struct row_softmax *r, float (*o)[LAC_MAX_HEAD_DIM], size_t first,
+                              size_t n)
+{
+    size_t behind = lac_round_up(a->head_dim, LAC_LANES);
+    for (size_t i = 0; i < n; i++) {
+        const float *part = lac_attention_part_at(a, b, first + i);
+        memcpy(o[i], part, a->head_dim * sizeof *part);
+        r->max[i] = part[behind];
+        r->sum[i] = part[behind + 1];
+    }
 }
 
 static inline vec row_score(const float *s, const struct row_block *b, size_t at, const int hides)
@@ -170,8 +236,8 @@ static inline void keep_scores(const struct lac_attention_row_args *a, size_t bl
         memcpy(a->scores + i * a->scores_ld + block * LAC_KEY_BLOCK, r->s[i], sizeof r->s[i]);
 }
 
-/* The queries' votes, once all blocks are through. */
-ROW_INLINE void cast_votes(const struct lac_attention_row_args *a, const struct row_softmax *r,
+/* The queries' votes, once all ranges are joined. */
+ROW_INLINE void cast_votes(const struct lac_attention_row_args *a, const struct row_joined *r,
                            size_t n, vec (*power)(vec))
 {
     const struct lac_seen_keys *last = &a->seen[a->n_seen - 1];

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "simd/attention.h"
-#include "src/run/member.h"
+#include "src/run/rows.h"
 
 /* Queries of one sequence in one tile: lanes [begin, end). */
 struct span {
@@ -379,67 +379,13 @@ static void attend_lanes(const struct lac_member *m, const struct queries *queri
     }
 }
 
-/* What a token sees; kept for the next head and layer. */
-static const struct lac_seen_row *list_row(const struct lac_member *m,
-                                           const struct lac_sight *sight, size_t position)
-{
-    const struct lac_region *r = m->region;
-    struct lac_seen_row *row = &r->seen_rows[m->rank];
-    row->keys = r->seen_keys + m->rank * r->n_blocks;
-    if (row->sight == sight && row->position == position)
-        return row;
-    row->sight = sight;
-    row->position = position;
-    row->n = lac_sight_row(sight, position, position + 1, row->keys);
-    return row;
-}
-
-/* One token's queries of heads that share the keys and see alike, keys in lanes. */
-static void attend_row(const struct lac_member *m, const struct queries *queries, size_t lane,
-                       const struct keys *keys)
-{
-    const struct lac_config *config = &m->network->config;
-    const struct lac_region *r = m->region;
-    struct queries one = *queries;
-    one.span = (struct span){lane, lane + 1};
-    struct lanes l = lanes_of(m, &one, queries->head);
-    const struct lac_seen_row *seen =
-        list_row(m, sight_of(m, queries, queries->head), (size_t)place_of(m, queries, lane));
-    size_t in_group = lane % LAC_LANES, ld = queries->tile.ld;
-    size_t n = queries->n_heads * config->head_dim;
-    float *row = r->row + m->rank * 2 * lac_query_size(config), *y = row + n, most = 0;
-    for (size_t i = 0; i < n; i++)
-        row[i] = l.q[i * ld + in_group];
-    struct lac_attention_row_args args = {
-        .q = row,
-        .n_queries = queries->n_heads,
-        .head_dim = config->head_dim,
-        .scale = l.scale,
-        .pages = (const void *const *)keys->pages,
-        .seen = seen->keys,
-        .n_seen = seen->n,
-        .y = y,
-    };
-    m->network->kernels.attention_row[keys->dtype]->run.attention_row(&args);
-    for (size_t i = 0; i < n; i++) {
-        l.y[i * ld + in_group] = y[i];
-        most = fabsf(y[i]) > most ? fabsf(y[i]) : most; /* fmaxf is a call */
-    }
-    l.abs_max[in_group] = fmaxf(l.abs_max[in_group], most);
-}
-
 /* Up to this many tokens of a sequence are worked on one by one: lanes would be empty. */
 enum { ROW_TOKENS = 6 };
 
-static void attend(const struct lac_member *m, const struct queries *queries,
-                   const struct keys *keys)
+static bool is_rows(const struct lac_member *m, const struct queries *queries)
 {
-    bool is_cached = m->forward->sequences[queries->sequence]->kv;
-    if (is_cached && queries->span.end - queries->span.begin <= ROW_TOKENS)
-        for (size_t lane = queries->span.begin; lane < queries->span.end; lane++)
-            attend_row(m, queries, lane, keys);
-    else
-        attend_lanes(m, queries, keys);
+    return m->forward->sequences[queries->sequence]->kv &&
+           queries->span.end - queries->span.begin <= ROW_TOKENS;
 }
 
 /* How many of n heads from the queries' on see like the first. */
@@ -475,23 +421,59 @@ static struct queries wanted_queries(const struct lac_member *m, const struct pa
     };
 }
 
-/* Groups of query lanes times blocks of keys, of the heads that share a key/value head; 0 when
- * nothing is wanted of this tile. */
+static struct lac_row row_of(const struct lac_member *m, const struct queries *queries, size_t lane)
+{
+    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
+    struct queries one = *queries;
+    one.span = (struct span){lane, lane + 1};
+    struct lanes l = lanes_of(m, &one, queries->head);
+    size_t in_group = lane % LAC_LANES;
+    return (struct lac_row){
+        .kv = s->kv,
+        .layer = queries->layer,
+        .kv_head = kv_head_of(m, queries),
+        .n_heads = queries->n_heads,
+        .sight = sight_of(m, queries, queries->head),
+        .place = (size_t)place_of(m, queries, lane),
+        .scale = l.scale,
+        .q = l.q + in_group,
+        .y = l.y + in_group,
+        .ld = queries->tile.ld,
+        .abs_max = l.abs_max + in_group,
+    };
+}
+
+/* Of heads that see alike: groups of query lanes times blocks of keys, or that of each token. */
+static size_t cost_alike(const struct lac_member *m, const struct queries *queries)
+{
+    struct span span = queries->span;
+    size_t cost = 0;
+    if (is_rows(m, queries)) {
+        for (size_t lane = span.begin; lane < span.end; lane++) {
+            struct lac_row row = row_of(m, queries, lane);
+            cost += lac_row_cost(&row);
+        }
+        return cost;
+    }
+    struct lac_sight_queries listed = sight_queries(m, queries);
+    size_t groups = (span.end - 1) / LAC_LANES - span.begin / LAC_LANES + 1;
+    size_t n = lac_sight_count(sight_of(m, queries, queries->head), &listed);
+    return lac_max_size(1, groups * n * queries->n_heads);
+}
+
+/* Of the heads that share a key/value head; 0 when nothing is wanted of this tile. */
 static size_t cost_of(const struct lac_member *m, const struct pass *pass, size_t sequence,
                       size_t tile, size_t kv_head)
 {
     struct queries queries = wanted_queries(m, pass, sequence, tile, kv_head);
-    struct span span = queries.span;
-    size_t end = queries.head + queries.n_heads, n_blocks = 0;
-    if (span.begin == span.end)
+    size_t end = queries.head + queries.n_heads, cost = 0;
+    if (queries.span.begin == queries.span.end)
         return 0;
-    struct lac_sight_queries listed = sight_queries(m, &queries);
     for (; queries.head < end; queries.head += queries.n_heads) {
         queries.n_heads = heads_alike(m, &queries, end - queries.head);
-        n_blocks += queries.n_heads * lac_sight_count(sight_of(m, &queries, queries.head), &listed);
+        cost += cost_alike(m, &queries);
     }
-    size_t groups = (span.end - 1) / LAC_LANES - span.begin / LAC_LANES + 1;
-    return lac_max_size(1, groups * n_blocks);
+    return cost;
 }
 
 static size_t total_cost(const struct lac_member *m, const struct pass *pass)
@@ -505,15 +487,39 @@ static size_t total_cost(const struct lac_member *m, const struct pass *pass)
     return total;
 }
 
-/* The queries of a tile that share a key/value head, by heads that see alike. */
-static void attend_group(const struct lac_member *m, const struct pass *pass, size_t sequence,
-                         size_t tile, size_t kv_head, const struct keys *keys)
+/* The member's part of tokens that are worked on one by one. */
+static void attend_rows(const struct lac_member *m, const struct queries *queries,
+                        struct lac_share *share)
 {
-    struct queries queries = wanted_queries(m, pass, sequence, tile, kv_head);
-    for (size_t end = queries.head + queries.n_heads; queries.head < end;
-         queries.head += queries.n_heads) {
+    for (size_t lane = queries->span.begin; lane < queries->span.end; lane++) {
+        struct lac_row row = row_of(m, queries, lane);
+        share->cost = m->team->size > 1 ? lac_row_cost(&row) : 1;
+        lac_attend_row(m, &row, share);
+        share->done += share->cost;
+    }
+}
+
+/* The queries of a tile that share a key/value head, by heads that see alike.  Those in lanes are
+ * all of one member; *keys is filled by the first that is this one's. */
+static void attend_group(const struct lac_member *m, struct queries queries, struct keys *keys,
+                         struct lac_share *share)
+{
+    size_t kv_head = kv_head_of(m, &queries), end = queries.head + queries.n_heads;
+    const struct lac_kv *kv = m->forward->sequences[queries.sequence]->kv;
+    for (; queries.head < end; queries.head += queries.n_heads) {
         queries.n_heads = heads_alike(m, &queries, end - queries.head);
-        attend(m, &queries, keys);
+        if (is_rows(m, &queries)) {
+            attend_rows(m, &queries, share);
+            continue;
+        }
+        bool is_mine = lac_share_owner(m, share->done, share->total) == m->rank;
+        share->done += m->team->size > 1 ? cost_alike(m, &queries) : 1;
+        if (!is_mine)
+            continue;
+        if (!keys->n_keys)
+            *keys = kv ? cached_keys(m, queries.sequence, queries.layer, kv_head)
+                       : batch_keys(m, queries.sequence, kv_head);
+        attend_lanes(m, &queries, keys);
     }
 }
 
@@ -523,22 +529,18 @@ static void attend_group(const struct lac_member *m, const struct pass *pass, si
 static void attend_all(const struct lac_member *m, const struct pass *pass)
 {
     const size_t *first = m->region->first;
-    size_t n_sequences = m->forward->n_sequences, size = m->team->size, done = 0;
-    size_t total = size > 1 ? lac_max_size(1, total_cost(m, pass)) : 1;
+    size_t n_sequences = m->forward->n_sequences;
+    struct lac_share share = {
+        .total = m->team->size > 1 ? lac_max_size(1, total_cost(m, pass)) : 1,
+    };
     for (size_t item = 0; item < m->network->config.n_kv_heads * n_sequences; item++) {
         size_t head = item / n_sequences, s = item % n_sequences;
         size_t from = first[s] / LAC_TILE, to = (first[s + 1] - 1) / LAC_TILE;
         struct keys keys = {0};
         for (size_t i = from; i <= to; i++) {
-            struct span span = wanted(m, s, i, pass->is_last, pass->part);
-            bool is_mine = size == 1 || done * size / total == m->rank;
-            done += size > 1 ? cost_of(m, pass, s, i, head) : 0;
-            if (span.begin == span.end || !is_mine)
-                continue;
-            if (!keys.n_keys)
-                keys = m->forward->sequences[s]->kv ? cached_keys(m, s, pass->layer, head)
-                                                    : batch_keys(m, s, head);
-            attend_group(m, pass, s, i, head, &keys);
+            struct queries queries = wanted_queries(m, pass, s, i, head);
+            if (queries.span.begin < queries.span.end)
+                attend_group(m, queries, &keys, &share);
         }
     }
 }

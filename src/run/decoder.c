@@ -131,16 +131,19 @@ static void run_member(const struct lac_team *team, size_t rank, void *arg)
     lac_forward_run(team, rank, &forward);
 }
 
-/* A layer has a dozen barriers of about a microsecond each: below so many bytes of its weights they
- * cost more than a second worker saves. */
+/* A layer has a dozen barriers of about a microsecond each: below so many bytes of its weights and
+ * caches they cost more than a second worker saves. */
 enum { TEAM_BYTES = 256 << 10 };
 
 static bool is_worth_a_team(const struct pass *pass)
 {
     const struct lac_layer *layer = &pass->decoder->network->layers[0];
+    const struct lac_kv_shape *shape = &pass->decoder->parts[0].kv->shape;
+    size_t kv_bytes = lac_kv_page_bytes(shape->dtype, shape->head_dim) * shape->n_heads *
+                      (pass->n_keys / LAC_LANES);
     size_t n_bytes = lac_weight_bytes(&layer->up.weight) + lac_weight_bytes(&layer->down.weight) +
                      lac_weight_bytes(&layer->query.weight);
-    return n_bytes * pass->n_tokens >= TEAM_BYTES;
+    return n_bytes * pass->n_tokens + kv_bytes >= TEAM_BYTES;
 }
 
 static enum lac_status run_pass(struct pass *pass, struct lac_error *error)

@@ -41,6 +41,8 @@ libcore_la_SOURCES += \
 	src/run/sample.h \
 	src/run/saved.c \
 	src/run/saved.h \
+	src/run/rows.c \
+	src/run/rows.h \
 	src/run/schedule.c \
 	src/run/schedule.h \
 	src/run/sight_plan.c \

@@ -46,6 +46,11 @@ static void lay_out_decoder(struct lac_region *r, const struct lac_config *confi
     r->seen_rows = cut(c, m, 1, sizeof *r->seen_rows);
     r->row = cut(c, 2 * m, lac_query_size(config), sizeof *r->row);
     r->next = cut(c, n, 1, sizeof *r->next);
+    size_t group = config->n_heads / config->n_kv_heads;
+    r->n_parts =
+        lac_ceil_div(r->n_blocks, LAC_RANGE_BLOCKS) * group * lac_attention_part(config->head_dim);
+    r->parts = cut(c, m - 1, r->n_parts, sizeof *r->parts);
+    r->n_done = cut(c, m, 1, sizeof *r->n_done);
 }
 
 static void lay_out_encoder(struct lac_region *r, const struct lac_network *network,

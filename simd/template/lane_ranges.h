@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Softmax and weighted sums of queries in lanes, range by range, for every vector instruction set:
+ * include after a vector.h and the definition of ATTENTION_VECS. */
+#ifndef LACUNA_SIMD_TEMPLATE_LANE_RANGES_H
+#define LACUNA_SIMD_TEMPLATE_LANE_RANGES_H
+
+#include <math.h>
+#include <string.h>
+
+#include "simd/attention.h"
+
+#define RANGES_INLINE static inline __attribute__((always_inline))
+
+/* The range at work, and those before it that are joined; rows of n_vecs vectors. */
+struct lane_ranges {
+    size_t range;
+    int is_begun; /* it has a block; else o holds nothing yet */
+    vec max[ATTENTION_VECS], sum[ATTENTION_VECS];
+    float *o;
+    vec joined_max[ATTENTION_VECS], joined_sum[ATTENTION_VECS];
+    float *joined_o;                                               /* NULL: none */
+    float rooms[2][LAC_MAX_HEAD_DIM * ATTENTION_VECS * VEC_LANES]; /* for o and joined_o */
+};
+
+RANGES_INLINE void begin_range(struct lane_ranges *r, size_t range, const int n_vecs)
+{
+    r->range = range;
+    r->is_begun = 0;
+    r->o = r->rooms[r->joined_o == r->rooms[0]];
+    for (int i = 0; i < n_vecs; i++) {
+        r->max[i] = vec_set1(-INFINITY);
+        r->sum[i] = vec_set1(0);
+    }
+}
+
+RANGES_INLINE void begin_ranges(struct lane_ranges *r, const int n_vecs)
+{
+    r->joined_o = NULL;
+    begin_range(r, 0, n_vecs);
+}
+
+/* power: of e or of 2. */
+RANGES_INLINE void join_range(struct lane_ranges *r, size_t head_dim, vec (*power)(vec),
+                              const int n_vecs)
+{
+    vec old[ATTENTION_VECS], new[ATTENTION_VECS];
+    for (int i = 0; i < n_vecs; i++) {
+        vec max = vec_max(r->joined_max[i], r->max[i]);
+        old[i] = power(vec_sub(r->joined_max[i], max));
+        new[i] = power(vec_sub(r->max[i], max));
+        r->joined_max[i] = max;
+        r->joined_sum[i] = vec_fma(r->joined_sum[i], old[i], vec_mul(r->sum[i], new[i]));
+    }
+    float *to = r->joined_o, *from = r->o;
+    for (size_t d = 0; d < head_dim; d++)
+        for (int i = 0; i < n_vecs; i++, to += VEC_LANES, from += VEC_LANES)
+            vec_store(to, vec_fma(vec_load(to), old[i], vec_mul(vec_load(from), new[i])));
+}
+
+/* The first range needs no joining. */
+RANGES_INLINE void end_range(struct lane_ranges *r, size_t head_dim, vec (*power)(vec),
+                             const int n_vecs)
+{
+    if (!r->is_begun)
+        return;
+    if (r->joined_o) {
+        join_range(r, head_dim, power, n_vecs);
+        return;
+    }
+    r->joined_o = r->o;
+    for (int i = 0; i < n_vecs; i++) {
+        r->joined_max[i] = r->max[i];
+        r->joined_sum[i] = r->sum[i];
+    }
+}
+
+/* Before each block. */
+RANGES_INLINE void enter_range(struct lane_ranges *r, size_t block, size_t head_dim,
+                               vec (*power)(vec), const int n_vecs)
+{
+    size_t range = block / LAC_RANGE_BLOCKS;
+    if (range == r->range)
+        return;
+    end_range(r, head_dim, power, n_vecs);
+    begin_range(r, range, n_vecs);
+}
+
+/* After the last: everything is joined, if it was nothing to zeros. */
+RANGES_INLINE void end_ranges(struct lane_ranges *r, size_t head_dim, vec (*power)(vec),
+                              const int n_vecs)
+{
+    end_range(r, head_dim, power, n_vecs);
+    if (r->joined_o)
+        return;
+    r->joined_o = r->rooms[0];
+    memset(r->joined_o, 0, head_dim * (size_t)n_vecs * VEC_LANES * sizeof *r->joined_o);
+    for (int i = 0; i < n_vecs; i++)
+        r->joined_sum[i] = vec_set1(0);
+}
+
+#endif
