@@ -86,7 +86,7 @@ enum lac_status bench_writer_open(struct bench_writer *w, const struct lac_netwo
     if (!w->texts || !w->next || !w->ids || !w->kv)
         return no_memory(error);
     enum lac_status status = lac_decoder_open(&w->decoder, &lac_default_host, network, pool,
-                                              network->batch_tokens, error);
+                                              network->batch_tokens, NULL, error);
     for (size_t i = 0; i < n && !status; i++)
         status = open_text(w, i, random, error);
     return status;

@@ -14,8 +14,8 @@
  * belong to the tile: kernels may compute and write them, and their values never reach a token.
  * In a u8 panel the features that pad the last dword meet zero weights.
  *
- * All operations but the linear ones give the same bits with every kernel, as long as values are
- * finite: sums have a fixed order, and every multiply-add is fused. */
+ * All operations but the linear ones and those of neurons give the same bits with every kernel, as
+ * long as values are finite: sums have a fixed order, and every multiply-add is fused. */
 #ifndef LACUNA_SIMD_KERNEL_H
 #define LACUNA_SIMD_KERNEL_H
 
@@ -41,6 +41,9 @@ enum lac_op {
     LAC_OP_SOFTMAX,
     LAC_OP_TO_PANEL,
     LAC_OP_FROM_PANEL,
+    /* simd/neurons.h */
+    LAC_OP_NEURON_ROWS,    /* LAC_S8, LAC_F32 */
+    LAC_OP_NEURON_COLUMNS, /* LAC_S8, LAC_F32 */
     LAC_N_OPS,
 };
 
@@ -73,9 +76,9 @@ enum lac_activation {
  * (lac_pattern_unit), except that out_end may be n_out; y, y_u8, factor and residual are whole
  * panels of n_out features.  y_u8
  * bytes that pad the last dword are written as 128 by whoever computes the last output.
- * Token-lane kernels take a multiple of LAC_LANES up to LAC_TILE as ld; lanes past n_tokens they may
- * compute and write, or leave.  Output-lane kernels write only tokens below n_tokens, may read x up
- * to ld, and take any ld >= n_tokens. */
+ * Token-lane kernels take a multiple of LAC_LANES up to LAC_TILE as ld; lanes past n_tokens they
+ * may compute and write, or leave.  Output-lane kernels write only tokens below n_tokens, may read
+ * x up to ld, and take any ld >= n_tokens. */
 struct lac_linear_args {
     const struct lac_weight *w;
     size_t out_begin, out_end;
@@ -163,6 +166,7 @@ struct lac_kv_pages_args;
 struct lac_attention_args;
 struct lac_attention_s8_args;
 struct lac_attention_row_args;
+struct lac_neurons_args;
 
 struct lac_kernel {
     const char *name; /* "linear_token_4x4_s8/avx512_vnni", "norm/avx2" */
@@ -187,6 +191,7 @@ struct lac_kernel {
         void (*softmax)(const struct lac_softmax_args *args);
         void (*to_panel)(const struct lac_to_panel_args *args);
         void (*from_panel)(const struct lac_from_panel_args *args);
+        void (*neurons)(const struct lac_neurons_args *args);
     } run;
 };
 

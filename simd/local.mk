@@ -6,6 +6,7 @@ libcore_la_SOURCES += \
 	simd/cpu_name.c \
 	simd/cpu_name.h \
 	simd/kernel.h \
+	simd/neurons.h \
 	simd/ops.h \
 	simd/outside.h \
 	simd/registry.c \
@@ -35,6 +36,9 @@ libcore_la_SOURCES += \
 	simd/template/linear_token_wide.h \
 	simd/template/loose.h \
 	simd/template/math.h \
+	simd/template/neurons.h \
+	simd/template/neurons_f32.h \
+	simd/template/neurons_s8.h \
 	simd/template/norm.h \
 	simd/template/page_parts.h \
 	simd/template/panel.h \
@@ -67,6 +71,7 @@ libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/attention.c \
 	simd/x86/avx2/attention_s8.c \
 	simd/x86/avx2/dot_s8.h \
+	simd/x86/avx2/interleave.h \
 	simd/x86/avx2/lanes.h \
 	simd/x86/avx2/linear_output_bf16.c \
 	simd/x86/avx2/linear_output_f16.c \
@@ -79,6 +84,8 @@ libsimd_avx2_la_SOURCES = \
 	simd/x86/avx2/linear_token_s4.c \
 	simd/x86/avx2/linear_token_s8.c \
 	simd/x86/avx2/math.h \
+	simd/x86/avx2/neurons_f32.c \
+	simd/x86/avx2/neurons_s8.c \
 	simd/x86/avx2/ops.c \
 	simd/x86/avx2/spread.h \
 	simd/x86/avx2/table.c \
@@ -96,6 +103,7 @@ libsimd_avx_vnni_la_SOURCES = \
 	simd/x86/avx_vnni/linear_output_s8.c \
 	simd/x86/avx_vnni/linear_token_s4.c \
 	simd/x86/avx_vnni/linear_token_s8.c \
+	simd/x86/avx_vnni/neurons_s8.c \
 	simd/x86/avx_vnni/table.c
 
 if BUILD_AVX512
@@ -106,6 +114,7 @@ libsimd_avx512_la_CFLAGS = $(AM_CFLAGS) $(AVX512_CFLAGS)
 libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/dot_s8.h \
 	simd/x86/avx512/attention.c \
+	simd/x86/avx512/interleave.h \
 	simd/x86/avx512/lanes.h \
 	simd/x86/avx512/linear_output_bf16.c \
 	simd/x86/avx512/linear_output_f16.c \
@@ -118,6 +127,8 @@ libsimd_avx512_la_SOURCES = \
 	simd/x86/avx512/linear_token_s4.c \
 	simd/x86/avx512/linear_token_s8.c \
 	simd/x86/avx512/math.h \
+	simd/x86/avx512/neurons_f32.c \
+	simd/x86/avx512/neurons_s8.c \
 	simd/x86/avx512/ops.c \
 	simd/x86/avx512/outside.c \
 	simd/x86/avx512/spread.h \
@@ -137,6 +148,7 @@ libsimd_avx512_vnni_la_SOURCES = \
 	simd/x86/avx512_vnni/linear_output_s8.c \
 	simd/x86/avx512_vnni/linear_token_s4.c \
 	simd/x86/avx512_vnni/linear_token_s8.c \
+	simd/x86/avx512_vnni/neurons_s8.c \
 	simd/x86/avx512_vnni/table.c
 
 if BUILD_AVX512_VBMI2
@@ -174,6 +186,7 @@ libsimd_neon_la_SOURCES = \
 	simd/arm/neon/attention_s8.c \
 	simd/arm/neon/attention_s8.h \
 	simd/arm/neon/dot_s8.h \
+	simd/arm/neon/interleave.h \
 	simd/arm/neon/lanes.h \
 	simd/arm/neon/linear_output_bf16.c \
 	simd/arm/neon/linear_output_f16.c \
@@ -186,6 +199,8 @@ libsimd_neon_la_SOURCES = \
 	simd/arm/neon/linear_token_s4.c \
 	simd/arm/neon/linear_token_s8.c \
 	simd/arm/neon/math.h \
+	simd/arm/neon/neurons_f32.c \
+	simd/arm/neon/neurons_s8.c \
 	simd/arm/neon/ops.c \
 	simd/arm/neon/spread.h \
 	simd/arm/neon/table.c \
@@ -206,6 +221,7 @@ libsimd_neon_dotprod_la_SOURCES = \
 	simd/arm/neon_dotprod/linear_output_s8.c \
 	simd/arm/neon_dotprod/linear_token_s4.c \
 	simd/arm/neon_dotprod/linear_token_s8.c \
+	simd/arm/neon_dotprod/neurons_s8.c \
 	simd/arm/neon_dotprod/table.c
 
 if BUILD_NEON_I8MM

@@ -29,6 +29,11 @@
     X(attention_s8, attention_s8, LAC_OP_ATTENTION_S8, LAC_S8, isa, needs)                         \
     X(attention_row_s8, attention_row, LAC_OP_ATTENTION_ROW, LAC_S8, isa, needs)
 
+/* Neurons, by number format. */
+#define LAC_NEURON_OPS(X, suffix, dtype, isa, needs)                                               \
+    X(neuron_rows_##suffix, neurons, LAC_OP_NEURON_ROWS, dtype, isa, needs)                        \
+    X(neuron_columns_##suffix, neurons, LAC_OP_NEURON_COLUMNS, dtype, isa, needs)
+
 #define LAC_OPS_DECLARE_ONE(name, member, op, dtype, isa, needs)                                   \
     extern const struct lac_kernel lac_##name##_##isa;
 #define LAC_OPS_LIST_ONE(name, member, op, dtype, isa, needs) &lac_##name##_##isa,
@@ -40,16 +45,22 @@
                                                     .run.member_ = name_};
 
 /* For table.c: before it and within it. */
-#define LAC_OPS_DECLARE(isa)              LAC_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
-#define LAC_OPS_LIST(isa)                 LAC_OPS(LAC_OPS_LIST_ONE, isa, 0)
-#define LAC_ATTENTION_OPS_DECLARE(isa)    LAC_ATTENTION_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
-#define LAC_ATTENTION_OPS_LIST(isa)       LAC_ATTENTION_OPS(LAC_OPS_LIST_ONE, isa, 0)
-#define LAC_ATTENTION_S8_OPS_DECLARE(isa) LAC_ATTENTION_S8_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
-#define LAC_ATTENTION_S8_OPS_LIST(isa)    LAC_ATTENTION_S8_OPS(LAC_OPS_LIST_ONE, isa, 0)
+#define LAC_OPS_DECLARE(isa)                LAC_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
+#define LAC_OPS_LIST(isa)                   LAC_OPS(LAC_OPS_LIST_ONE, isa, 0)
+#define LAC_ATTENTION_OPS_DECLARE(isa)      LAC_ATTENTION_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
+#define LAC_ATTENTION_OPS_LIST(isa)         LAC_ATTENTION_OPS(LAC_OPS_LIST_ONE, isa, 0)
+#define LAC_ATTENTION_S8_OPS_DECLARE(isa)   LAC_ATTENTION_S8_OPS(LAC_OPS_DECLARE_ONE, isa, 0)
+#define LAC_ATTENTION_S8_OPS_LIST(isa)      LAC_ATTENTION_S8_OPS(LAC_OPS_LIST_ONE, isa, 0)
+#define LAC_NEURON_OPS_DECLARE(isa, suffix) LAC_NEURON_OPS(LAC_OPS_DECLARE_ONE, suffix, 0, isa, 0)
+#define LAC_NEURON_OPS_LIST(isa, suffix)    LAC_NEURON_OPS(LAC_OPS_LIST_ONE, suffix, 0, isa, 0)
 
 /* For a file that has a function of each operation's name. */
 #define LAC_OPS_DEFINE(isa, needs)              LAC_OPS(LAC_OPS_DEFINE_ONE, isa, needs)
 #define LAC_ATTENTION_OPS_DEFINE(isa, needs)    LAC_ATTENTION_OPS(LAC_OPS_DEFINE_ONE, isa, needs)
 #define LAC_ATTENTION_S8_OPS_DEFINE(isa, needs) LAC_ATTENTION_S8_OPS(LAC_OPS_DEFINE_ONE, isa, needs)
+/* ISA and ISA_NEEDS as in simd/template/kernels.h. */
+#define LAC_NEURON_OPS_DEFINE(suffix, dtype) LAC_NEURON_OPS_DEFINE_OF(suffix, dtype, ISA, ISA_NEEDS)
+#define LAC_NEURON_OPS_DEFINE_OF(suffix, dtype, isa, needs)                                        \
+    LAC_NEURON_OPS(LAC_OPS_DEFINE_ONE, suffix, dtype, isa, needs)
 
 #endif

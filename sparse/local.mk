@@ -2,6 +2,8 @@
 libcore_la_SOURCES += \
 	sparse/bitmap.c \
 	sparse/bitmap.h \
+	sparse/bundle.c \
+	sparse/bundle.h \
 	sparse/check.c \
 	sparse/int4.c \
 	sparse/int4.h \

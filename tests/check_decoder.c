@@ -8,21 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/checked.h"
 #include "src/run/decoder.h"
 #include "src/sys/pool.h"
 #include "src/sys/topology.h"
 #include "tests/reference_case.h"
 #include "tests/support.h"
 
-enum { MOST_TEXTS = 8, MOST_IDS = 128, MOST_WORDS = 640, N_PROJECTIONS = 4 };
+enum { MOST_LAYERS = 8, MOST_TEXTS = 8, MOST_IDS = 128, MOST_WORDS = 640, N_PROJECTIONS = 4 };
 
 static const double tolerance = 1e-3;
 
 /* One of each family, then the others. */
 static const char *const cases[] = {
-    "llama",        "mistral",      "qwen2",        "gpt2",          "opt",
-    "llama-biases", "llama-pruned", "llama-linear", "llama-dynamic", "llama-yarn",
-    "llama-llama3", "mistral-wide", "gpt2-inverse", "qwen2-window",  "opt-projected",
+    "llama",        "mistral",        "qwen2",        "gpt2",          "opt",
+    "llama-biases", "llama-pruned",   "llama-linear", "llama-dynamic", "llama-yarn",
+    "llama-llama3", "mistral-wide",   "gpt2-inverse", "qwen2-window",  "opt-projected",
+    "llama-cats",   "llama-cats-few",
 };
 enum { N_FAMILIES = 5, N_CASES = sizeof cases / sizeof cases[0] };
 
@@ -54,9 +56,15 @@ static void machine_close(struct machine *m)
     lac_topology_free(m->topology);
 }
 
-static struct lac_network *open_network(const char *path, enum lac_dtype dtype, unsigned features)
+static struct lac_network *open_network(const char *path, enum lac_dtype dtype, unsigned features,
+                                        enum lac_activations_rule activations)
 {
-    struct lac_network_options options = {.dtype = dtype, .pattern = -1, .features = features};
+    struct lac_network_options options = {
+        .dtype = dtype,
+        .pattern = -1,
+        .features = features,
+        .activations = activations,
+    };
     struct lac_network *network = NULL;
     struct lac_error error = {0};
     ck_assert_msg(!lac_network_open(&lac_default_host, path, &options, &network, &error), "%s",
@@ -145,6 +153,7 @@ static void feed(struct lac_decoder *decoder, struct lac_kv *kv, struct texts *t
                                             .ids = text->ids + from[i],
                                             .n_tokens = to[i] - from[i],
                                             .n_text = text->n,
+                                            .n_prompt = text->n_prompt,
                                             .next = own,
                                             .n_next = to[i] - from[i]};
     }
@@ -206,18 +215,38 @@ static void go_on(struct lac_decoder *decoder, struct texts *texts, const struct
         lac_kv_clear(&kv[i]);
 }
 
+/* Tokens one by one leave neurons out, and do not read them where that is sooner. */
+static void assert_left_out(const struct lac_neuron_counts *counts)
+{
+    ck_assert_uint_gt(counts->n_neurons, 0);
+    ck_assert_uint_lt(counts->n_active, counts->n_neurons * 2 / 3);
+    ck_assert_uint_eq(counts->n_stored, counts->n_neurons);
+    ck_assert_uint_ge(counts->n_read, counts->n_active);
+    ck_assert_uint_lt(counts->n_read, counts->n_stored);
+}
+
 static void run_way(const struct machine *machine, const struct lac_network *network,
                     const json_t *json, const struct way *way, const size_t *n_made,
                     struct texts *texts)
 {
     struct lac_decoder decoder;
     struct lac_error error = {0};
+    float thresholds[MOST_LAYERS];
+    const json_t *given = json_object_get(json, "thresholds");
+    struct lac_activations activations = {.policy = {.rule = LAC_ACTIVATIONS_CATS,
+                                                     .thresholds = thresholds,
+                                                     .n_thresholds = json_array_size(given)}};
+    ck_assert_uint_le(json_array_size(given), MOST_LAYERS);
+    for (size_t i = 0; i < json_array_size(given); i++)
+        thresholds[i] = (float)json_number_value(json_array_get(given, i));
     read_prompts(json, texts);
     ck_assert_int_eq(lac_decoder_open(&decoder, &lac_default_host, network,
                                       machine->pools[way->n_threads - 1], way->batch_tokens,
-                                      &error),
+                                      given ? &activations : NULL, &error),
                      LAC_OK);
     go_on(&decoder, texts, way, n_made);
+    if (given && way->one_by_one)
+        assert_left_out(&decoder.counts);
     lac_decoder_close(&decoder);
 }
 
@@ -302,7 +331,9 @@ static void run_case(const struct machine *machine, const json_t *json, const ch
 {
     unsigned allowed;
     ck_assert_int_eq(lac_isa_allowed(isa, &allowed), 0);
-    struct lac_network *network = open_network(path, dtype, allowed & lac_cpu_features());
+    struct lac_network *network = open_network(
+        path, dtype, allowed & lac_cpu_features(),
+        json_object_get(json, "thresholds") ? LAC_ACTIVATIONS_CATS : LAC_ACTIVATIONS_ALL);
     size_t n_made[MOST_TEXTS], n_words = network->config.vocab_size;
     assert_planned(network);
     ck_assert_uint_le(n_words, MOST_WORDS);

@@ -8,7 +8,8 @@
 
 /* ---- What is shared ---- */
 
-struct house open_tiny(size_t n_threads, enum lac_dtype dtype, uint64_t seed, struct tiny tiny)
+static struct house open_prepared(size_t n_threads, enum lac_dtype dtype, uint64_t seed,
+                                  struct tiny tiny, enum lac_activations_rule rule)
 {
     struct house h = {0};
     struct lac_engine_options *options;
@@ -24,11 +25,23 @@ struct house open_tiny(size_t n_threads, enum lac_dtype dtype, uint64_t seed, st
     lac_engine_options_free(options);
     ck_assert_int_eq(lac_model_options_new(&model), LAC_OK);
     lac_model_options_set_dtype(model, dtype ? dtype : LAC_S8);
+    lac_model_options_set_activations(model, rule);
     char message[512] = "";
     enum lac_status status = lac_model_open(h.engine, path, model, &h.model);
     ck_assert_msg(!status, "%s", lac_engine_message(h.engine, message, sizeof message));
     lac_model_options_free(model);
     return h;
+}
+
+struct house open_tiny(size_t n_threads, enum lac_dtype dtype, uint64_t seed, struct tiny tiny)
+{
+    return open_prepared(n_threads, dtype, seed, tiny, LAC_ACTIVATIONS_ALL);
+}
+
+struct house open_house_for(size_t n_threads, enum lac_dtype dtype, enum lac_activations_rule rule)
+{
+    return open_prepared(n_threads, dtype, test_seed(),
+                         (struct tiny){.family = TINY_LLAMA, .hidden = 32, .ffn = 72}, rule);
 }
 
 struct house open_house(size_t n_threads, enum lac_dtype dtype, uint64_t seed)
@@ -78,6 +91,7 @@ enum lac_status try_session(struct lac_model *model, const struct ask *ask,
     lac_session_options_set_log_probabilities(o, ask->log_probabilities);
     lac_session_options_set_draft(o, ask->draft);
     ck_assert_int_eq(lac_session_options_set_kv_policy(o, &ask->kv_policy), LAC_OK);
+    ck_assert_int_eq(lac_session_options_set_activations(o, &ask->activations), LAC_OK);
     ck_assert_int_eq(lac_session_options_set_stops(o, ask->stops, n_stops), LAC_OK);
     enum lac_status status = lac_session_new(model, o, session);
     lac_session_options_free(o);
@@ -613,5 +627,6 @@ int main(void)
     add_kv_tests(suite);
     add_long_tests(suite);
     add_memory_tests(suite);
+    add_activation_tests(suite);
     return run_suite(suite);
 }

@@ -315,6 +315,83 @@ START_TEST(the_example_streams)
 }
 END_TEST
 
+START_TEST(neurons_are_left_out)
+{
+    static const char text[] = "the cat sat on the mat.\nwho is big? the sun and the moon.\n";
+    const char *model = make_decoder(), *file = write_file("words", text, sizeof text - 1);
+    struct outcome o =
+        RUN(text, "score", "-m", model, "--json", "--activations", "cats:0.5", "--calibrate", file);
+    expect(&o, 0);
+    json_t *json = line_json(o.out, 0);
+    double active = get_real(json, "active"), perplexity = get_real(json, "perplexity");
+    ck_assert_msg(active > 0.4 && active < 0.6, "%g", active);
+    ck_assert(get_real(json, "read") >= active);
+    ck_assert(get_real(json, "tokens_per_second") > 0);
+    ck_assert_str_eq(get_text(json, "activations"), "cats:0.5");
+    ck_assert_uint_gt(json_array_size(json_object_get(json, "thresholds")), 0);
+    json_decref(json);
+    const char *result = write_file("thresholds", o.out, o.out_size);
+    release(&o);
+    /* The result is as good as the text. */
+    o = RUN(text, "score", "-m", model, "--json", "--activations", "cats:0.9", "--calibrate",
+            result, "--steps");
+    expect(&o, 0);
+    json = line_json(o.out, 0);
+    ck_assert(get_real(json, "perplexity") == perplexity);
+    json_decref(json);
+    release(&o);
+    /* Several are compared. */
+    o = RUN(text, "score", "-m", model, "--json", "--activations", "none", "--activations",
+            "cats:0.5", "--calibrate", file);
+    expect(&o, 0);
+    json = line_json(o.out, 0);
+    ck_assert_str_eq(get_text(json, "activations"), "none");
+    ck_assert(get_real(json, "active") == 1 && get_real(json, "read") == 1);
+    ck_assert(get_real(json, "perplexity") != perplexity);
+    json_decref(json);
+    json = line_json(o.out, 1);
+    ck_assert(get_real(json, "perplexity") == perplexity);
+    json_decref(json);
+    release(&o);
+    o = RUN(text, "score", "-m", model, "--activations", "none", "--activations", "cats:0.5",
+            "--calibrate", result);
+    expect(&o, 0);
+    ck_assert_ptr_nonnull(strstr(o.out, "neurons active"));
+    release(&o);
+    o = RUN(text, "score", "-m", model, "--activations", "none", "--activations", "none", "--kv",
+            "full", "--kv", "full", "--kv", "full");
+    expect(&o, 2);
+    release(&o);
+    o = RUN("", "generate", "-m", model, "-p", "the", "--activations", "none", "--activations",
+            "none");
+    expect(&o, 2);
+    release(&o);
+    o = RUN("", "generate", "-m", model, "-n", "8", "-p", "the cat", "--summary", "--activations",
+            "cats:0.5", "--calibrate", file);
+    expect(&o, 0);
+    ck_assert_ptr_nonnull(strstr(o.err, "% of neurons active"));
+    release(&o);
+    o = RUN(text, "score", "-m", model, "--activations", "cats:0.5"); /* by what? */
+    expect(&o, 3);
+    release(&o);
+    o = RUN(text, "score", "-m", model, "--dtype", "bf16", "--activations", "cats:0.5",
+            "--calibrate", file);
+    expect(&o, 3);
+    ck_assert_ptr_nonnull(strstr(o.err, "can be skipped"));
+    release(&o);
+    o = RUN(text, "score", "-m", model, "--activations", "cats:0.5", "--calibrate",
+            write_file("few", "{\"thresholds\": [1]}", 19));
+    expect(&o, 3);
+    release(&o);
+    static const char *const wrong[] = {"cats", "cats:", "cats:2", "cats:-1", "cats:x", "dogs:0.5"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        o = RUN(text, "score", "-m", model, "--activations", wrong[i], "--calibrate", file);
+        expect(&o, 2);
+        release(&o);
+    }
+}
+END_TEST
+
 void add_generate_tests(Suite *suite)
 {
     add_test(suite, "generate", lines_are_what_prompts_are);
@@ -324,5 +401,6 @@ void add_generate_tests(Suite *suite)
     add_test(suite, "score", scores_are_the_librarys);
     add_test(suite, "--kv", caches_keep_what_is_asked);
     add_test(suite, "--kv, wrong", wrong_caches_are_refused);
+    add_test(suite, "--activations", neurons_are_left_out);
     add_test(suite, "examples/generate", the_example_streams);
 }

@@ -16,6 +16,8 @@ struct house {
 /* dtype 0: int8. */
 struct house open_tiny(size_t n_threads, enum lac_dtype dtype, uint64_t seed, struct tiny tiny);
 struct house open_house(size_t n_threads, enum lac_dtype dtype, uint64_t seed);
+/* Prepared to leave neurons out. */
+struct house open_house_for(size_t n_threads, enum lac_dtype dtype, enum lac_activations_rule rule);
 /* int8, with texts of at most max_tokens that end with `end`. */
 struct house open_other_house(size_t max_tokens, size_t end);
 void close_house(struct house *house);
@@ -29,6 +31,7 @@ struct ask {
     enum lac_log_probabilities log_probabilities;
     struct lac_model *draft;
     struct lac_kv_policy kv_policy;
+    struct lac_activations_policy activations;
 };
 struct lac_session *open_session(struct lac_model *model, const struct ask *ask);
 /* The status instead; *session may be NULL. */
@@ -62,5 +65,6 @@ void add_copy_tests(Suite *suite);
 void add_kv_tests(Suite *suite);
 void add_long_tests(Suite *suite);
 void add_memory_tests(Suite *suite);
+void add_activation_tests(Suite *suite);
 
 #endif

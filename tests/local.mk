@@ -114,6 +114,12 @@ tests_check_sight_SOURCES = tests/check_sight.c
 tests_check_sight_CPPFLAGS = $(test_cppflags)
 tests_check_sight_LDADD = $(test_libraries)
 
+check_PROGRAMS += tests/check_neurons
+TESTS += tests/check_neurons
+tests_check_neurons_SOURCES = tests/check_neurons.c
+tests_check_neurons_CPPFLAGS = $(test_cppflags)
+tests_check_neurons_LDADD = $(test_libraries)
+
 check_PROGRAMS += tests/check_attention
 TESTS += tests/check_attention
 tests_check_attention_SOURCES = tests/check_attention.c tests/attention_pages.c \
@@ -221,8 +227,9 @@ tests_check_cli_LDADD = $(test_libraries)
 # shared library as an application sees it.
 check_PROGRAMS += tests/check_generate
 TESTS += tests/check_generate
-tests_check_generate_SOURCES = tests/check_generate.c tests/generate_copies.c \
-	tests/generate_kv.c tests/generate_long.c tests/generate_memory.c tests/generate_sample.c tests/generate_suite.h tests/generate_texts.c
+tests_check_generate_SOURCES = tests/check_generate.c tests/generate_activations.c \
+	tests/generate_copies.c tests/generate_kv.c tests/generate_long.c tests/generate_memory.c \
+	tests/generate_sample.c tests/generate_suite.h tests/generate_texts.c
 tests_check_generate_CPPFLAGS = $(test_cppflags)
 tests_check_generate_LDADD = $(test_libraries)
 
@@ -246,6 +253,8 @@ EXTRA_DIST += \
 	tests/data/decoder/gpt2-inverse.json \
 	tests/data/decoder/gpt2.json \
 	tests/data/decoder/llama-biases.json \
+	tests/data/decoder/llama-cats.json \
+	tests/data/decoder/llama-cats-few.json \
 	tests/data/decoder/llama-dynamic.json \
 	tests/data/decoder/llama-linear.json \
 	tests/data/decoder/llama-llama3.json \

@@ -134,6 +134,25 @@ LAC_API void lac_session_options_set_speculation(struct lac_session_options *opt
 LAC_API void lac_session_options_set_draft(struct lac_session_options *options,
                                            struct lac_model *draft);
 
+/* Which neurons of gated feed-forward layers, down(act(gate(x)) * up(x)), count for tokens that
+ * the model makes or lac_session_score scores: the others are left out.  Tokens that are fed, or
+ * given as context, have all neurons.  Texts change, but still depend on nothing but themselves. */
+struct lac_activations_policy {
+    enum lac_activations_rule rule;
+    /* CATS: for each layer the least |act(gate(x))| that counts, not negative, as
+     * lac_session_calibrate finds them.  Lee et al., CATS: Contextually-aware thresholding for
+     * sparsity in large language models, 2024. */
+    const float *thresholds;
+    size_t n_thresholds;
+};
+/* LAC_ACTIVATIONS_ALL unless set.  Of a session's own model, not of its draft.  What CATS leaves
+ * out is not read if the model was opened with lac_model_options_set_activations.  Copied;
+ * LAC_E_MEMORY, and options are unchanged then.  The session is LAC_E_ARGUMENT for a wrong number
+ * of thresholds or one below 0, LAC_E_UNSUPPORTED for models without such layers. */
+LAC_API enum lac_status
+lac_session_options_set_activations(struct lac_session_options *options,
+                                    const struct lac_activations_policy *policy);
+
 /* Appends to a text, which goes on from there, also if it was finished.  Of the tokenizer's special
  * tokens none is added.  n may be 0: it goes on by itself.  Limits begin anew; what was held back
  * of its text is not given any more.  LAC_E_LIMIT: longer than the model takes. */
@@ -236,6 +255,15 @@ LAC_API enum lac_status lac_session_score(struct lac_session *session, const int
                                           size_t n_context, enum lac_pace pace,
                                           double *log_probabilities, int32_t *best);
 
+/* Runs a text of n tokens, at least 1 (longer ones than the model takes in parts), and finds for
+ * each layer the largest threshold, to 8 bits, that at least `share` (0 to 1) of |act(gate(x))|
+ * reach: thresholds [lac_model_layers], for LAC_ACTIVATIONS_CATS.  Some thousand tokens of
+ * the kind that will be made are enough.  The session's own thresholds do not matter, and its texts
+ * are not touched.  LAC_E_UNSUPPORTED: the model's feed-forward layers have no gate.
+ * LAC_E_CANCELLED as in lac_session_next. */
+LAC_API enum lac_status lac_session_calibrate(struct lac_session *session, const int32_t *ids,
+                                              size_t n, double share, float *thresholds);
+
 /* Writes a text's tokens, cache and sampling to a file, under a temporary name first. */
 LAC_API enum lac_status lac_session_save(struct lac_session *session, size_t sequence,
                                          const char *path);
@@ -255,6 +283,11 @@ struct lac_generation_counts {
     size_t score_cache_bytes; /* what lac_session_score kept of the last ids, at their end */
     double score_seconds;     /* what it took for them, their context left out: n - n_context - 1
                                  tokens went through the model */
+    /* Of tokens that leave neurons out: */
+    size_t n_neurons; /* neurons of all layers, for each token */
+    size_t n_active;  /* of which not left out */
+    size_t n_stored;  /* neurons of all layers, for each pass that these tokens shared */
+    size_t n_read;    /* of which the weights were read */
 };
 LAC_API enum lac_status lac_session_counts(struct lac_session *session,
                                            struct lac_generation_counts *counts);

@@ -72,6 +72,24 @@ LAC_API void lac_model_options_set_pattern(struct lac_model_options *options,
  * it was packed with. */
 LAC_API void lac_model_options_set_outliers(struct lac_model_options *options, double share);
 
+/* Which neurons of gated feed-forward layers, down(act(gate(x)) * up(x)), generated tokens use:
+ * lac_session_options_set_activations. */
+enum lac_activations_rule {
+    LAC_ACTIVATIONS_ALL = 0,
+    LAC_ACTIVATIONS_CATS = 1, /* those whose |act(gate(x))| reaches a threshold */
+};
+
+/* Prepares a decoder for sessions that leave neurons out by CATS: the rows of up and columns of
+ * down are kept a second time, neuron by neuron, so that those left out need not be read.  That
+ * takes 2 * lac_model_hidden_size * lac_model_intermediate_size * lac_model_layers bytes in int8,
+ * four times as many in fp32, and is made when the model is opened (packed files do not have it).
+ * Unprepared models give the same texts, but read every weight.  LAC_E_UNSUPPORTED, when the model
+ * is opened: nothing could be skipped, as it has no gates, is neither int8 nor fp32, has outliers
+ * in all these layers, or most of their weights are zeros that are not stored; those would be
+ * kept here. */
+LAC_API void lac_model_options_set_activations(struct lac_model_options *options,
+                                               enum lac_activations_rule rule);
+
 /* Opens a Hugging Face directory (config.json, tokenizer files, model.safetensors or shards), a GGUF
  * file or a packed file.  options may be NULL.  The message of a failure is the engine's.
  * Borrows the engine until lac_model_free. */

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "simd/kernel.h"
+#include "simd/neurons.h"
+#include "simd/ops.h"
 #include "simd/scalar/linear.h"
 #include "sparse/bitmap.h"
 #include "sparse/int4.h"
@@ -250,3 +252,64 @@ static void linear_output(const struct lac_linear_args *a)
 
 LAC_LINEAR_KERNELS(KERNEL, LAC_OP_LINEAR_TOKEN, token, linear_token)
 LAC_LINEAR_KERNELS(KERNEL, LAC_OP_LINEAR_OUTPUT, output, linear_output)
+
+/* ---- Some neurons: simd/neurons.h ---- */
+
+static float dot_row_s8(const struct lac_neurons_args *a, size_t i, size_t t)
+{
+    const struct lac_linear_args *l = &a->linear;
+    const int8_t *row = (const int8_t *)a->part + a->list[i] * a->stride;
+    uint32_t acc = (uint32_t)l->w->offset[i];
+    for (size_t k = 0; k < l->w->n_in; k++)
+        acc += (uint32_t)(((const uint8_t *)l->x)[(k / 4 * l->ld + t) * 4 + k % 4] * row[k]);
+    return scale_sum(l, i, t, (int32_t)acc);
+}
+
+static float dot_row_f32(const struct lac_neurons_args *a, size_t i, size_t t)
+{
+    const struct lac_linear_args *l = &a->linear;
+    const float *row = (const float *)(const void *)(a->part + a->list[i] * a->stride);
+    float acc = 0;
+    for (size_t k = 0; k < l->w->n_in; k++)
+        acc += row[k] * ((const float *)l->x)[k * l->ld + t];
+    return acc + l->w->bias[i];
+}
+
+static float dot_columns_s8(const struct lac_neurons_args *a, size_t o, size_t t)
+{
+    const struct lac_linear_args *l = &a->linear;
+    uint32_t acc = 0;
+    for (size_t k = 0; k < l->w->n_in; k++) {
+        int x = ((const uint8_t *)l->x)[(k / 4 * l->ld + t) * 4 + k % 4] - 128;
+        acc += (uint32_t)(x * (a->part[a->list[k] * a->stride + o] - 128));
+    }
+    return scale_sum(l, o, t, (int32_t)acc);
+}
+
+static float dot_columns_f32(const struct lac_neurons_args *a, size_t o, size_t t)
+{
+    const struct lac_linear_args *l = &a->linear;
+    float acc = 0;
+    for (size_t k = 0; k < l->w->n_in; k++) {
+        const float *column = (const float *)(const void *)(a->part + a->list[k] * a->stride);
+        acc += column[o] * ((const float *)l->x)[k * l->ld + t];
+    }
+    return acc + l->w->bias[o];
+}
+
+#define NEURONS(name, dot)                                                                         \
+    static void name(const struct lac_neurons_args *a)                                             \
+    {                                                                                              \
+        for (size_t o = a->linear.out_begin; o < a->linear.out_end; o++)                           \
+            for (size_t t = 0; t < a->linear.n_tokens; t++)                                        \
+                finish(&a->linear, o, t, dot(a, o, t));                                            \
+    }
+NEURONS(neuron_rows_s8, dot_row_s8)
+NEURONS(neuron_rows_f32, dot_row_f32)
+NEURONS(neuron_columns_s8, dot_columns_s8)
+NEURONS(neuron_columns_f32, dot_columns_f32)
+
+#define ISA       scalar
+#define ISA_NEEDS 0
+LAC_NEURON_OPS_DEFINE(s8, LAC_S8)
+LAC_NEURON_OPS_DEFINE(f32, LAC_F32)

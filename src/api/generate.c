@@ -369,6 +369,10 @@ enum lac_status lac_session_counts(struct lac_session *session,
         return status;
     const struct lac_generator *g = session->generator;
     *counts = g->counts;
+    counts->n_neurons = g->decoder.counts.n_neurons;
+    counts->n_active = g->decoder.counts.n_active;
+    counts->n_stored = g->decoder.counts.n_stored;
+    counts->n_read = g->decoder.counts.n_read;
     for (size_t i = 0; i < g->n_texts; i++)
         counts->cache_bytes += lac_kv_bytes(&g->texts[i].kv) + lac_kv_bytes(&g->texts[i].draft_kv);
     return LAC_OK;

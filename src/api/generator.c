@@ -36,15 +36,19 @@ static enum lac_status check_options(const struct lac_generator *g, struct lac_e
     enum lac_status status = lac_sampling_check(&o->sampling, error);
     if (!status)
         status = lac_kv_policy_check(&o->kv_policy, &g->model->network->config, error);
+    if (!status)
+        status = lac_activations_policy_check(&o->activations, g->model->network, error);
     return status ? status : check_draft(g, error);
 }
 
 static enum lac_status open_decoder(const struct lac_generator *g, struct lac_decoder *decoder,
-                                    const struct lac_model *model, struct lac_error *error)
+                                    const struct lac_model *model,
+                                    const struct lac_activations *activations,
+                                    struct lac_error *error)
 {
     const struct lac_network *network = model->network;
     size_t n = g->options.batch_tokens ? g->options.batch_tokens : network->batch_tokens;
-    return lac_decoder_open(decoder, g->host, network, model->engine->pool, n, error);
+    return lac_decoder_open(decoder, g->host, network, model->engine->pool, n, activations, error);
 }
 
 static enum lac_status open_generator(struct lac_generator *g, struct lac_error *error)
@@ -65,9 +69,11 @@ static enum lac_status open_generator(struct lac_generator *g, struct lac_error 
     g->scratch = lac_alloc(g->host, g->room, 1);
     if (!g->scratch)
         return lac_fail(error, LAC_E_MEMORY, "no memory for a token of %zu bytes", g->room);
-    status = open_decoder(g, &g->decoder, g->model, error);
+    g->activations.policy = g->options.activations;
+    status = open_decoder(g, &g->decoder, g->model,
+                          g->activations.policy.rule ? &g->activations : NULL, error);
     if (!status && g->options.draft)
-        status = open_decoder(g, &g->draft, g->options.draft, error);
+        status = open_decoder(g, &g->draft, g->options.draft, NULL, error);
     return status ? status
                   : lac_sampler_open(&g->sampler, g->host, network->config.vocab_size, error);
 }
@@ -85,11 +91,15 @@ enum lac_status lac_generator_new(struct lac_model *model,
     g->options = *options;
     g->options.stops = (struct lac_stops){0};
     g->options.kv_policy = (struct lac_kv_policy){0};
+    g->options.activations = (struct lac_activations_policy){0};
     enum lac_status status =
         lac_stops_open(&g->options.stops, host, (const char *const *)options->stops.texts,
                        options->stops.n, error);
     if (!status)
         status = lac_kv_policy_copy(host, &options->kv_policy, &g->options.kv_policy, error);
+    if (!status)
+        status = lac_activations_policy_copy(host, &options->activations, &g->options.activations,
+                                             error);
     if (!status)
         status = open_generator(g, error);
     if (status) {
@@ -114,6 +124,7 @@ void lac_generator_free(struct lac_generator *g)
     lac_generator_clear(g);
     lac_stops_close(&g->options.stops);
     lac_kv_policy_clear(g->host, &g->options.kv_policy);
+    lac_activations_policy_clear(g->host, &g->options.activations);
     lac_free(g->host, g->kv_rules);
     lac_decoder_close(&g->decoder);
     lac_decoder_close(&g->draft);

@@ -22,7 +22,8 @@ struct lac_generation_options {
     enum lac_dtype kv_dtype;        /* 0: the model's */
     struct lac_kv_policy kv_policy; /* lac_kv_policy_copy */
     enum lac_log_probabilities log_probabilities;
-    struct lac_model *draft; /* or NULL */
+    struct lac_model *draft;                   /* or NULL */
+    struct lac_activations_policy activations; /* lac_activations_policy_copy */
 };
 
 /* One sequence.  Tokens that are not in the cache wait for the next step; at least the last one
@@ -60,8 +61,9 @@ struct lac_generator {
     struct lac_model *model;
     struct lac_generation_options options; /* its own copy */
     struct lac_kv_shape kv_shape, draft_shape;
-    struct lac_kv_rules *kv_rules;     /* of kv_shape; NULL: all is kept */
-    struct lac_decoder decoder, draft; /* draft: only with options.draft */
+    struct lac_kv_rules *kv_rules;      /* of kv_shape; NULL: all is kept */
+    struct lac_activations activations; /* the decoder's, if options have any */
+    struct lac_decoder decoder, draft;  /* draft: only with options.draft */
     struct lac_sampler sampler;
     struct lac_text *texts; /* [n_texts]; those not in use keep nothing */
     size_t n_texts, text_capacity;

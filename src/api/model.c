@@ -11,6 +11,7 @@ struct lac_model_options {
     enum lac_dtype dtype; /* 0: the model's */
     int pattern;          /* -1: the plan's */
     double outliers;
+    enum lac_activations_rule activations;
 };
 
 enum lac_status lac_model_options_new(struct lac_model_options **options)
@@ -45,6 +46,12 @@ void lac_model_options_set_outliers(struct lac_model_options *options, double sh
     options->outliers = share;
 }
 
+void lac_model_options_set_activations(struct lac_model_options *options,
+                                       enum lac_activations_rule rule)
+{
+    options->activations = rule;
+}
+
 static enum lac_status read_options(const struct lac_model_options *options,
                                     const struct lac_engine *engine,
                                     struct lac_network_options *read, struct lac_error *error)
@@ -61,10 +68,14 @@ static enum lac_status read_options(const struct lac_model_options *options,
         return lac_fail(error, LAC_E_ARGUMENT, "unknown dtype %d", (int)options->dtype);
     if (options->pattern < -1 || options->pattern >= LAC_N_PATTERNS)
         return lac_fail(error, LAC_E_ARGUMENT, "unknown pattern %d", options->pattern);
+    if ((int)options->activations < 0 || options->activations > LAC_ACTIVATIONS_CATS)
+        return lac_fail(error, LAC_E_ARGUMENT, "unknown rule of activations %d",
+                        (int)options->activations);
     if (!(options->outliers >= 0 && options->outliers <= LAC_MOST_OUTLIERS))
         return lac_fail(error, LAC_E_ARGUMENT, "outliers: %g is not a share from 0 to %g",
                         options->outliers, LAC_MOST_OUTLIERS);
     read->outliers = options->outliers;
+    read->activations = options->activations;
     read->dtype = options->dtype;
     read->pattern = options->pattern;
     return LAC_OK;

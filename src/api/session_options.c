@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is asked of sessions. */
+#include <string.h>
+
 #include "src/api/session.h"
 
 enum lac_status lac_session_options_new(struct lac_session_options **options)
@@ -18,6 +20,7 @@ void lac_session_options_free(struct lac_session_options *options)
     if (options) {
         lac_stops_close(&options->generation.stops);
         lac_kv_policy_clear(&lac_default_host, &options->generation.kv_policy);
+        lac_activations_policy_clear(&lac_default_host, &options->generation.activations);
     }
     lac_free(&lac_default_host, options);
 }
@@ -101,4 +104,16 @@ void lac_session_options_set_speculation(struct lac_session_options *options, si
 void lac_session_options_set_draft(struct lac_session_options *options, struct lac_model *draft)
 {
     options->generation.draft = draft;
+}
+
+enum lac_status lac_session_options_set_activations(struct lac_session_options *options,
+                                                    const struct lac_activations_policy *policy)
+{
+    struct lac_activations_policy made;
+    enum lac_status status = lac_activations_policy_copy(&lac_default_host, policy, &made, NULL);
+    if (status)
+        return status;
+    lac_activations_policy_clear(&lac_default_host, &options->generation.activations);
+    options->generation.activations = made;
+    return LAC_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "src/cli/activations.h"
 #include "src/cli/job.h"
 #include "src/cli/kv.h"
 
@@ -20,6 +21,7 @@ struct work {
     struct runtime runtime;
     struct lac_session *session;
     struct lac_kv_policy kv;
+    struct activations activations;
     struct input input;
     struct output output;
     struct progress progress;
@@ -320,7 +322,9 @@ static enum lac_status set_options(struct work *w, struct lac_session_options *t
     enum lac_status status = lac_session_options_set_stops(to, o->stops, n_stops);
     if (status == LAC_E_ARGUMENT)
         complain("--stop: not UTF-8");
-    return status ? status : lac_session_options_set_kv_policy(to, &w->kv);
+    if (!status)
+        status = lac_session_options_set_kv_policy(to, &w->kv);
+    return status ? status : lac_session_options_set_activations(to, &w->activations.policy);
 }
 
 static bool open_session(struct work *w)
@@ -350,11 +354,11 @@ static bool open_all(struct work *w, int *status)
     }
     w->input.lines.fd = -1;
     *status = STATUS_USAGE;
-    if (o->kv[0] && o->kv[1]) {
-        complain("--kv: one policy at a time");
+    if ((o->kv[0] && o->kv[1]) || (o->activations[0] && o->activations[1])) {
+        complain("--%s: one policy at a time", o->kv[0] && o->kv[1] ? "kv" : "activations");
         return false;
     }
-    if (!kv_parse(o->kv[0], &w->kv))
+    if (!kv_parse(o->kv[0], &w->kv) || !activations_parse(o->activations[0], &w->activations))
         return false;
     *status = STATUS_FATAL;
     if ((!o->prompt && !input_open(&w->input, o, INPUT_TEXTS, status)) ||
@@ -364,7 +368,8 @@ static bool open_all(struct work *w, int *status)
         return false;
     *status = STATUS_FATAL;
     w->prompts = calloc(o->n_together, sizeof *w->prompts);
-    return w->prompts && open_session(w) && output_open(&w->output, o->output, w->input.lines.fd);
+    return w->prompts && activations_find(&w->runtime, o, &w->activations) && open_session(w) &&
+           output_open(&w->output, o->output, w->input.lines.fd);
 }
 
 static void summarize(const struct work *w, double seconds)
@@ -380,6 +385,10 @@ static void summarize(const struct work *w, double seconds)
     fprintf(stderr, ": %.1f tokens/s", (double)counts.n_made / (seconds - w->prompt_seconds));
     if (counts.n_guessed)
         fprintf(stderr, ", %zu of %zu guesses right", counts.n_accepted, counts.n_guessed);
+    if (counts.n_neurons)
+        fprintf(stderr, ", %.1f %% of neurons active, %.1f %% read",
+                100 * (double)counts.n_active / (double)counts.n_neurons,
+                100 * (double)counts.n_read / (double)counts.n_stored);
     fputc('\n', stderr);
 }
 
@@ -403,6 +412,7 @@ static enum exit_status run(const struct options *o)
         forget(&w, &w.prompts[--w.n_prompts]);
     free(w.prompts);
     kv_free(&w.kv);
+    activations_free(&w.activations);
     lac_session_free(w.session);
     runtime_close(&w.runtime);
     input_close(&w.input);

@@ -327,3 +327,29 @@ enum input_result input_next(struct input *in, struct record *record)
         }
     }
 }
+
+bool input_read_all(const char *path, char **text, size_t *size)
+{
+    bool from_stdin = !path || !strcmp(path, "-");
+    FILE *file = from_stdin ? stdin : fopen(path, "rb");
+    bool good = file != NULL;
+    *size = 0;
+    for (size_t capacity = 0, n = 1; good && n; *size += n) {
+        if (*size == capacity) {
+            char *larger = realloc(*text, capacity = 2 * capacity + 65536);
+            if (!larger) {
+                complain("no memory for a text of %zu bytes", capacity);
+                fclose(file);
+                return false;
+            }
+            *text = larger;
+        }
+        n = fread(*text + *size, 1, capacity - *size, file);
+        good = !ferror(file);
+    }
+    if (!good)
+        complain("%s: %s", from_stdin ? "standard input" : path, strerror(errno));
+    if (file)
+        fclose(file);
+    return good;
+}

@@ -47,6 +47,10 @@ bool input_open(struct input *input, const struct options *options, enum input_k
                 int *status);
 void input_close(struct input *input);
 
+/* All of a file, or of standard input for NULL or "-": *text, NULL before, is the caller's to free,
+ * also after a complaint. */
+bool input_read_all(const char *path, char **text, size_t *size);
+
 enum input_result { INPUT_RECORD, INPUT_BAD, INPUT_END, INPUT_FAILED };
 
 /* Skips empty lines.  BAD: input->message says why, the line's number is in record->line; the

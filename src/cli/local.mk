@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 bin_PROGRAMS += lacuna
 lacuna_SOURCES = \
+	src/cli/activations.c \
+	src/cli/activations.h \
 	src/cli/answer.c \
 	src/cli/classify.c \
 	src/cli/command.h \

@@ -166,6 +166,12 @@ static const struct row rows[] = {
      "keys and values that caches keep: full; stream:SINKS+WINDOW, the first and the last so many; "
      "duo:FILE, in JSON which heads keep all; snap:BUDGET[,BUDGET...], what a prompt's end looks "
      "at, in all layers or in each (default full); score: several are compared"},
+    {"activations", 0, TEXTS, ON_DECODERS, AT(activations), "RULE", 0, 0, NULL,
+     "neurons of gated feed-forward layers that count for tokens made: none are left out; "
+     "cats:SHARE, about this share of them, by thresholds (default none); score: several are "
+     "compared"},
+    {"calibrate", 0, TEXT, ON_DECODERS, AT(calibrate), "FILE", 0, 0, NULL,
+     "--activations: a text to find thresholds with, or what score --json made of one"},
     {"batch-tokens", 0, NUMBER, ON_DECODERS, AT(batch_tokens), "N", 1, 100000000, NULL,
      "tokens of a pass at most (default: what fits the caches)"},
     {"batch-tokens", 0, NUMBER, ON_TASKS, AT(batch_tokens), "N", 1, 100000000, NULL,

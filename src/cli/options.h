@@ -49,10 +49,12 @@ struct options {
 
     /* generate, score */
     const char *prompt, *draft;
-    const char *stops[MOST_TEXTS], *kv[MOST_TEXTS]; /* those given, then NULL */
+    /* Those given, then NULL. */
+    const char *stops[MOST_TEXTS], *kv[MOST_TEXTS], *activations[MOST_TEXTS];
     size_t max_new_tokens, seed, n_samples, n_beams, n_together, n_speculated, window, stride;
     double temperature, top_p, min_p, repetition_penalty, length_penalty;
     int kv_dtype;
+    const char *calibrate;
     bool log_probabilities, tasks, steps;
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "src/cli/activations.h"
 #include "src/cli/command.h"
 
 /* Where `make install` puts the models that are shipped, and where the sources have them. */
@@ -92,7 +93,8 @@ static const char *find_default_model(const struct options *o)
 }
 
 static bool open_model(struct runtime *rt, const struct options *o, const char *path,
-                       struct lac_model **model, int *exit_status)
+                       enum lac_activations_rule activations, struct lac_model **model,
+                       int *exit_status)
 {
     struct lac_model_options *options = NULL;
     enum lac_status status = lac_model_options_new(&options);
@@ -102,6 +104,7 @@ static bool open_model(struct runtime *rt, const struct options *o, const char *
         if (o->pattern != UNSET)
             lac_model_options_set_pattern(options, (enum lac_pattern)o->pattern);
         lac_model_options_set_outliers(options, o->outliers);
+        lac_model_options_set_activations(options, activations);
         status = lac_model_open(rt->engine, path, options, model);
     }
     lac_model_options_free(options);
@@ -119,7 +122,7 @@ bool runtime_open_model(struct runtime *rt, const struct options *o, const char 
     if (!path)
         path = find_default_model(o);
     if (path)
-        return open_model(rt, o, path, &rt->model, exit_status);
+        return open_model(rt, o, path, activations_prepared(o), &rt->model, exit_status);
     complain("no model: give --model or set LACUNA_MODEL (%s/%s is not there)", model_folders[0],
              o->shipped);
     *exit_status = STATUS_FATAL;
@@ -128,7 +131,7 @@ bool runtime_open_model(struct runtime *rt, const struct options *o, const char 
 
 bool runtime_open_draft(struct runtime *rt, const struct options *o, int *exit_status)
 {
-    return open_model(rt, o, o->draft, &rt->draft, exit_status);
+    return open_model(rt, o, o->draft, LAC_ACTIVATIONS_ALL, &rt->draft, exit_status);
 }
 
 void runtime_close(struct runtime *rt)

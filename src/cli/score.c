@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lacuna score: how well a model foresees a text, or answers. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "src/cli/activations.h"
 #include "src/cli/job.h"
 #include "src/cli/kv.h"
 #include "src/cli/tally.h"
 
 enum { USUAL_WINDOW = 2048 };
 
-/* A policy to score with. */
+/* Policies to score with. */
 struct contender {
     struct lac_kv_policy kv;
+    struct activations activations;
     struct lac_session *session;
 };
 
@@ -21,8 +22,7 @@ struct work {
     const struct options *options;
     struct runtime runtime;
     struct contender contenders[MOST_TEXTS];
-    size_t n_contenders;
-    struct tallies tallies;
+    struct tallies tallies; /* a column for each contender */
     struct lac_encoding encoding;
     struct input input; /* of --tasks */
     size_t n_bad;       /* of its lines */
@@ -32,33 +32,6 @@ struct work {
     int32_t *best;  /* [capacity] */
     size_t capacity;
 };
-
-/* All of a file that may be a pipe. */
-static bool read_file(struct work *w)
-{
-    const char *path = w->options->operand;
-    bool from_stdin = !path || !strcmp(path, "-");
-    FILE *file = from_stdin ? stdin : fopen(path, "rb");
-    bool good = file != NULL;
-    for (size_t capacity = 0, n = 1; good && n; w->size += n) {
-        if (w->size == capacity) {
-            char *text = realloc(w->text, capacity = 2 * capacity + 65536);
-            if (!text) {
-                complain("no memory for a text of %zu bytes", capacity);
-                fclose(file);
-                return false;
-            }
-            w->text = text;
-        }
-        n = fread(w->text + w->size, 1, capacity - w->size, file);
-        good = !ferror(file);
-    }
-    if (!good)
-        complain("%s: %s", from_stdin ? "standard input" : path, strerror(errno));
-    if (file)
-        fclose(file);
-    return good;
-}
 
 static bool reserve(struct work *w, size_t n)
 {
@@ -88,6 +61,7 @@ static bool open_session(struct work *w, struct contender *c)
         lac_session_options_set_kv_dtype(options,
                                          o->kv_dtype == UNSET ? 0 : (enum lac_dtype)o->kv_dtype);
         if (lac_session_options_set_kv_policy(options, &c->kv) ||
+            lac_session_options_set_activations(options, &c->activations.policy) ||
             lac_session_new(w->runtime.model, options, &c->session))
             complain("%s", runtime_message(&w->runtime));
     }
@@ -99,9 +73,10 @@ static bool open_session(struct work *w, struct contender *c)
 static enum lac_status score(struct work *w, struct contender *c, const int32_t *ids, size_t n,
                              size_t n_context, enum lac_pace pace, struct tally *tally)
 {
-    struct lac_generation_counts counts;
-    enum lac_status status =
-        lac_session_score(c->session, ids, n, n_context, pace, w->scores, w->best);
+    struct lac_generation_counts before, counts;
+    enum lac_status status = lac_session_counts(c->session, &before);
+    if (!status)
+        status = lac_session_score(c->session, ids, n, n_context, pace, w->scores, w->best);
     if (!status)
         status = lac_session_counts(c->session, &counts);
     if (status)
@@ -111,6 +86,10 @@ static enum lac_status score(struct work *w, struct contender *c, const int32_t 
     tally->n_tokens += n - n_context;
     tally->n_timed += n - n_context - 1;
     tally->seconds += counts.score_seconds;
+    tally->n_neurons += counts.n_neurons - before.n_neurons;
+    tally->n_active += counts.n_active - before.n_active;
+    tally->n_stored += counts.n_stored - before.n_stored;
+    tally->n_read += counts.n_read - before.n_read;
     if (counts.score_cache_bytes > tally->cache_bytes)
         tally->cache_bytes = counts.score_cache_bytes;
     return LAC_OK;
@@ -165,7 +144,7 @@ static bool score_text(struct work *w)
         complain("--stride: %zu is not less than the window of %zu tokens", stride, window);
         return false;
     }
-    if (!reserve(w, window) || !read_file(w) || !encode(w))
+    if (!reserve(w, window) || !input_read_all(o->operand, &w->text, &w->size) || !encode(w))
         return false;
     size_t first = o->kv[0] ? window - stride : 1;
     if (w->encoding.n <= first) {
@@ -174,7 +153,7 @@ static bool score_text(struct work *w)
                  w->encoding.n, first);
         return false;
     }
-    for (size_t i = 0; i < w->n_contenders; i++)
+    for (size_t i = 0; i < w->tallies.n_columns; i++)
         if (!score_windows(w, i, window, stride, first))
             return false;
     return true;
@@ -227,7 +206,7 @@ static bool score_task(struct work *w, const struct record *r)
         return false;
     char *group = r->label.text ? strndup(r->label.text, r->label.size) : NULL;
     const int32_t *ids = w->encoding.ids;
-    for (size_t i = 0; i < w->n_contenders; i++) {
+    for (size_t i = 0; i < w->tallies.n_columns; i++) {
         struct contender *c = &w->contenders[i];
         struct tally tally = {.n_bytes = r->second.size, .n_tasks = 1};
         enum lac_status status = score(w, c, ids, n, n_context, LAC_PACE_STEPS, &tally);
@@ -290,8 +269,9 @@ static bool work(struct work *w)
         complain("the model has no tokenizer");
         return false;
     }
-    for (size_t i = 0; i < w->n_contenders; i++)
-        if (!open_session(w, &w->contenders[i]))
+    for (size_t i = 0; i < w->tallies.n_columns; i++)
+        if (!activations_find(&w->runtime, w->options, &w->contenders[i].activations) ||
+            !open_session(w, &w->contenders[i]))
             return false;
     clock_gettime(CLOCK_MONOTONIC, &begin);
     if (w->options->tasks ? !score_tasks(w) : !score_text(w))
@@ -301,7 +281,7 @@ static bool work(struct work *w)
         double seconds =
             (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
         size_t n = 0;
-        for (size_t i = 0; i < w->n_contenders; i++)
+        for (size_t i = 0; i < w->tallies.n_columns; i++)
             n += w->tallies.all[i].n_tokens;
         fprintf(stderr, "%zu tokens in %.2f s: %.1f tokens/s\n", n, seconds, (double)n / seconds);
     }
@@ -310,13 +290,16 @@ static bool work(struct work *w)
 
 static bool parse_policies(struct work *w)
 {
-    const struct options *o = w->options;
-    w->n_contenders = 1;
-    while (o->kv[w->n_contenders - 1] && o->kv[w->n_contenders])
-        w->n_contenders++;
-    for (size_t i = 0; i < w->n_contenders; i++)
-        if (!kv_parse(o->kv[i], &w->contenders[i].kv))
+    struct tallies *t = &w->tallies;
+    if (!tallies_open(t, w->options->kv, w->options->activations, w->options->tasks))
+        return false;
+    for (size_t i = 0; i < t->n_columns; i++) {
+        struct contender *c = &w->contenders[i];
+        if (!kv_parse(tallies_kv(t, i), &c->kv) ||
+            !activations_parse(tallies_activations(t, i), &c->activations))
             return false;
+        t->left_out[i] = &c->activations.policy;
+    }
     return true;
 }
 
@@ -333,7 +316,7 @@ static bool open_all(struct work *w, int *status)
         return false;
     *status = STATUS_FATAL;
     return (!o->tasks || input_open(&w->input, o, INPUT_PROMPTS, status)) &&
-           tallies_open(&w->tallies, o->kv, o->tasks) && runtime_start(&w->runtime, o, status) &&
+           runtime_start(&w->runtime, o, status) &&
            runtime_open_model(&w->runtime, o, o->model, status);
 }
 
@@ -343,8 +326,9 @@ static enum exit_status run(const struct options *o)
     int status = STATUS_FATAL;
     if (open_all(&w, &status))
         status = !work(&w) ? STATUS_FATAL : (w.n_bad ? STATUS_BAD_LINES : STATUS_GOOD);
-    for (size_t i = 0; i < w.n_contenders; i++) {
+    for (size_t i = 0; i < w.tallies.n_columns; i++) {
         kv_free(&w.contenders[i].kv);
+        activations_free(&w.contenders[i].activations);
         lac_session_free(w.contenders[i].session);
     }
     tallies_close(&w.tallies);
@@ -369,12 +353,16 @@ const struct command command_score = {
         "reads prompts and how each is to go on, as lines of tab-separated columns (prompt,\n"
         "continuation) or JSON objects (\"prompt\", \"continuation\", \"group\"), and also counts\n"
         "those that the most probable words continue exactly so, in all and for each group.\n"
-        "A --kv each makes a column of figures, with tokens/s and what the cache keeps; the first\n"
-        "window - stride tokens of a text are then only seen.  With --json a line for each column\n"
-        "(and group):\n"
+        "A --kv or --activations each makes a column of figures, with tokens/s and what the cache\n"
+        "keeps; with --kv the first window - stride tokens of a text are only seen.  With --json "
+        "a\n"
+        "line for each column (and group):\n"
         "  {\"tokens\", \"bytes\", \"log_probability\", \"perplexity\", \"bits_per_byte\"}\n"
-        "with --kv \"kv\" and with --tasks \"group\", \"tasks\" and \"exact\", and with either\n"
-        "\"tokens_per_second\" and \"cache_bytes\".\n",
+        "with --kv \"kv\", with --activations \"activations\", \"thresholds\", and as shares of "
+        "the\n"
+        "neurons \"active\" and \"read\", with --tasks \"group\", \"tasks\" and \"exact\", and "
+        "with\n"
+        "any of these \"tokens_per_second\" and \"cache_bytes\".\n",
     .shipped = "wordnet-decoder-sparse",
     .bit = ON_SCORE,
     .run = run,

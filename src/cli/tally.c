@@ -8,19 +8,46 @@
 
 #include "src/cli/job.h"
 
-size_t tallies_columns(const struct tallies *t)
+static size_t count(const char *const *names)
 {
     size_t n = 0;
-    while (t->columns[n])
+    while (names[n])
         n++;
-    return n ? n : 1;
+    return n;
 }
 
-bool tallies_open(struct tallies *t, const char *const *columns, bool has_tasks)
+bool tallies_open(struct tallies *t, const char *const *kv, const char *const *activations,
+                  bool has_tasks)
 {
-    *t = (struct tallies){.columns = columns, .has_tasks = has_tasks};
-    t->all = calloc(tallies_columns(t), sizeof *t->all);
+    *t = (struct tallies){.kv = kv,
+                          .activations = activations,
+                          .n_kv = count(kv),
+                          .n_activations = count(activations),
+                          .has_tasks = has_tasks};
+    if (t->n_kv > 1 && t->n_activations > 1 && t->n_kv != t->n_activations) {
+        complain("--kv and --activations: %zu and %zu of them; one of either, or as many", t->n_kv,
+                 t->n_activations);
+        return false;
+    }
+    t->n_columns = t->n_kv > t->n_activations ? t->n_kv : t->n_activations;
+    t->n_columns = t->n_columns ? t->n_columns : 1;
+    t->all = calloc(t->n_columns, sizeof *t->all);
     return t->all != NULL;
+}
+
+static const char *name_of(const char *const *names, size_t n, size_t column)
+{
+    return n > 1 ? names[column] : names[0];
+}
+
+const char *tallies_kv(const struct tallies *t, size_t column)
+{
+    return name_of(t->kv, t->n_kv, column);
+}
+
+const char *tallies_activations(const struct tallies *t, size_t column)
+{
+    return name_of(t->activations, t->n_activations, column);
 }
 
 void tallies_close(struct tallies *t)
@@ -35,7 +62,7 @@ void tallies_close(struct tallies *t)
 
 static bool grow(struct tallies *t)
 {
-    size_t capacity = 2 * t->capacity + 16, n = tallies_columns(t);
+    size_t capacity = 2 * t->capacity + 16, n = t->n_columns;
     char **groups = realloc(t->groups, capacity * sizeof *groups);
     if (groups)
         t->groups = groups;
@@ -60,7 +87,7 @@ static struct tally *find_group(struct tallies *t, const char *group)
             return NULL;
         t->n_groups++;
     }
-    return t->cells + i * tallies_columns(t);
+    return t->cells + i * t->n_columns;
 }
 
 static void add(struct tally *to, const struct tally *from)
@@ -72,6 +99,10 @@ static void add(struct tally *to, const struct tally *from)
     to->seconds += from->seconds;
     if (from->cache_bytes > to->cache_bytes)
         to->cache_bytes = from->cache_bytes;
+    to->n_neurons += from->n_neurons;
+    to->n_active += from->n_active;
+    to->n_stored += from->n_stored;
+    to->n_read += from->n_read;
     to->n_tasks += from->n_tasks;
     to->n_exact += from->n_exact;
 }
@@ -152,6 +183,20 @@ static double cache_ratio(const struct tally *t, const struct tally *first)
     return first->cache_bytes ? (double)t->cache_bytes / (double)first->cache_bytes : 0;
 }
 
+/* Of the neurons of all tokens those not left out; of those of all passes those whose weights were
+ * read. */
+static double active(const struct tally *t, const struct tally *first)
+{
+    (void)first;
+    return t->n_neurons ? (double)t->n_active / (double)t->n_neurons : 1;
+}
+
+static double read_share(const struct tally *t, const struct tally *first)
+{
+    (void)first;
+    return t->n_stored ? (double)t->n_read / (double)t->n_stored : 1;
+}
+
 static double exact_percent(const struct tally *t, const struct tally *first)
 {
     (void)first;
@@ -163,7 +208,7 @@ static double exact_percent(const struct tally *t, const struct tally *first)
 enum { NAME_WIDTH = 28, COLUMN_WIDTH = 16 };
 
 /* When a row is there. */
-enum when { ALWAYS, WITH_TASKS, WITH_POLICIES, WITH_SEVERAL };
+enum when { ALWAYS, WITH_TASKS, WITH_POLICIES, WITH_SEVERAL, WITH_ACTIVATIONS };
 
 static const struct figure {
     const char *name;
@@ -180,6 +225,8 @@ static const struct figure {
     {"bits, a byte", ALWAYS, 4, bits_per_byte},
     {"tokens/s", WITH_POLICIES, 1, tokens_per_second},
     {"  of the first's", WITH_SEVERAL, 2, speed_ratio},
+    {"neurons active", WITH_ACTIVATIONS, 3, active},
+    {"neurons read", WITH_ACTIVATIONS, 3, read_share},
     {"cache, bytes", WITH_POLICIES, 0, cache_bytes},
     {"  of the first's", WITH_SEVERAL, 3, cache_ratio},
 };
@@ -187,28 +234,36 @@ static const struct figure {
 static void print_row(const struct tallies *t, struct output *out, const struct figure *figure,
                       const char *name, const struct tally *cells)
 {
-    size_t n = tallies_columns(t);
+    size_t n = t->n_columns;
     fprintf(out->file, "%-*s", NAME_WIDTH, name);
     for (size_t i = 0; i < n; i++)
         fprintf(out->file, " %*.*f", COLUMN_WIDTH, figure->digits, figure->of(&cells[i], cells));
     fputc('\n', out->file);
 }
 
+static void print_names(const struct tallies *t, struct output *out,
+                        const char *(*name)(const struct tallies *t, size_t column))
+{
+    if (!name(t, 0))
+        return;
+    fprintf(out->file, "%-*s", NAME_WIDTH, "");
+    for (size_t i = 0; i < t->n_columns; i++)
+        fprintf(out->file, " %*s", COLUMN_WIDTH, name(t, i));
+    fputc('\n', out->file);
+}
+
 void tallies_print(const struct tallies *t, struct output *out)
 {
-    size_t n = tallies_columns(t);
+    size_t n = t->n_columns;
     const bool is_there[] = {
         [ALWAYS] = true,
         [WITH_TASKS] = t->has_tasks,
-        [WITH_POLICIES] = t->columns[0] || t->has_tasks,
+        [WITH_POLICIES] = t->n_kv || t->n_activations || t->has_tasks,
         [WITH_SEVERAL] = n > 1,
+        [WITH_ACTIVATIONS] = t->n_activations,
     };
-    if (t->columns[0]) {
-        fprintf(out->file, "%-*s", NAME_WIDTH, "");
-        for (size_t i = 0; i < n; i++)
-            fprintf(out->file, " %*s", COLUMN_WIDTH, t->columns[i]);
-        fputc('\n', out->file);
-    }
+    print_names(t, out, tallies_kv);
+    print_names(t, out, tallies_activations);
     for (size_t i = 0; i < t->n_groups; i++)
         print_row(t, out, &figures[0], t->groups[i], t->cells + i * n);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
@@ -218,13 +273,26 @@ void tallies_print(const struct tallies *t, struct output *out)
 
 /* ---- As JSON ---- */
 
+static bool put_neurons(const struct tallies *t, json_t *record, size_t column,
+                        const struct tally *tally)
+{
+    const struct lac_activations_policy *left_out = t->left_out[column];
+    json_t *thresholds = json_array();
+    bool good = json_put(record, "thresholds", thresholds);
+    for (size_t i = 0; good && i < left_out->n_thresholds; i++)
+        good = json_append(thresholds, json_real((double)left_out->thresholds[i]));
+    return good && json_put(record, "activations", json_string(tallies_activations(t, column))) &&
+           json_put(record, "active", json_real(active(tally, NULL))) &&
+           json_put(record, "read", json_real(read_share(tally, NULL)));
+}
+
 static bool print_record(const struct tallies *t, struct output *out, const char *group,
                          size_t column, const struct tally *tally)
 {
     json_t *record = json_object();
     bool good = record != NULL;
-    if (t->columns[0])
-        good = good && json_put(record, "kv", json_string(t->columns[column]));
+    if (t->n_kv)
+        good = good && json_put(record, "kv", json_string(tallies_kv(t, column)));
     if (group)
         good = good && json_put(record, "group", json_string(group));
     if (t->has_tasks)
@@ -235,7 +303,9 @@ static bool print_record(const struct tallies *t, struct output *out, const char
            json_put(record, "log_probability", json_real(tally->log_probability)) &&
            json_put(record, "perplexity", json_real(perplexity(tally, NULL))) &&
            json_put(record, "bits_per_byte", json_real(bits_per_byte(tally, NULL)));
-    if (t->columns[0] || t->has_tasks)
+    if (t->n_activations)
+        good = good && put_neurons(t, record, column, tally);
+    if (t->n_kv || t->n_activations || t->has_tasks)
         good = good &&
                json_put(record, "tokens_per_second", json_real(tokens_per_second(tally, NULL))) &&
                json_put(record, "cache_bytes", json_integer((json_int_t)tally->cache_bytes));
@@ -248,7 +318,7 @@ static bool print_record(const struct tallies *t, struct output *out, const char
 
 bool tallies_print_json(const struct tallies *t, struct output *out)
 {
-    size_t n = tallies_columns(t);
+    size_t n = t->n_columns;
     bool good = true;
     for (size_t k = 0; good && k < n; k++)
         for (size_t i = 0; good && i < t->n_groups; i++)

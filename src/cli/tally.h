@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <lacuna/lacuna.h>
+
+#include "src/cli/options.h"
 #include "src/cli/output.h"
 
 struct tally {
@@ -14,22 +17,31 @@ struct tally {
     size_t n_timed;           /* of the tokens */
     double seconds;           /* that these took */
     size_t cache_bytes;       /* the most there were */
-    size_t n_tasks, n_exact;  /* prompts, and those that went on as expected */
+    /* As in struct lac_generation_counts. */
+    size_t n_neurons, n_active, n_stored, n_read;
+    size_t n_tasks, n_exact; /* prompts, and those that went on as expected */
 };
 
 struct tallies {
-    const char *const *columns; /* names of policies, then NULL; none: one column without a name */
+    /* Names of policies: none, one for all columns, or one for each. */
+    const char *const *kv, *const *activations;
+    size_t n_kv, n_activations, n_columns; /* of no policy there is one column */
+    const struct lac_activations_policy *left_out[MOST_TEXTS]; /* [n_columns], borrowed */
     bool has_tasks;
     char **groups; /* [n_groups] */
     size_t n_groups, capacity;
-    struct tally *cells; /* [capacity][columns] */
-    struct tally *all;   /* [columns] */
+    struct tally *cells; /* [capacity][n_columns] */
+    struct tally *all;   /* [n_columns] */
 };
 
-/* columns is borrowed.  false, here and below: no memory. */
-bool tallies_open(struct tallies *tallies, const char *const *columns, bool has_tasks);
+/* Names, borrowed, end with NULL.  left_out is for the caller to fill.  false: no memory (here and
+ * below), or several of both, but not as many. */
+bool tallies_open(struct tallies *tallies, const char *const *kv, const char *const *activations,
+                  bool has_tasks);
 void tallies_close(struct tallies *tallies);
-size_t tallies_columns(const struct tallies *tallies);
+/* A column's name, or NULL. */
+const char *tallies_kv(const struct tallies *tallies, size_t column);
+const char *tallies_activations(const struct tallies *tallies, size_t column);
 
 /* Adds to a column, and there to the group of this name unless it is NULL. */
 bool tallies_add(struct tallies *tallies, size_t column, const char *group,

@@ -14,14 +14,16 @@ enum { MOST_BATCH_TOKENS = 1 << 16 };
 
 enum lac_status lac_decoder_open(struct lac_decoder *d, const struct lac_host *host,
                                  const struct lac_network *network, struct lac_pool *pool,
-                                 size_t batch_tokens, struct lac_error *error)
+                                 size_t batch_tokens, const struct lac_activations *activations,
+                                 struct lac_error *error)
 {
     *d = (struct lac_decoder){
         .host = host,
         .network = network,
         .pool = pool,
         .batch_tokens = lac_max_size(1, lac_min_size(batch_tokens, MOST_BATCH_TOKENS)),
-        .region = {.host = host},
+        .region = {.host = host, .has_lists = activations != NULL},
+        .activations = activations,
     };
     d->kept = lac_alloc(host, d->batch_tokens, sizeof *d->kept);
     return d->kept ? LAC_OK : lac_fail(error, LAC_E_MEMORY, "no memory for a decoder");
@@ -94,6 +96,7 @@ static void add_part(struct pass *pass, const struct lac_step_text *text, size_t
         .kv = text->kv,
         .n_text = text->n_text,
         .next = first < end ? text->next + (first - first_next) : NULL,
+        .n_full = text->n_prompt - lac_min_size(text->n_prompt, text->kv->n_keys),
     };
     for (size_t i = first; i < end; i++) {
         d->kept[pass->n_kept++] = (uint32_t)(i - n_done);
@@ -127,6 +130,7 @@ static void run_member(const struct lac_team *team, size_t rank, void *arg)
         .sequences = pass->decoder->order,
         .n_sequences = pass->n_texts,
         .n_tokens = pass->n_tokens,
+        .activations = pass->decoder->activations,
     };
     lac_forward_run(team, rank, &forward);
 }
@@ -146,6 +150,18 @@ static bool is_worth_a_team(const struct pass *pass)
     return n_bytes * pass->n_tokens + kv_bytes >= TEAM_BYTES;
 }
 
+static void take_counts(struct lac_decoder *d)
+{
+    for (size_t i = 0; d->activations && i < d->region.n_members; i++) {
+        struct lac_neuron_counts *c = &d->region.counts[i];
+        d->counts.n_neurons += c->n_neurons;
+        d->counts.n_active += c->n_active;
+        d->counts.n_stored += c->n_stored;
+        d->counts.n_read += c->n_read;
+        *c = (struct lac_neuron_counts){0};
+    }
+}
+
 static enum lac_status run_pass(struct pass *pass, struct lac_error *error)
 {
     struct lac_decoder *d = pass->decoder;
@@ -157,6 +173,7 @@ static enum lac_status run_pass(struct pass *pass, struct lac_error *error)
         lac_pool_run(d->pool, run_member, pass);
     else
         run_member(&lac_team_self, 0, pass);
+    take_counts(d);
     return LAC_OK;
 }
 

@@ -20,7 +20,9 @@ struct lac_decoder {
     const struct lac_sequence **order; /* [capacity] */
     size_t *n_before;                  /* [capacity]: keys of each text before the call */
     size_t capacity;
-    uint32_t *kept; /* [batch_tokens] */
+    uint32_t *kept;                            /* [batch_tokens] */
+    const struct lac_activations *activations; /* or NULL */
+    struct lac_neuron_counts counts;           /* since it was opened */
 };
 
 /* Tokens to go through the network. */
@@ -30,16 +32,19 @@ struct lac_step_text {
     size_t n_tokens;    /* at least 1; the text is at most config.max_tokens long with them */
     size_t n_text;   /* the length that the text has as a whole, by which LAC_ROPE_DYNAMIC turns its
                         tokens; those behind it (guesses) are turned as if each were the last */
-    size_t n_prompt; /* of these, the prompt: caches may act at its end */
+    size_t n_prompt; /* of these, the prompt: caches may act at its end, and with activations only
+                        the tokens behind it leave neurons out */
     /* What is asked of the last n_next tokens, in their order: what follows each. */
     struct lac_next *next;
     size_t n_next; /* at most n_tokens; may be 0 */
 };
 
-/* Borrows all it is given; network is a decoder's. */
+/* Borrows all it is given; network is a decoder's.  activations, borrowed too, may be NULL; else
+ * the network is one that they fit (lac_activations_fit). */
 enum lac_status lac_decoder_open(struct lac_decoder *decoder, const struct lac_host *host,
                                  const struct lac_network *network, struct lac_pool *pool,
-                                 size_t batch_tokens, struct lac_error *error);
+                                 size_t batch_tokens, const struct lac_activations *activations,
+                                 struct lac_error *error);
 void lac_decoder_close(struct lac_decoder *decoder);
 
 /* The shape of the caches of a network; dtype 0: int8 if the network is, else fp32. */

@@ -49,7 +49,7 @@ static size_t rows_of_sequence(enum lac_keep keep, const struct lac_sequence *s)
     }
 }
 
-/* Fills first, kept, and out or next. */
+/* Fills first, kept, out or next, and is_full. */
 static void index_batch(const struct lac_forward *f)
 {
     struct lac_region *r = f->region;
@@ -67,6 +67,8 @@ static void index_batch(const struct lac_forward *f)
                 r->out[n_kept] = f->head->task == LAC_TASK_EMBED ? s->rows : s->rows + k * width;
             n_kept++;
         }
+        for (size_t k = 0; f->activations && k < s->n_tokens; k++)
+            r->is_full[n_tokens + k] = k < s->n_full;
         n_tokens += s->n_tokens;
     }
     r->first[f->n_sequences] = n_tokens;

@@ -9,6 +9,7 @@
 
 #include <lacuna/session.h>
 
+#include "src/run/activations.h"
 #include "src/run/kv.h"
 #include "src/run/network.h"
 #include "src/run/next.h"
@@ -42,6 +43,7 @@ struct lac_sequence {
     size_t n_voters;       /* its last tokens, which vote: src/run/kv_snap.h */
     size_t n_text;         /* as in struct lac_step_text */
     struct lac_next *next; /* [n_kept]: what follows each token kept */
+    size_t n_full;         /* of the tokens; those from here on leave neurons out */
 };
 
 struct lac_forward {
@@ -50,8 +52,9 @@ struct lac_forward {
     struct lac_region *region; /* made for this network and head, this team's size, and at least
                                   as many lanes as tokens */
     const struct lac_sequence *const *sequences;
-    size_t n_sequences; /* at least 1 */
-    size_t n_tokens;    /* of all */
+    size_t n_sequences;                        /* at least 1 */
+    size_t n_tokens;                           /* of all */
+    const struct lac_activations *activations; /* NULL: nothing is left out */
 };
 
 /* Every worker of the team calls it; all return when the results are there for their caller to

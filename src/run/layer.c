@@ -2,6 +2,8 @@
 /* The steps of a layer, and of the embeddings before the first. */
 #include <string.h>
 
+#include "src/run/activations.h"
+#include "src/run/choose.h"
 #include "src/run/steps.h"
 
 /* ---- Steps between two attentions.  Each does some lanes or some rows of one tile. ---- */
@@ -174,10 +176,9 @@ static void step_gate(const struct lac_member *m, const struct lac_layer *layer,
 }
 
 /* Leaves the maxima zero, as it found them before the layer. */
-static void step_quantize_ffn(const struct lac_member *m, const struct lac_layer *layer,
-                              struct lac_tile tile, size_t lane, size_t n_lanes)
+static void quantize_ffn(const struct lac_member *m, struct lac_tile tile, size_t lane,
+                         size_t n_lanes, size_t n_features)
 {
-    (void)layer;
     if (!lac_dtype_is_quantized(m->network->dtype))
         return;
     struct lac_region *r = m->region;
@@ -185,7 +186,7 @@ static void step_quantize_ffn(const struct lac_member *m, const struct lac_layer
     size_t wide = m->network->config.intermediate_size;
     struct lac_quantize_args args = {
         .x = lac_tile_f32(r->ffn, slot, wide) + lane,
-        .n_features = wide,
+        .n_features = n_features,
         .ld = tile.ld,
         .n_lanes = n_lanes,
         .abs_max = join_max(m, r->ffn_max, r->n_ffn_lanes, at, n_lanes),
@@ -197,17 +198,82 @@ static void step_quantize_ffn(const struct lac_member *m, const struct lac_layer
         memset(r->ffn_max + member * r->n_ffn_lanes + at, 0, n_lanes * sizeof *r->ffn_max);
 }
 
+static void step_quantize_ffn(const struct lac_member *m, const struct lac_layer *layer,
+                              struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    (void)layer;
+    quantize_ffn(m, tile, lane, n_lanes, m->network->config.intermediate_size);
+}
+
+static struct lac_input ffn_input(const struct lac_member *m, size_t slot)
+{
+    struct lac_region *r = m->region;
+    size_t wide = m->network->config.intermediate_size;
+    if (lac_dtype_is_quantized(m->network->dtype))
+        return (struct lac_input){lac_tile_u8(r->ffn8, slot, wide), r->ffn_scale + slot * LAC_TILE};
+    return (struct lac_input){lac_tile_f32(r->ffn, slot, wide), NULL};
+}
+
 static void step_down(const struct lac_member *m, const struct lac_layer *layer,
                       struct lac_tile tile, struct lac_rows rows)
 {
-    struct lac_region *r = m->region;
-    size_t slot = ffn_slot(m, tile), wide = m->network->config.intermediate_size;
-    struct lac_input x = {lac_tile_f32(r->ffn, slot, wide), NULL};
-    if (lac_dtype_is_quantized(m->network->dtype))
-        x = (struct lac_input){lac_tile_u8(r->ffn8, slot, wide), r->ffn_scale + slot * LAC_TILE};
     float *h = lac_tile_f32(m->h, tile.index, m->network->config.hidden_size);
     struct lac_output y = {.residual = h, .y = h};
-    lac_run_linear(&layer->down, tile, rows, x, y);
+    lac_run_linear(&layer->down, tile, rows, ffn_input(m, ffn_slot(m, tile)), y);
+}
+
+/* The same where neurons are left out: the gate comes first. */
+
+static void step_first_gate(const struct lac_member *m, const struct lac_layer *layer,
+                            struct lac_tile tile, struct lac_rows rows)
+{
+    const struct lac_config *config = &m->network->config;
+    struct lac_output y = {
+        .activation = lac_hidden_activation(config),
+        .y = lac_tile_f32(m->region->factor, ffn_slot(m, tile), config->intermediate_size),
+    };
+    lac_run_linear(&layer->gate, tile, rows, lac_hidden_input(m, tile), y);
+}
+
+static void step_choose(const struct lac_member *m, const struct lac_layer *layer,
+                        struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    lac_choose_neurons(m, layer, tile, ffn_slot(m, tile), lane, n_lanes);
+}
+
+static void step_chosen_up(const struct lac_member *m, const struct lac_layer *layer,
+                           struct lac_tile tile, struct lac_rows rows)
+{
+    size_t slot = ffn_slot(m, tile);
+    struct lac_choice choice = lac_choice_of(m->region, slot);
+    struct lac_output y = activated(m, slot);
+    y.activation = LAC_ACT_NONE; /* factor is activated */
+    if (choice.n == LAC_ALL_NEURONS)
+        lac_run_linear(&layer->up, tile, rows, lac_hidden_input(m, tile), y);
+    else
+        lac_run_chosen_up(m, layer, tile, &choice, y);
+}
+
+static void step_chosen_quantize(const struct lac_member *m, const struct lac_layer *layer,
+                                 struct lac_tile tile, size_t lane, size_t n_lanes)
+{
+    (void)layer;
+    size_t n = m->region->n_chosen[ffn_slot(m, tile)];
+    quantize_ffn(m, tile, lane, n_lanes,
+                 n == LAC_ALL_NEURONS ? m->network->config.intermediate_size : n);
+}
+
+static void step_chosen_down(const struct lac_member *m, const struct lac_layer *layer,
+                             struct lac_tile tile, struct lac_rows rows)
+{
+    size_t slot = ffn_slot(m, tile);
+    struct lac_choice choice = lac_choice_of(m->region, slot);
+    float *h = lac_tile_f32(m->h, tile.index, m->network->config.hidden_size);
+    struct lac_output y = {.residual = h, .y = h};
+    if (choice.n == LAC_ALL_NEURONS)
+        step_down(m, layer, tile, rows);
+    else
+        lac_run_chosen_down(m, layer, tile, &choice, rows, ffn_input(m, slot), y);
 }
 
 static void step_ffn_norm(const struct lac_member *m, const struct lac_layer *layer,
@@ -368,7 +434,7 @@ static const struct lac_linear *linear_of_project_in(const struct lac_member *m,
     }
 
 /* Each list ends with an empty step. */
-typedef const struct lac_step step_list[6];
+typedef const struct lac_step step_list[7];
 
 static step_list embedding = {LANES(step_embedding)};
 static step_list narrow_embedding = {LANES(step_narrow_embedding),
@@ -422,28 +488,53 @@ static void attend_globally(const struct lac_member *m, size_t index, bool is_la
     lac_run_global_attention(m, index, is_last);
 }
 
+static step_list choosy = {
+    LANES(step_norm_for_ffn), ROWS(step_first_gate, gate), LANES(step_choose),
+    ROWS(step_chosen_up, up), LANES(step_chosen_quantize), ROWS(step_chosen_down, down),
+};
+
+/* From here on only the tokens that the head looks at are in work. */
+static void drop_tokens(struct lac_member *m, const struct lac_layer *layer)
+{
+    m->n_tokens = m->region->n_kept;
+    m->a = m->region->kept_a;
+    m->h = m->region->kept_h;
+    m->shares_rows = lac_should_share_rows(m->n_tokens, m->team->size);
+    lac_run_steps(m, gathering, layer);
+}
+
+static const struct lac_step *feed_forward(const struct lac_member *m,
+                                           const struct layer_steps *steps)
+{
+    if (m->forward->activations)
+        return choosy;
+    return m->network->config.is_gated ? steps->gated : steps->feed_forward;
+}
+
 void lac_run_layer(struct lac_member *m, size_t index, bool is_last)
 {
     const struct lac_config *config = &m->network->config;
     const struct lac_layer *layer = &m->network->layers[index];
     const struct layer_steps *steps = config->norms_before ? &norms_before : &norms_after;
     bool drops = is_last && lac_head_keep(m->forward->head) != LAC_KEEP_ALL;
+    /* All tokens are counted. */
+    bool drops_late = drops && m->forward->activations && m->forward->activations->histogram;
+    drops = drops && !drops_late;
     lac_run_steps(m, drops ? steps->before_last_attention : steps->before_attention, layer);
     if (config->position_kind == LAC_POSITION_ROPE)
         lac_run_steps(m, rotation, layer);
     lac_meet(m);
-    lac_run_attention(m, index, is_last);
-    attend_globally(m, index, is_last);
+    lac_run_attention(m, index, is_last && !drops_late);
+    attend_globally(m, index, is_last && !drops_late);
     lac_team_barrier(m->team, m->rank);
-    if (drops) {
-        m->n_tokens = m->region->n_kept;
-        m->a = m->region->kept_a;
-        m->h = m->region->kept_h;
-        m->shares_rows = lac_should_share_rows(m->n_tokens, m->team->size);
-        lac_run_steps(m, gathering, layer);
-    }
+    if (drops)
+        drop_tokens(m, layer);
     lac_run_steps(m, steps->after_attention, layer);
-    lac_run_steps(m, config->is_gated ? steps->gated : steps->feed_forward, layer);
+    lac_run_steps(m, feed_forward(m, steps), layer);
+    if (drops_late) {
+        lac_meet(m);
+        drop_tokens(m, layer);
+    }
 }
 
 void lac_run_embeddings(const struct lac_member *m)

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 libcore_la_SOURCES += \
+	src/run/activations.c \
+	src/run/activations.h \
 	src/run/attention.c \
+	src/run/choose.c \
+	src/run/choose.h \
 	src/run/decoder.c \
 	src/run/decoder.h \
 	src/run/embed.c \

@@ -8,6 +8,7 @@
 
 #include "simd/attention.h"
 #include "src/base/checked.h"
+#include "src/run/activations.h"
 #include "src/run/plan.h"
 #include "src/run/rope.h"
 #include "src/run/sights.h"
@@ -291,6 +292,8 @@ enum lac_status lac_network_open(const struct lac_host *host, const char *path,
     n->arena.host = host;
     enum lac_status status = lac_is_checkpoint(path) ? lac_network_load(n, path, options, error)
                                                      : lac_network_unpack(n, path, options, error);
+    if (!status)
+        status = lac_activations_bundle(n, options->activations, error);
     if (status) {
         lac_network_free(n);
         return status;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "simd/kernel.h"
+#include "sparse/bundle.h"
 #include "sparse/layout.h"
 #include "sparse/sight.h"
 #include "src/base/arena.h"
@@ -37,6 +38,7 @@ struct lac_layer {
     struct lac_linear global_query, global_key, global_value; /* of models with has_global only */
     struct lac_linear gate, up, down;                         /* gate: of gated models only */
     struct lac_norm attention_norm, ffn_norm;
+    struct lac_bundle bundle; /* of gate, up and down: src/run/activations.h */
 };
 
 /* The kernels that are the same for every weight. */
@@ -46,6 +48,8 @@ struct lac_kernels {
     const struct lac_kernel *kv_pages[LAC_N_DTYPES];
     const struct lac_kernel *attention[LAC_N_DTYPES];     /* queries in lanes */
     const struct lac_kernel *attention_row[LAC_N_DTYPES]; /* one token's queries */
+    /* LAC_S8, LAC_F32. */
+    const struct lac_kernel *neuron_rows[LAC_N_DTYPES], *neuron_columns[LAC_N_DTYPES];
 };
 
 struct lac_network {
@@ -84,8 +88,9 @@ struct lac_network_options {
     enum lac_dtype dtype; /* 0: LAC_S8, or what a packed file has */
     int pattern;          /* enum lac_pattern for every weight, or -1: the plan chooses */
     double outliers;      /* share of an int8 or int4 weight that stays fp32; 0: none */
-    unsigned features;    /* set of enum lac_cpu_feature that kernels may use */
-    size_t cache_bytes;   /* a core's own share of the caches; 0: not known */
+    enum lac_activations_rule activations;   /* that layers get bundles for */
+    unsigned features;                       /* set of enum lac_cpu_feature that kernels may use */
+    size_t cache_bytes;                      /* a core's own share of the caches; 0: not known */
     const struct lac_plan_table *plan_table; /* borrowed, or NULL */
 };
 

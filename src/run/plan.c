@@ -409,6 +409,13 @@ void lac_plan_shared(struct lac_kernels *kernels, unsigned features)
         kernels->attention_row[cached[i]] =
             lac_kernel_find_dtype(LAC_OP_ATTENTION_ROW, cached[i], features);
     }
+    static const enum lac_dtype bundled[] = {LAC_F32, LAC_S8};
+    for (size_t i = 0; i < sizeof bundled / sizeof bundled[0]; i++) {
+        enum lac_dtype dtype = bundled[i];
+        kernels->neuron_rows[dtype] = lac_kernel_find_dtype(LAC_OP_NEURON_ROWS, dtype, features);
+        kernels->neuron_columns[dtype] =
+            lac_kernel_find_dtype(LAC_OP_NEURON_COLUMNS, dtype, features);
+    }
     kernels->softmax = lac_kernel_find(LAC_OP_SOFTMAX, features);
     kernels->to_panel = lac_kernel_find(LAC_OP_TO_PANEL, features);
     kernels->from_panel = lac_kernel_find(LAC_OP_FROM_PANEL, features);

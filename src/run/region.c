@@ -29,6 +29,20 @@ static size_t widest_input(const struct lac_config *c)
     return lac_round_up(lac_max_size(n, c->embedding_size), 4);
 }
 
+/* Kernels read what belongs to 16 neurons at once. */
+static void lay_out_lists(struct lac_region *r, const struct lac_config *config, struct cutter *c)
+{
+    size_t n = r->n_ffn_lanes / LAC_TILE;
+    r->n_listed = lac_round_up(config->intermediate_size, LAC_LANES);
+    r->n_chosen = cut(c, n, 1, sizeof *r->n_chosen);
+    r->list = cut(c, n, r->n_listed, sizeof *r->list);
+    r->listed_scale = cut(c, n, r->n_listed, sizeof *r->listed_scale);
+    r->listed_bias = cut(c, n, r->n_listed, sizeof *r->listed_bias);
+    r->listed_offset = cut(c, n, r->n_listed, sizeof *r->listed_offset);
+    r->is_full = cut(c, r->n_lanes, 1, sizeof *r->is_full);
+    r->counts = cut(c, r->n_members, 1, sizeof *r->counts);
+}
+
 static void lay_out_decoder(struct lac_region *r, const struct lac_config *config, struct cutter *c)
 {
     size_t n = r->n_lanes, m = r->n_members;
@@ -51,6 +65,8 @@ static void lay_out_decoder(struct lac_region *r, const struct lac_config *confi
         lac_ceil_div(r->n_blocks, LAC_RANGE_BLOCKS) * group * lac_attention_part(config->head_dim);
     r->parts = cut(c, m - 1, r->n_parts, sizeof *r->parts);
     r->n_done = cut(c, m, 1, sizeof *r->n_done);
+    if (r->has_lists)
+        lay_out_lists(r, config, c);
 }
 
 static void lay_out_encoder(struct lac_region *r, const struct lac_network *network,
@@ -110,7 +126,12 @@ enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_n
         return LAC_OK;
     if (region->n_segments < n_segments && n_keys) /* they grow by one page after another */
         n_segments = lac_max_size(n_segments, region->n_segments * 2);
-    struct lac_region r = {.host = region->host, .n_members = n_members, .n_segments = n_segments};
+    struct lac_region r = {
+        .host = region->host,
+        .has_lists = region->has_lists,
+        .n_members = n_members,
+        .n_segments = n_segments,
+    };
     struct cutter c = {0};
     n_tokens = lac_max_size(n_tokens, region->n_lanes);
     if (!lac_round_up_size(n_tokens, LAC_TILE, &r.n_lanes))
@@ -135,5 +156,5 @@ enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_n
 void lac_region_clear(struct lac_region *region)
 {
     lac_free(region->host, region->memory);
-    *region = (struct lac_region){.host = region->host};
+    *region = (struct lac_region){.host = region->host, .has_lists = region->has_lists};
 }

@@ -27,7 +27,10 @@
  *   parts, n_done        ranges of the keys of a token whose attention workers share, of the worker
  *                        that has the first of them, and how many are done: src/run/rows.h
  *   first, kept, out     where sequences begin; lanes that are kept; their result rows
- *   next                 decoders: what is asked of them */
+ *   next                 decoders: what is asked of them
+ *   n_chosen, list       what a tile reads of a layer where neurons are left out: src/run/choose.h
+ *   listed_*             what belongs to the listed outputs of up
+ *   is_full, counts      tokens that have all neurons; what each worker counted */
 #ifndef LACUNA_RUN_REGION_H
 #define LACUNA_RUN_REGION_H
 
@@ -87,6 +90,14 @@ struct lac_region {
     size_t *kept;                    /* [n_lanes] */
     float **out;                     /* [n_lanes] */
     struct lac_next **next;          /* [n_lanes] */
+    bool has_lists;                  /* asked for: the rest is there */
+    size_t n_listed;                 /* neurons that a list may have */
+    size_t *n_chosen;                /* [n_ffn_lanes / LAC_TILE] */
+    uint32_t *list;                  /* [the same][n_listed] */
+    float *listed_scale, *listed_bias;
+    int32_t *listed_offset;
+    uint8_t *is_full;                 /* [n_lanes] */
+    struct lac_neuron_counts *counts; /* [n_members] */
     size_t n_kept;
 };
 
@@ -94,7 +105,8 @@ struct lac_region {
 enum { LAC_SHARED_TILES = 4 };
 
 /* Makes room for n_tokens and, with a decoder, sequences of n_keys; keeps the region if it has
- * room. All zeros but for host is a valid empty region.  On failure it is as before. */
+ * room. All zeros but for host and has_lists is a valid empty region.  On failure it is as before.
+ */
 enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_network *network,
                                    const struct lac_head *head, size_t n_members, size_t n_tokens,
                                    size_t n_keys, struct lac_error *error);

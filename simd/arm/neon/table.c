@@ -30,6 +30,8 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, output, 2, f16, )
 extern const struct lac_kernel lac_linear_output_bitmap_f16_neon;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, token, 8, s4, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon, output, 8, s4, )
+LAC_NEURON_OPS_DECLARE(neon, s8)
+LAC_NEURON_OPS_DECLARE(neon, f32)
 
 const struct lac_kernel *const lac_table_neon[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon, token, 4, s8, )
@@ -59,5 +61,7 @@ const struct lac_kernel *const lac_table_neon[] = {
     LAC_OPS_LIST(neon)
     LAC_ATTENTION_OPS_LIST(neon)
     LAC_ATTENTION_S8_OPS_LIST(neon)
+    LAC_NEURON_OPS_LIST(neon, s8)
+    LAC_NEURON_OPS_LIST(neon, f32)
     NULL,
 };

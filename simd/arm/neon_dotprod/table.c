@@ -14,6 +14,7 @@ extern const struct lac_kernel lac_linear_output_4x1_s8_neon_dotprod;
 extern const struct lac_kernel lac_linear_output_bitmap_s8_neon_dotprod;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon_dotprod, token, 8, s4, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, neon_dotprod, output, 8, s4, )
+LAC_NEURON_OPS_DECLARE(neon_dotprod, s8)
 
 const struct lac_kernel *const lac_table_neon_dotprod[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon_dotprod, token, 4, s8, )
@@ -27,5 +28,6 @@ const struct lac_kernel *const lac_table_neon_dotprod[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon_dotprod, token, 8, s4, )
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, neon_dotprod, output, 8, s4, )
     LAC_ATTENTION_S8_OPS_LIST(neon_dotprod)
+    LAC_NEURON_OPS_LIST(neon_dotprod, s8)
     NULL,
 };

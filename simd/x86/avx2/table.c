@@ -30,6 +30,8 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, output, 2, f16, )
 extern const struct lac_kernel lac_linear_output_bitmap_f16_avx2;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, token, 8, s4, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx2, output, 8, s4, )
+LAC_NEURON_OPS_DECLARE(avx2, s8)
+LAC_NEURON_OPS_DECLARE(avx2, f32)
 
 const struct lac_kernel *const lac_table_avx2[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx2, token, 4, s8, )
@@ -59,5 +61,7 @@ const struct lac_kernel *const lac_table_avx2[] = {
     LAC_OPS_LIST(avx2)
     LAC_ATTENTION_OPS_LIST(avx2)
     LAC_ATTENTION_S8_OPS_LIST(avx2)
+    LAC_NEURON_OPS_LIST(avx2, s8)
+    LAC_NEURON_OPS_LIST(avx2, f32)
     NULL,
 };

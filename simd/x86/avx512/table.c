@@ -29,6 +29,8 @@ LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, output, 2, f16, )
 extern const struct lac_kernel lac_linear_output_bitmap_f16_avx512;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, token, 8, s4, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx512, output, 8, s4, )
+LAC_NEURON_OPS_DECLARE(avx512, s8)
+LAC_NEURON_OPS_DECLARE(avx512, f32)
 
 const struct lac_kernel *const lac_table_avx512[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, token, 4, s8, )
@@ -57,5 +59,7 @@ const struct lac_kernel *const lac_table_avx512[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx512, output, 8, s4, )
     LAC_OPS_LIST(avx512)
     LAC_ATTENTION_OPS_LIST(avx512)
+    LAC_NEURON_OPS_LIST(avx512, s8)
+    LAC_NEURON_OPS_LIST(avx512, f32)
     NULL,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels of this folder. */
+#include "simd/ops.h"
 #include "simd/tables.h"
 
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, token, 4, s8, )
@@ -12,6 +13,7 @@ extern const struct lac_kernel lac_linear_output_4x1_s8_avx_vnni;
 extern const struct lac_kernel lac_linear_output_bitmap_s8_avx_vnni;
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, token, 8, s4, )
 LAC_WIDE_KERNELS(LAC_DECLARE_WIDE, avx_vnni, output, 8, s4, )
+LAC_NEURON_OPS_DECLARE(avx_vnni, s8)
 
 const struct lac_kernel *const lac_table_avx_vnni[] = {
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, token, 4, s8, )
@@ -24,5 +26,6 @@ const struct lac_kernel *const lac_table_avx_vnni[] = {
     &lac_linear_output_bitmap_s8_avx_vnni,
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, token, 8, s4, )
     LAC_WIDE_KERNELS(LAC_LIST_WIDE, avx_vnni, output, 8, s4, )
+    LAC_NEURON_OPS_LIST(avx_vnni, s8)
     NULL,
 };

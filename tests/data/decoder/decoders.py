@@ -89,6 +89,10 @@ class Llama:
         heads = config["num_attention_heads"]
         self.heads, self.kv_heads = heads, config.get("num_key_value_heads", heads)
         self.d = config.get("head_dim", config["hidden_size"] // heads)
+        # Activation sparsity (Lee et al. 2024): tokens from n_fed on leave out neurons whose gate is
+        # below the layer's threshold.  nearest: how close any of them came to it.
+        self.thresholds, self.n_fed, self.nearest = None, 0, math.inf
+        self.gates = {}
 
     def linear(self, name, x):
         return F.linear(x, self.tensors[name + ".weight"], self.tensors.get(name + ".bias"))
@@ -118,8 +122,19 @@ class Llama:
         x = x + self.linear(at + "self_attn.o_proj", y)
         y = self.norm(at + "post_attention_layernorm", x)
         act = ACTIVATIONS[self.config["hidden_act"]]
-        y = act(self.linear(at + "mlp.gate_proj", y)) * self.linear(at + "mlp.up_proj", y)
-        return x + self.linear(at + "mlp.down_proj", y)
+        gate = self.leave_out(act(self.linear(at + "mlp.gate_proj", y)), index)
+        return x + self.linear(at + "mlp.down_proj", gate * self.linear(at + "mlp.up_proj", y))
+
+    def leave_out(self, gate, index):
+        self.gates[index] = gate
+        if self.thresholds is None:
+            return gate
+        gate, made = gate.clone(), gate[self.n_fed :]
+        if made.numel():
+            distance = (made.abs() - self.thresholds[index]).abs().min()
+            self.nearest = min(self.nearest, float(distance))
+        gate[self.n_fed :] = torch.where(made.abs() < self.thresholds[index], 0.0, made)
+        return gate
 
     def logits(self, ids):
         table = self.tensors["model.embed_tokens.weight"]

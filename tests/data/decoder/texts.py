@@ -3,11 +3,13 @@
 
 Weights are hashes (tests/data/reference/generated.py).  Texts go on greedily, in double precision
 from fp32 weights; a step whose best two words are closer than MARGIN ends a text, so that every
-token written down is beyond the doubt of rounding.
+token written down is beyond the doubt of rounding.  So does one in which a neuron comes too close to
+its threshold.
 
     /usr/bin/python3 tests/data/decoder/texts.py [NAME ...]
 """
 
+import math
 import sys
 from math import sqrt
 from pathlib import Path
@@ -25,6 +27,7 @@ import numpy as np
 LENGTHS = (5, 1, 17, 40, 2, 16, 63, 33)
 N_MADE = 24
 MARGIN = 2e-4
+THRESHOLD_MARGIN = 2e-6
 ARCHITECTURE = {"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM",
                 "qwen2": "Qwen2ForCausalLM", "gpt2": "GPT2LMHeadModel", "opt": "OPTForCausalLM"}
 
@@ -148,6 +151,8 @@ CASES = [
                    original_max_position_embeddings=32)),
     llama("llama-yarn", head_dim=32, **scaled("yarn", factor=4.0,
                                               original_max_position_embeddings=32)),
+    llama("llama-cats", ffn=200, layers=4) | {"share": 0.5},
+    llama("llama-cats-few", hidden=64, ffn=333, blocks=(16, 4, 1), mlp_bias=True) | {"share": 0.2},
     llama("mistral", "mistral", sliding_window=7),
     llama("mistral-wide", "mistral", sliding_window=37, heads=6, kv=2, hidden=60),
     llama("qwen2", "qwen2", tied=True, vocabulary=131),
@@ -185,15 +190,26 @@ def go_on(model, prompt, most, is_dynamic):
     """Greedy: [ids], and the log-probability of each.  Rotary positions that depend on the length of
     the text would turn old keys anew here, while a cache keeps them: such texts are only prompts."""
     ids, made, logs = list(prompt), [], []
+    model.n_fed, model.nearest = len(prompt), math.inf
     while len(made) < (1 if is_dynamic else N_MADE) and len(ids) < most:
         row = model.logits(torch.tensor(ids))[-1]
         best = torch.topk(row, 2)
-        if best.values[0] - best.values[1] < MARGIN:
+        if best.values[0] - best.values[1] < MARGIN or model.nearest < THRESHOLD_MARGIN:
             break
         made.append(int(best.indices[0]))
         logs.append(float(torch.log_softmax(row, -1)[made[-1]]))
         ids.append(made[-1])
     return made, logs
+
+
+def calibrated(model, prompts, share):
+    """For each layer what that share of the gates reaches."""
+    found = {}
+    for prompt in prompts:
+        model.logits(torch.tensor(prompt))
+        for index, gate in model.gates.items():
+            found.setdefault(index, []).append(gate.abs().flatten())
+    return [round(float(torch.cat(found[index]).quantile(1 - share)), 4) for index in sorted(found)]
 
 
 def main():
@@ -209,10 +225,14 @@ def main():
         prompts = [[next(drawn) % config["vocab_size"] for _ in range(n)]
                    for n in made["lengths"]]
         is_dynamic = (config.get("rope_scaling") or {}).get("rope_type") == "dynamic"
+        if "share" in made:
+            made["thresholds"] = calibrated(model, prompts, made.pop("share"))
+            model.thresholds = [float(np.float32(t)) for t in made["thresholds"]]
         texts = [go_on(model, prompt, longest(config), is_dynamic) for prompt in prompts]
         made["ids"] = prompts
         made["made"] = [ids for ids, _ in texts]
         made["log_probabilities"] = rounded([logs for _, logs in texts])
+        model.n_fed = longest(config)
         made["last_logits"] = rounded(
             [projections(model.logits(torch.tensor(p))[-1].numpy()) for p in prompts])
         made["mean_log_probability"] = rounded(
