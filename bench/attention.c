@@ -147,8 +147,9 @@ static enum lac_op op_of(const struct comparison *c)
 /* Chooses the share of a sequence that is measured: one group of tiles in so many. */
 static void thin_out(struct entry *entry, size_t every)
 {
-    size_t n_groups = lac_ceil_div(entry->attention.head->n_tiles, BENCH_GROUP_TILES);
-    if (every != BENCH_FIRST_TILE)
+    size_t n_groups = lac_ceil_div(lac_ceil_div(entry->attention.head->length, LAC_QUERY_BLOCK),
+                                   BENCH_GROUP_BLOCKS);
+    if (every != BENCH_FIRST_BLOCK)
         every = lac_max_size(1, lac_min_size(n_groups / 2, every));
     entry->attention.every = every;
     entry->pairs = bench_count_pairs(&entry->attention);
@@ -226,7 +227,7 @@ static enum lac_status add_entries(struct comparison *c, struct lac_error *error
     struct entry *scalar = &c->entries[c->n - 1];
     c->contenders[c->n - 1].most_rounds = 2;
     if (!scalar->is_row && c->head.length > MOST_PLAIN) {
-        thin_out(scalar, BENCH_FIRST_TILE);
+        thin_out(scalar, BENCH_FIRST_BLOCK);
         c->contenders[c->n - 1].load = 4.0 * scalar->pairs.seen * (double)c->head.dim;
     }
     return LAC_OK;
@@ -240,7 +241,7 @@ static enum lac_status results_of(struct comparison *c, const struct bench_atten
 {
     struct bench_attention a = *attention;
     const bool is_row = c->mode == DECODE;
-    a.every = c->head.length > MOST_PLAIN ? BENCH_FIRST_TILE : 1;
+    a.every = c->head.length > MOST_PLAIN ? BENCH_FIRST_BLOCK : 1;
     if (a.pager)
         bench_fill_pages(&a);
     (is_row ? bench_attend_row : bench_attend)(&a);

@@ -101,41 +101,53 @@ void bench_head_close(struct bench_head *head)
 
 /* ---- The work ---- */
 
-/* Queries [begin, end) of a tile that share a list. */
+/* Queries [begin, end) that share a list, at most LAC_QUERY_BLOCK. */
 struct stretch {
-    size_t tile, begin, end;
+    size_t begin, end;
 };
 
-static size_t first_lane(const struct stretch *s)
+static uint64_t lanes_of(const struct stretch *s)
 {
-    return s->begin / LAC_LANES * LAC_LANES;
-}
-
-static uint64_t mask_of(const struct stretch *s)
-{
-    return ((UINT64_C(1) << (s->end - s->begin)) - 1) << (s->begin - first_lane(s));
+    return ~UINT64_C(0) >> (LAC_QUERY_BLOCK - (s->end - s->begin));
 }
 
 static struct lac_seen list_of(const struct bench_attention *a, const struct stretch *s)
 {
     struct lac_sight_queries queries = {
-        .first = (ptrdiff_t)(s->tile * LAC_TILE + first_lane(s)),
-        .lanes = mask_of(s),
+        .first = (ptrdiff_t)s->begin,
+        .lanes = lanes_of(s),
         .n_keys = a->head->length,
     };
     return lac_sight_list(a->sight, &queries, a->head->blocks, a->head->masks);
+}
+
+enum { MOST_SEGMENTS = LAC_QUERY_BLOCK / LAC_TILE + 2 };
+
+static size_t segments_of(const struct bench_head *h, const struct stretch *s,
+                          struct lac_query_segment *segments)
+{
+    size_t n = 0;
+    for (size_t at = s->begin, end; at < s->end; at = end) {
+        size_t tile = at / LAC_TILE, lane = at % LAC_TILE;
+        end = lac_min_size(s->end, (tile + 1) * LAC_TILE);
+        segments[n++] = (struct lac_query_segment){
+            .q = h->q[tile] + lane,
+            .y = h->y[tile] + lane,
+            .ld = tile_lanes(h, tile),
+            .n_queries = end - at,
+        };
+    }
+    return n;
 }
 
 static void attend_stretch(const struct bench_attention *a, const struct stretch *s)
 {
     const struct bench_head *h = a->head;
     const int in_pages = h->dtype != LAC_F32;
-    size_t lane = first_lane(s), ld = tile_lanes(h, s->tile);
+    struct lac_query_segment queries[MOST_SEGMENTS];
     struct lac_attention_args args = {
-        .q = h->q[s->tile] + lane,
-        .q_ld = ld,
-        .n_lanes = lac_round_up(s->end - lane, LAC_LANES),
-        .lane_mask = mask_of(s),
+        .queries = queries,
+        .n_query_segments = segments_of(h, s, queries),
         .head_dim = h->dim,
         .scale = 1 / sqrtf((float)h->dim),
         .segments = in_pages ? h->page_segments : h->panels,
@@ -143,8 +155,6 @@ static void attend_stretch(const struct bench_attention *a, const struct stretch
         .segment_keys = in_pages ? LAC_LANES : LAC_TILE,
         .n_keys = h->length,
         .seen = list_of(a, s),
-        .y = h->y[s->tile] + lane,
-        .y_ld = ld,
     };
     a->kernel->run.attention(&args);
 }
@@ -152,48 +162,62 @@ static void attend_stretch(const struct bench_attention *a, const struct stretch
 static void attend_stretch_s8(const struct bench_attention *a, const struct stretch *s)
 {
     const struct bench_head *h = a->head;
-    size_t lane = first_lane(s), ld = tile_lanes(h, s->tile);
+    struct lac_query_segment queries[MOST_SEGMENTS];
     struct lac_attention_s8_args args = {
-        .q = h->q[s->tile] + lane,
-        .q_ld = ld,
-        .n_lanes = lac_round_up(s->end - lane, LAC_LANES),
-        .lane_mask = mask_of(s),
+        .queries = queries,
+        .n_query_segments = segments_of(h, s, queries),
         .head_dim = h->dim,
         .scale = 1 / sqrtf((float)h->dim),
         .pages = (const void *const *)h->page_at,
         .n_keys = h->length,
         .seen = list_of(a, s),
-        .y = h->y[s->tile] + lane,
-        .y_ld = ld,
     };
     a->kernel->run.attention_s8(&args);
 }
 
-/* The next tile that is measured, from one on. */
-static size_t next_tile(const struct bench_attention *a, size_t tile)
+/* The next block of queries that is measured, from one on; n_blocks: none. */
+static size_t next_block(const struct bench_attention *a, size_t block)
 {
-    if (a->every == BENCH_FIRST_TILE)
-        return tile ? a->head->n_tiles : 0;
-    while (tile < a->head->n_tiles && tile / BENCH_GROUP_TILES % a->every)
-        tile++;
-    return tile;
+    size_t n_blocks = lac_ceil_div(a->head->length, LAC_QUERY_BLOCK);
+    if (a->every == BENCH_FIRST_BLOCK)
+        return block ? n_blocks : 0;
+    while (block < n_blocks && block / BENCH_GROUP_BLOCKS % a->every)
+        block++;
+    return block;
 }
 
-static void each_stretch(const struct bench_attention *a,
-                         void (*visit)(const struct bench_attention *, const struct stretch *,
-                                       void *),
-                         void *context)
+static void each_block(const struct bench_attention *a,
+                       void (*visit)(const struct bench_attention *, const struct stretch *,
+                                     void *),
+                       void *context)
 {
-    const struct bench_head *h = a->head;
-    for (size_t i = next_tile(a, 0); i < h->n_tiles; i = next_tile(a, i + 1)) {
-        struct stretch s = {.tile = i};
-        for (size_t n = tile_tokens(h, i); s.begin < n; s.begin = s.end) {
-            size_t at = i * LAC_TILE + s.begin;
-            s.end =
-                s.begin + lac_min_size(n - s.begin, lac_sight_end(a->sight, h->length, at) - at);
-            visit(a, &s, context);
-        }
+    size_t length = a->head->length;
+    for (size_t i = next_block(a, 0); i * LAC_QUERY_BLOCK < length; i = next_block(a, i + 1)) {
+        size_t begin = i * LAC_QUERY_BLOCK;
+        struct stretch s = {begin, lac_min_size(length, begin + LAC_QUERY_BLOCK)};
+        visit(a, &s, context);
     }
+}
+
+/* What a visit of each_stretch is called with. */
+struct visit {
+    void (*visit)(const struct bench_attention *, const struct stretch *, void *);
+    void *context;
+};
+
+static void cut_block(const struct bench_attention *a, const struct stretch *block, void *context)
+{
+    const struct visit *visit = context;
+    struct stretch s = {block->begin, block->begin};
+    for (; s.begin < block->end; s.begin = s.end) {
+        s.end = lac_min_size(block->end, lac_sight_end(a->sight, a->head->length, s.begin));
+        visit->visit(a, &s, visit->context);
+    }
+}
+
+static void each_stretch(const struct bench_attention *a, struct visit visit)
+{
+    each_block(a, cut_block, &visit);
 }
 
 static void attend_any(const struct bench_attention *a, const struct stretch *s, void *context)
@@ -205,7 +229,7 @@ static void attend_any(const struct bench_attention *a, const struct stretch *s,
 static void fill_pages(const struct bench_attention *a, size_t every)
 {
     const struct bench_head *h = a->head;
-    size_t n = every == BENCH_FIRST_TILE ? 1 : lac_ceil_div(h->n_tiles, every);
+    size_t n = every == BENCH_FIRST_BLOCK ? 1 : lac_ceil_div(h->n_tiles, every);
     struct lac_kv_pages_args pages = {h->panels, n, h->dim, h->page_at, 0};
     if (a->pager)
         a->pager->run.kv_pages(&pages);
@@ -220,7 +244,7 @@ void bench_attend(const struct bench_attention *a)
 {
     if (a->head->dtype == LAC_S8)
         fill_pages(a, a->every);
-    each_stretch(a, attend_any, NULL);
+    each_stretch(a, (struct visit){attend_any, NULL});
 }
 
 void bench_attend_row(const struct bench_attention *a)
@@ -269,26 +293,39 @@ static void count_stretch(const struct bench_attention *a, const struct stretch 
     struct lac_seen seen = list_of(a, s);
     double n_read = 0;
     for (size_t i = 0; i < seen.n_blocks; i++)
-        count_block(&seen, i, mask_of(s), a->head->length, &pairs->seen, &n_read);
+        count_block(&seen, i, lanes_of(s), a->head->length, &pairs->seen, &n_read);
     pairs->all += (double)(s->end - s->begin) * (double)a->head->length;
-    pairs->computed += (double)lac_round_up(s->end - first_lane(s), LAC_LANES) * n_read;
+    pairs->computed += (double)lac_round_up(s->end - s->begin, LAC_LANES) * n_read;
 }
 
 struct bench_pairs bench_count_pairs(const struct bench_attention *a)
 {
     struct bench_pairs pairs = {0};
-    each_stretch(a, count_stretch, &pairs);
+    each_stretch(a, (struct visit){count_stretch, &pairs});
     return pairs;
+}
+
+/* Where results go. */
+struct results {
+    float *y;
+    size_t n, at;
+};
+
+static void copy_results(const struct bench_attention *a, const struct stretch *s, void *context)
+{
+    struct results *results = context;
+    struct lac_query_segment segments[MOST_SEGMENTS];
+    size_t n = segments_of(a->head, s, segments);
+    for (size_t i = 0; i < n; i++)
+        for (size_t d = 0; d < a->head->dim; d++)
+            for (size_t t = 0; t < segments[i].n_queries; t++, results->at++)
+                if (results->at < results->n)
+                    results->y[results->at] = segments[i].y[d * segments[i].ld + t];
 }
 
 size_t bench_results(const struct bench_attention *a, float *y, size_t n)
 {
-    const struct bench_head *h = a->head;
-    size_t at = 0;
-    for (size_t i = next_tile(a, 0); i < h->n_tiles; i = next_tile(a, i + 1))
-        for (size_t d = 0; d < h->dim; d++)
-            for (size_t t = 0; t < tile_tokens(h, i); t++, at++)
-                if (at < n)
-                    y[at] = h->y[i][d * tile_lanes(h, i) + t];
-    return at;
+    struct results results = {y, n, 0};
+    each_block(a, copy_results, &results);
+    return results.at;
 }

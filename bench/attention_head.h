@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One head of attention, as it is measured: its numbers, and the work of a kernel under a rule.
  *
- * Long sequences are measured in part: every n-th group of BENCH_GROUP_TILES tiles of queries, with
- * all the keys that those see. */
+ * Long sequences are measured in part: every n-th group of BENCH_GROUP_BLOCKS blocks of queries,
+ * with all the keys that those see. */
 #ifndef LACUNA_BENCH_ATTENTION_HEAD_H
 #define LACUNA_BENCH_ATTENTION_HEAD_H
 
@@ -10,8 +10,8 @@
 #include "sparse/sight.h"
 #include "src/base/arena.h"
 
-/* 192 queries: whole blocks of 16, 32 and 64. */
-enum { BENCH_GROUP_TILES = 4 };
+/* 192 queries. */
+enum { BENCH_GROUP_BLOCKS = 3 };
 
 /* Queries, keys and values tile by tile, and the keys and values in pages of a dtype. */
 struct bench_head {
@@ -34,8 +34,8 @@ enum lac_status bench_head_open(struct bench_head *head, enum lac_dtype dtype, s
                                 size_t dim, struct lac_error *error);
 void bench_head_close(struct bench_head *head);
 
-/* In place of n: the first tile alone, for plain C. */
-#define BENCH_FIRST_TILE SIZE_MAX
+/* In place of n: the first block alone, for plain C. */
+#define BENCH_FIRST_BLOCK SIZE_MAX
 
 /* The work: a kernel under a rule. */
 struct bench_attention {

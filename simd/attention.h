@@ -95,16 +95,27 @@ struct lac_kv_pages_args {
     size_t first_key;
 };
 
+/* Queries that lie side by side in a panel, and where their results go: feature f of query i is
+ * q[f * ld + i], of its result y[f * ld + i].  Nothing beside them is touched. */
+struct lac_query_segment {
+    const float *q;
+    float *y;
+    float *abs_max; /* in integers: [n_queries], raised by the results'; or NULL */
+    size_t ld, n_queries;
+};
+
+/* As many queries are worked on together at most.  More read the keys less often, and lists of
+ * blocks of 64 queries need not be cut. */
+enum { LAC_QUERY_BLOCK = 64 };
+
 /* Attention of one head for queries in lanes, which see what `seen` lists (sparse/seen.h): dense,
- * causal, windows and whatever else are lists, and time goes by their blocks.  Lanes whose bit is
- * set in lane_mask are written, no others.  Of blocks that are listed, groups of LAC_LANES keys
- * (pages) that none of these lanes sees are not looked at, and the rest must be finite.  Takes up
- * to 250 KB of stack. */
+ * causal, windows and whatever else are lists, and time goes by their blocks.  Lane l is the l-th
+ * of the segments' queries, 1 to LAC_QUERY_BLOCK in all.  Of blocks that are listed, groups of
+ * LAC_LANES keys (pages) that none of the queries sees are not looked at, and the rest must be
+ * finite.  Takes up to 350 KB of stack. */
 struct lac_attention_args {
-    const float *q; /* [head_dim][q_ld], 64-byte aligned */
-    size_t q_ld;
-    size_t n_lanes; /* 16, 32 or 48 */
-    uint64_t lane_mask;
+    const struct lac_query_segment *queries;
+    size_t n_query_segments;
     size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
     float scale;
     const struct lac_kv_segment *segments; /* of the kernel's dtype */
@@ -113,8 +124,6 @@ struct lac_attention_args {
                             block are found without a search */
     size_t n_keys;       /* in all segments */
     struct lac_seen seen;
-    float *y; /* [head_dim][y_ld] */
-    size_t y_ld;
 };
 
 /* The same in integers, on pages.  The query is quantised as keys are, and powers of 2 are those
@@ -128,20 +137,15 @@ struct lac_attention_args {
  *
  * v_max = max(2^-100, max v_scale[j]) over the keys of the block that the query sees.  Dot products
  * are exact; all else is in fp32.  Weights of 8 bits would lose the many small ones beside a large
- * one.  Takes up to 150 KB of stack. */
+ * one.  Takes up to 250 KB of stack. */
 struct lac_attention_s8_args {
-    const float *q; /* [head_dim][q_ld], 64-byte aligned */
-    size_t q_ld;
-    size_t n_lanes; /* 16, 32 or 48 */
-    uint64_t lane_mask;
+    const struct lac_query_segment *queries;
+    size_t n_query_segments;
     size_t head_dim; /* 1 to LAC_MAX_HEAD_DIM */
     float scale;
     const void *const *pages; /* [ceil(n_keys / LAC_LANES)] */
     size_t n_keys;
     struct lac_seen seen;
-    float *y; /* [head_dim][y_ld] */
-    size_t y_ld;
-    float *abs_max; /* [n_lanes], raised for lanes in the mask, or NULL */
 };
 
 /* Attention for one token: the queries of those heads that share a key/value head, on pages of the

@@ -43,6 +43,7 @@ libcore_la_SOURCES += \
 	simd/template/page_parts.h \
 	simd/template/panel.h \
 	simd/template/quantize.h \
+	simd/template/queries.h \
 	simd/template/rope.h \
 	simd/template/row.h \
 	simd/template/row_block.h \

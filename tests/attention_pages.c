@@ -304,9 +304,8 @@ static void run_ranges(const struct lac_kernel *kernel, const struct history *h,
 
 /* What a kernel for lanes is called with, whichever its arguments. */
 struct lanes {
-    size_t head_dim, lane;
-    float *q, *y; /* [head_dim][LAC_TILE] */
-    uint64_t mask;
+    float *q, *y; /* [head_dim][n] */
+    struct lac_query_segment queries;
     struct seen_list list;
 };
 
@@ -314,17 +313,13 @@ static void run_pages(const struct lac_kernel *kernel, const struct history *h,
                       const struct pages *pages, const struct lanes *l)
 {
     struct lac_attention_s8_args args = {
-        .q = l->q,
-        .q_ld = LAC_TILE,
-        .n_lanes = LAC_TILE,
-        .lane_mask = l->mask,
+        .queries = &l->queries,
+        .n_query_segments = 1,
         .head_dim = h->head_dim,
         .scale = 0.3f,
         .pages = (const void *const *)pages->at,
         .n_keys = h->n_keys,
         .seen = l->list.seen,
-        .y = l->y,
-        .y_ld = LAC_TILE,
     };
     kernel->run.attention_s8(&args);
 }
@@ -344,10 +339,8 @@ static void run_segments(const struct lac_kernel *kernel, const struct history *
             .n_keys = lac_min_size(LAC_LANES, h->n_keys - key),
         };
     struct lac_attention_args args = {
-        .q = l->q,
-        .q_ld = LAC_TILE,
-        .n_lanes = LAC_TILE,
-        .lane_mask = l->mask,
+        .queries = &l->queries,
+        .n_query_segments = 1,
         .head_dim = h->head_dim,
         .scale = 0.3f,
         .segments = segments,
@@ -355,8 +348,6 @@ static void run_segments(const struct lac_kernel *kernel, const struct history *
         .segment_keys = LAC_LANES,
         .n_keys = h->n_keys,
         .seen = l->list.seen,
-        .y = l->y,
-        .y_ld = LAC_TILE,
     };
     kernel->run.attention(&args);
 }
@@ -368,27 +359,24 @@ static void check_lane(const struct lac_kernel *row, const struct history *h,
     bool is_s8 = h->dtype == LAC_S8;
     const struct lac_kernel *many =
         find_kernel(is_s8 ? LAC_OP_ATTENTION_S8 : LAC_OP_ATTENTION, h->dtype, row->needs);
-    size_t size = h->head_dim * LAC_TILE * sizeof(float);
-    struct lanes l = {.head_dim = h->head_dim,
-                      .lane = random_below(state, LAC_TILE),
-                      .q = guarded_alloc(size),
-                      .y = guarded_alloc(size)};
-    uint64_t seen[MOST_KEYS], own = UINT64_C(1) << l.lane;
-    l.mask = (random_u64(state) & ((UINT64_C(1) << LAC_TILE) - 1)) | own;
+    size_t n = 1 + random_below(state, LAC_QUERY_BLOCK), lane = random_below(state, n);
+    size_t size = h->head_dim * n * sizeof(float);
+    struct lanes l = {.q = guarded_alloc(size), .y = guarded_alloc(size)};
+    l.queries = (struct lac_query_segment){l.q, l.y, NULL, n, n};
+    uint64_t seen[MOST_KEYS], own = UINT64_C(1) << lane;
     for (size_t j = 0; j < h->n_keys; j++)
         seen[j] = (j % 3 ? ~UINT64_C(0) : random_u64(state)) & ~own;
     for (size_t j = 0; j < h->n_keys; j++)
         seen[j] |= g->sees[j] ? own : 0;
-    list_seen(seen, h->n_keys, l.mask, &l.list);
-    for (size_t at = 0; at < h->head_dim * LAC_TILE; at++)
-        l.q[at] =
-            at % LAC_TILE == l.lane ? g->q[i * h->head_dim + at / LAC_TILE] : random_float(state);
+    list_seen(seen, h->n_keys, all_lanes(n), &l.list);
+    for (size_t at = 0; at < h->head_dim * n; at++)
+        l.q[at] = at % n == lane ? g->q[i * h->head_dim + at / n] : random_float(state);
     (is_s8 ? run_pages : run_segments)(many, h, pages, &l);
     for (size_t d = 0; d < h->head_dim; d++)
-        ck_assert_msg(!memcmp(&l.y[d * LAC_TILE + l.lane], &g->y[i * h->head_dim + d], 4),
-                      "%s and %s: %zu keys, head size %zu, lane %zu: %a and %a", row->name,
-                      many->name, h->n_keys, h->head_dim, l.lane, (double)g->y[i * h->head_dim + d],
-                      (double)l.y[d * LAC_TILE + l.lane]);
+        ck_assert_msg(!memcmp(&l.y[d * n + lane], &g->y[i * h->head_dim + d], 4),
+                      "%s and %s: %zu keys, head size %zu, lane %zu of %zu: %a and %a", row->name,
+                      many->name, h->n_keys, h->head_dim, lane, n,
+                      (double)g->y[i * h->head_dim + d], (double)l.y[d * n + lane]);
     guarded_free(l.q, size);
     guarded_free(l.y, size);
 }

@@ -6,6 +6,24 @@
 #include "simd/attention.h"
 #include "tests/support.h"
 
+/* One sequence's head: queries [n_queries][head_dim], keys and values [n_keys][head_dim]. */
+struct attention_head {
+    enum lac_dtype dtype; /* what keys and values are kept as */
+    size_t n_queries, n_keys, head_dim;
+    float *q, *k, *v;
+    float scale;
+    uint64_t *seen; /* [n_keys]: bit t says that query t sees the key */
+};
+
+/* Outputs of n_queries queries and, in integers alone, their largest magnitudes. */
+struct attention_result {
+    float *y, *abs_max;
+};
+
+/* tests/attention_truth.c: the results against the definition, in double. */
+void assert_attention(const struct lac_kernel *kernel, const struct attention_head *h,
+                      const struct attention_result *r);
+
 /* The kernel of an operation that needs just these features, or scalar where there is none. */
 const struct lac_kernel *find_kernel(enum lac_op op, enum lac_dtype dtype, unsigned needs);
 
@@ -14,6 +32,12 @@ enum {
     MOST_LISTED_KEYS = (3 * LAC_RANGE_BLOCKS + 4) * LAC_KEY_BLOCK,
     MOST_LISTED = MOST_LISTED_KEYS / LAC_KEY_BLOCK
 };
+
+/* The first n lanes, 1 <= n <= 64. */
+static inline uint64_t all_lanes(size_t n)
+{
+    return ~UINT64_C(0) >> (64 - n);
+}
 
 /* What queries in lanes see, as kernels take it. */
 struct seen_list {

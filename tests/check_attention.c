@@ -2,7 +2,6 @@
 /* Attention in fp32, of bf16 and in integers: every kernel against the scalar one, bit for bit,
  * however the keys are cut into segments and wherever queries lie; the scalar one against a plain
  * definition in double. */
-#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,27 +12,13 @@
 #include "src/base/half.h"
 #include "tests/attention_suite.h"
 
-enum { MOST_SEGMENTS = 256, LD = LAC_TILE };
-
-/* One sequence's head: queries [n_queries][head_dim], keys and values [n_keys][head_dim]. */
-struct head {
-    enum lac_dtype dtype; /* what keys and values are kept as */
-    size_t n_queries, n_keys, head_dim;
-    float *q, *k, *v;
-    float scale;
-    uint64_t *seen; /* [n_keys]: bit t says that query t sees the key */
-};
+enum { MOST_SEGMENTS = 256 };
 
 /* The same keys and values cut into segments, each between guard pages, with not-a-number in
  * the gaps between rows. */
 struct cut {
     size_t n, step;
     struct lac_kv_segment segments[MOST_SEGMENTS];
-};
-
-/* Outputs of n_queries queries and, in integers alone, their largest magnitudes. */
-struct result {
-    float *y, *abs_max;
 };
 
 static float *random_array(size_t n, float width, uint64_t *state)
@@ -52,10 +37,11 @@ static void round_bf16(float *x, size_t n)
         x[i] = lac_bf16_to_f32(lac_bf16_from_f32(x[i]));
 }
 
-static struct head make_head(const struct lac_kernel *kernel, size_t n_queries, size_t n_keys,
-                             size_t head_dim, float width, uint64_t *state)
+static struct attention_head make_head(const struct lac_kernel *kernel, size_t n_queries,
+                                       size_t n_keys, size_t head_dim, float width, uint64_t *state)
 {
-    struct head h = {kernel->dtype, n_queries, n_keys, head_dim, NULL, NULL, NULL, 0.3f, NULL};
+    struct attention_head h = {kernel->dtype, n_queries, n_keys, head_dim, NULL,
+                               NULL,          NULL,      0.3f,   NULL};
     h.q = random_array(n_queries * head_dim, width, state);
     h.k = random_array(n_keys * head_dim, width, state);
     h.v = random_array(n_keys * head_dim, width, state);
@@ -69,7 +55,7 @@ static struct head make_head(const struct lac_kernel *kernel, size_t n_queries, 
     return h;
 }
 
-static void free_head(struct head *h)
+static void free_head(struct attention_head *h)
 {
     free(h->q);
     free(h->k);
@@ -77,15 +63,15 @@ static void free_head(struct head *h)
     free(h->seen);
 }
 
-static size_t segment_size(const struct cut *cut, const struct head *h, size_t i)
+static size_t segment_size(const struct cut *cut, const struct attention_head *h, size_t i)
 {
     size_t n = (h->head_dim - 1) * cut->segments[i].k_ld + cut->segments[i].n_keys;
     return n * (h->dtype == LAC_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 /* Rows end at the guard page, or begin after one: at any alignment of a number. */
-static void *make_rows(const struct cut *cut, const struct head *h, size_t i, const float *from,
-                       int in_front)
+static void *make_rows(const struct cut *cut, const struct attention_head *h, size_t i,
+                       const float *from, int in_front)
 {
     const struct lac_kv_segment *s = &cut->segments[i];
     size_t size = segment_size(cut, h, i);
@@ -101,7 +87,7 @@ static void *make_rows(const struct cut *cut, const struct head *h, size_t i, co
 }
 
 /* Segments of `first` keys, then of `step`. */
-static struct cut make_cut(const struct head *h, size_t first, size_t step, int in_front)
+static struct cut make_cut(const struct attention_head *h, size_t first, size_t step, int in_front)
 {
     struct cut cut = {.step = step};
     for (size_t at = 0; at < h->n_keys;) {
@@ -117,7 +103,7 @@ static struct cut make_cut(const struct head *h, size_t first, size_t step, int 
     return cut;
 }
 
-static void free_cut(struct cut *cut, const struct head *h, int in_front)
+static void free_cut(struct cut *cut, const struct attention_head *h, int in_front)
 {
     void (*release)(void *, size_t) = in_front ? guarded_free_front : guarded_free;
     for (size_t i = 0; i < cut->n; i++) {
@@ -159,9 +145,9 @@ void list_seen(const uint64_t *lanes, size_t n_keys, uint64_t counted, struct se
 }
 
 /* Pages that no query sees are not there. */
-static void hide_pages(const struct head *h, void **pages)
+static void hide_pages(const struct attention_head *h, void **pages)
 {
-    uint64_t counted = (UINT64_C(1) << h->n_queries) - 1;
+    uint64_t counted = all_lanes(h->n_queries);
     for (size_t first = 0; first < h->n_keys; first += LAC_LANES) {
         uint64_t any = 0;
         for (size_t j = first; j < lac_min_size(first + LAC_LANES, h->n_keys); j++)
@@ -178,7 +164,7 @@ struct pages {
     void *at[MOST_LISTED_KEYS / LAC_LANES];
 };
 
-static struct pages make_pages(const struct lac_kernel *kernel, const struct head *h,
+static struct pages make_pages(const struct lac_kernel *kernel, const struct attention_head *h,
                                const struct cut *cut)
 {
     size_t page_bytes = lac_kv_page_bytes(LAC_S8, h->head_dim);
@@ -200,8 +186,8 @@ static void free_pages(struct pages *pages)
 }
 
 /* The pages of the kernel beside an attention kernel are those of the scalar one. */
-static void run_integers(const struct lac_kernel *kernel, const struct head *h,
-                         const struct cut *cut, const struct lac_attention_args *a, float *abs_max)
+static void run_integers(const struct lac_kernel *kernel, const struct attention_head *h,
+                         const struct cut *cut, const struct lac_attention_args *a)
 {
     const struct lac_kernel *pager = find_kernel(LAC_OP_KV_PAGES, LAC_S8, kernel->needs);
     struct pages pages = make_pages(pager, h, cut);
@@ -209,95 +195,128 @@ static void run_integers(const struct lac_kernel *kernel, const struct head *h,
     ck_assert_msg(!memcmp(pages.memory, expected.memory, pages.size),
                   "%s: %zu keys, head size %zu: pages differ", pager->name, h->n_keys, h->head_dim);
     hide_pages(h, pages.at);
-    struct lac_attention_s8_args args = {.q = a->q,
-                                         .q_ld = a->q_ld,
-                                         .n_lanes = a->n_lanes,
-                                         .lane_mask = a->lane_mask,
+    struct lac_attention_s8_args args = {.queries = a->queries,
+                                         .n_query_segments = a->n_query_segments,
                                          .head_dim = a->head_dim,
                                          .scale = a->scale,
                                          .pages = (const void *const *)pages.at,
                                          .n_keys = h->n_keys,
-                                         .seen = a->seen,
-                                         .y = a->y,
-                                         .y_ld = a->y_ld,
-                                         .abs_max = abs_max};
+                                         .seen = a->seen};
     kernel->run.attention_s8(&args);
     free_pages(&pages);
     free_pages(&expected);
 }
 
-/* Runs queries [0, n_queries) of h in lanes from `lane` on, one call; checks that no other lane
- * is written.  Other lanes of q are not numbers. */
-static void run_lanes(const struct lac_kernel *kernel, const struct head *h, const struct cut *cut,
-                      size_t lane, size_t n_lanes, struct result *r)
+/* Queries in up to MOST_PANELS panels, some lanes into each row; what is beside them is not a
+ * number, and rows end where the last query does. */
+enum { MOST_PANELS = 4 };
+
+struct panels {
+    size_t n;
+    struct panel {
+        size_t lane, bytes;
+        float *q, *y, *abs_max; /* from the row's beginning on */
+    } at[MOST_PANELS];
+    struct lac_query_segment segments[MOST_PANELS];
+};
+
+static void add_panel(struct panels *panels, const struct attention_head *h, size_t first, size_t n,
+                      size_t lane, size_t ld)
 {
-    size_t n = h->n_queries, size = h->head_dim * LD * sizeof(float);
-    size_t max_size = n_lanes * sizeof(float);
-    float *q = guarded_alloc(size), *y = guarded_alloc(size), *abs_max = guarded_alloc(max_size);
-    memset(q, 0xff, size);
-    for (size_t t = 0; t < n; t++)
-        for (size_t d = 0; d < h->head_dim; d++)
-            q[d * LD + lane + t] = h->q[t * h->head_dim + d];
-    for (size_t i = 0; i < h->head_dim * LD; i++)
-        y[i] = -77;
-    for (size_t t = 0; t < n_lanes; t++)
+    size_t i = panels->n++, bytes = ((h->head_dim - 1) * ld + lane + n) * sizeof(float);
+    float *q = guarded_alloc(bytes), *y = guarded_alloc(bytes);
+    float *abs_max = guarded_alloc(n * sizeof *abs_max);
+    memset(q, 0xff, bytes);
+    for (size_t t = 0; t < n; t++) {
         abs_max[t] = 1e-3f;
-    uint64_t seen[MOST_LISTED_KEYS];
+        for (size_t d = 0; d < h->head_dim; d++)
+            q[d * ld + lane + t] = h->q[(first + t) * h->head_dim + d];
+    }
+    for (size_t at = 0; at < bytes / sizeof *y; at++)
+        y[at] = -77;
+    panels->at[i] = (struct panel){lane, bytes, q, y, abs_max};
+    panels->segments[i] = (struct lac_query_segment){q + lane, y + lane, abs_max, ld, n};
+}
+
+/* n_panels or fewer, of any size; 0: a single one of nothing else. */
+static struct panels make_panels(const struct attention_head *h, size_t n_panels, uint64_t *state)
+{
+    struct panels panels = {.n = 0};
+    if (!n_panels)
+        add_panel(&panels, h, 0, h->n_queries, 0, h->n_queries);
+    for (size_t first = 0, n; n_panels && first < h->n_queries; first += n) {
+        size_t left = h->n_queries - first, lane = random_below(state, 20);
+        n = panels.n + 1 < n_panels ? 1 + random_below(state, left) : left;
+        add_panel(&panels, h, first, n, lane, lane + n + random_below(state, 20));
+    }
+    return panels;
+}
+
+/* Results, from panels that are freed; nothing else may have been written. */
+static void take_results(const struct lac_kernel *kernel, const struct attention_head *h,
+                         struct panels *panels, struct attention_result *r)
+{
+    size_t first = 0;
+    for (size_t i = 0; i < panels->n; i++) {
+        const struct panel *p = &panels->at[i];
+        const struct lac_query_segment *s = &panels->segments[i];
+        for (size_t at = 0; at < p->bytes / sizeof(float); at++) {
+            size_t t = at % s->ld - p->lane;
+            if (t < s->n_queries)
+                r->y[(first + t) * h->head_dim + at / s->ld] = p->y[at];
+            else
+                check_each(p->y[at] == -77, "%s: lane %zu written", kernel->name, at % s->ld);
+        }
+        memcpy(r->abs_max + first, p->abs_max, s->n_queries * sizeof(float));
+        guarded_free(p->q, p->bytes);
+        guarded_free(p->y, p->bytes);
+        guarded_free(p->abs_max, s->n_queries * sizeof(float));
+        first += s->n_queries;
+    }
+}
+
+/* All queries of h in one call. */
+static void run_queries(const struct lac_kernel *kernel, const struct attention_head *h,
+                        const struct cut *cut, size_t n_panels, uint64_t *state,
+                        struct attention_result *r)
+{
+    struct panels panels = make_panels(h, n_panels, state);
     struct seen_list list;
-    for (size_t j = 0; j < h->n_keys; j++)
-        seen[j] = h->seen[j] << lane;
-    list_seen(seen, h->n_keys, ((UINT64_C(1) << n) - 1) << lane, &list);
-    struct lac_attention_args args = {.q = q,
-                                      .q_ld = LD,
-                                      .n_lanes = n_lanes,
-                                      .lane_mask = ((UINT64_C(1) << n) - 1) << lane,
+    list_seen(h->seen, h->n_keys, all_lanes(h->n_queries), &list);
+    struct lac_attention_args args = {.queries = panels.segments,
+                                      .n_query_segments = panels.n,
                                       .head_dim = h->head_dim,
                                       .scale = h->scale,
                                       .segments = cut->segments,
                                       .n_segments = cut->n,
                                       .segment_keys = cut->step,
                                       .n_keys = h->n_keys,
-                                      .seen = list.seen,
-                                      .y = y,
-                                      .y_ld = LD};
+                                      .seen = list.seen};
     if (kernel->op == LAC_OP_ATTENTION_S8)
-        run_integers(kernel, h, cut, &args, abs_max);
+        run_integers(kernel, h, cut, &args);
     else
         kernel->run.attention(&args);
-    for (size_t i = 0; i < h->head_dim * LD; i++) {
-        size_t t = i % LD - lane;
-        if (t < n)
-            r->y[t * h->head_dim + i / LD] = y[i];
-        else
-            check_each(y[i] == -77, "%s: lane %zu written", kernel->name, i % LD);
-    }
-    for (size_t t = 0; t < n_lanes; t++)
-        if (t - lane < n)
-            r->abs_max[t - lane] = abs_max[t];
-        else
-            check_each(abs_max[t] == 1e-3f, "%s: abs_max of lane %zu", kernel->name, t);
-    guarded_free(q, size);
-    guarded_free(y, size);
-    guarded_free(abs_max, max_size);
+    take_results(kernel, h, &panels, r);
 }
 
-static struct result make_result(const struct head *h)
+static struct attention_result make_result(const struct attention_head *h)
 {
-    struct result r = {malloc(h->n_queries * h->head_dim * sizeof(float)),
-                       malloc(h->n_queries * sizeof(float))};
+    struct attention_result r = {malloc(h->n_queries * h->head_dim * sizeof(float)),
+                                 malloc(h->n_queries * sizeof(float))};
     ck_assert(r.y && r.abs_max);
     return r;
 }
 
-static void free_result(struct result *r)
+static void free_result(struct attention_result *r)
 {
     free(r->y);
     free(r->abs_max);
 }
 
 static void assert_same_result(const struct lac_kernel *kernel, const char *what,
-                               const struct head *h, const struct result *expected,
-                               const struct result *found)
+                               const struct attention_head *h,
+                               const struct attention_result *expected,
+                               const struct attention_result *found)
 {
     ck_assert_msg(!memcmp(expected->y, found->y, h->n_queries * h->head_dim * sizeof(float)) &&
                       !memcmp(expected->abs_max, found->abs_max, h->n_queries * sizeof(float)),
@@ -305,158 +324,29 @@ static void assert_same_result(const struct lac_kernel *kernel, const char *what
                   h->n_queries, h->n_keys, h->head_dim, what);
 }
 
-/* Does query t see key j? */
-static bool sees(const struct head *h, size_t t, size_t j)
-{
-    return h->seen[j] >> t & 1;
-}
-
-static double score(const struct head *h, size_t t, size_t j, double *size)
-{
-    double dot = 0;
-    *size = 0;
-    for (size_t d = 0; d < h->head_dim; d++) {
-        double product = (double)h->q[t * h->head_dim + d] * h->k[j * h->head_dim + d];
-        dot += product;
-        *size += fabs(product);
-    }
-    *size *= h->scale;
-    return dot * h->scale;
-}
-
-static double largest_of(const float *x, size_t n)
-{
-    double most = 0;
-    for (size_t i = 0; i < n; i++)
-        most = fmax(most, fabs(x[i]));
-    return most;
-}
-
-static double sum_of(const float *x, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += fabs(x[i]);
-    return sum;
-}
-
-/* What quantising a query and a key may do to their score: each number is off by half a step at
- * most (and by a rounding of the factor), a step being max|x| / 127. */
-static double score_error(const struct head *h, size_t t, size_t j)
-{
-    const float *q = h->q + t * h->head_dim, *k = h->k + j * h->head_dim;
-    double n = (double)h->head_dim, slack = 1 + 1e-5;
-    double q_off = largest_of(q, h->head_dim) / 254 * slack;
-    double k_off = largest_of(k, h->head_dim) / 254 * slack;
-    return h->scale *
-           (q_off * sum_of(k, h->head_dim) + k_off * sum_of(q, h->head_dim) + n * q_off * k_off);
-}
-
-/* How far off what a query sees may be: */
-struct errors {
-    double score;   /* each score */
-    double weight;  /* each weight, of itself */
-    double value;   /* each value */
-    double outcome; /* and the result, in units of 1 / sum p */
-};
-
-static struct errors errors_of(const struct lac_kernel *kernel, const struct head *h, size_t t)
-{
-    struct errors e = {0};
-    if (kernel->op == LAC_OP_ATTENTION)
-        return e;
-    for (size_t j = 0; j < h->n_keys; j++)
-        if (sees(h, t, j))
-            e.score = fmax(e.score, score_error(h, t, j));
-    double most = fmax(largest_of(h->v, h->n_keys * h->head_dim), 127 * 0x1p-100);
-    e.weight = 1.03e-4; /* vec_exp2_weight */
-    e.value = most / 254 * (1 + 1e-5);
-    e.outcome = (double)h->n_keys * most * (0.5 / 16383) * (1 + 1e-3); /* 14 bits */
-    return e;
-}
-
-/* y = sum p v / sum p.  In fp32, a score's error is at most (head_dim + 3) u scale sum|q k| =: e,
- * and u |s - m| more when the maximum is taken off; so each p is off by a factor of at most
- * 1 + e' with e' for both and 2^-23 for exp; the same for their sum, and n_keys + 4 roundings
- * for the sums: |err| <= (2 e' + 2 (n_keys + 4) u) sum p|v| / sum p.  Integers add struct errors
- * to it. */
-static void assert_attention(const struct lac_kernel *kernel, const struct head *h,
-                             const struct result *r)
-{
-    double u = FLT_EPSILON / 2, *p = malloc(h->n_keys * sizeof *p);
-    ck_assert_ptr_nonnull(p);
-    for (size_t t = 0; t < h->n_queries; t++) {
-        double max = -INFINITY, sum = 0, size, largest = 0, most = 1e-3f, width = 0;
-        struct errors errors = errors_of(kernel, h, t);
-        for (size_t j = 0; j < h->n_keys; j++) {
-            p[j] = -INFINITY;
-            if (!sees(h, t, j))
-                continue;
-            p[j] = score(h, t, j, &size);
-            max = fmax(max, p[j]);
-            largest = fmax(largest, size);
-        }
-        if (isinf(max)) { /* sees nothing */
-            for (size_t d = 0; d < h->head_dim; d++)
-                ck_assert(r->y[t * h->head_dim + d] == 0);
-            continue;
-        }
-        for (size_t j = 0; j < h->n_keys; j++) {
-            /* Far below the maximum nothing is left that an error could be seen in. */
-            width = fmax(width, fmin(max - p[j], 110));
-            sum += p[j] = exp(p[j] - max);
-        }
-        double e = ((double)h->head_dim + 3) * u * largest + u * width + 2 * u;
-        e += errors.score + errors.weight;
-        for (size_t d = 0; d < h->head_dim; d++) {
-            double exact = 0, scale = 0;
-            for (size_t j = 0; j < h->n_keys; j++) {
-                if (!sees(h, t, j))
-                    continue;
-                exact += p[j] * h->v[j * h->head_dim + d];
-                scale += p[j] * fabs(h->v[j * h->head_dim + d]);
-            }
-            double share = fmin(expm1(2 * e), 1e30);
-            double bound = (2 * share + 2 * ((double)h->n_keys + 4) * u) * scale / sum;
-            bound += (1 + 2 * share) * (errors.value + errors.outcome / sum);
-            double y = r->y[t * h->head_dim + d];
-            check_each(fabs(y - exact / sum) <= bound + 1e-37,
-                       "%s: query %zu row %zu: %.9g for %.9g, bound %g", kernel->name, t, d, y,
-                       exact / sum, bound);
-            most = fmax(most, fabs(y));
-        }
-        ck_assert_msg(kernel->op == LAC_OP_ATTENTION || r->abs_max[t] == (float)most,
-                      "abs_max %g for %g", r->abs_max[t], most);
-    }
-    free(p);
-}
-
 /* One head on all kernels, in several cuts and places. */
 static void check_head(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
-                       const struct head *h, uint64_t *state)
+                       const struct attention_head *h, uint64_t *state)
 {
     static const struct {
         size_t first, step;
     } cuts[] = {{48, 48}, {1, 48}, {13, 48}, {7, 16}, {47, 48}, {9, 20}};
-    struct result expected = make_result(h), found = make_result(h);
+    struct attention_result expected = make_result(h), found = make_result(h);
     struct cut whole = make_cut(h, h->n_keys, h->n_keys, 0);
-    run_lanes(scalar, h, &whole, 0, lac_round_up(h->n_queries, LAC_LANES), &expected);
+    run_queries(scalar, h, &whole, 0, state, &expected);
     assert_attention(scalar, h, &expected);
-    for (size_t n_lanes = LAC_LANES; n_lanes <= LAC_TILE; n_lanes += LAC_LANES) {
-        if (h->n_queries > n_lanes)
-            continue;
-        size_t last = n_lanes - h->n_queries;
-        run_lanes(kernel, h, &whole, 0, n_lanes, &found);
-        assert_same_result(kernel, "more lanes", h, &expected, &found);
-        run_lanes(kernel, h, &whole, random_below(state, last + 1), n_lanes, &found);
-        assert_same_result(kernel, "another lane", h, &expected, &found);
-        for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
-            int in_front = (int)random_below(state, 2);
-            struct cut cut = make_cut(h, cuts[i].first, cuts[i].step, in_front);
-            run_lanes(kernel, h, &cut, last, n_lanes, &found);
-            assert_same_result(kernel, "other segments", h, &expected, &found);
-            free_cut(&cut, h, in_front);
-        }
+    for (size_t n_panels = 0; n_panels <= MOST_PANELS; n_panels++) {
+        run_queries(kernel, h, &whole, n_panels, state, &found);
+        assert_same_result(kernel, "other panels", h, &expected, &found);
+    }
+    run_queries(scalar, h, &whole, MOST_PANELS, state, &found);
+    assert_same_result(scalar, "other panels", h, &expected, &found);
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        int in_front = (int)random_below(state, 2);
+        struct cut cut = make_cut(h, cuts[i].first, cuts[i].step, in_front);
+        run_queries(kernel, h, &cut, 1 + i % MOST_PANELS, state, &found);
+        assert_same_result(kernel, "other segments", h, &expected, &found);
+        free_cut(&cut, h, in_front);
     }
     free_cut(&whole, h, 0);
     free_result(&expected);
@@ -481,14 +371,14 @@ static void each_kernel(void (*check)(const struct lac_kernel *, const struct la
 
 static void shapes_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
 {
-    static const size_t queries[] = {1, 15, 16, 17, 33, 48};
+    static const size_t queries[] = {1, 15, 16, 17, 33, 48, 49, 63, 64};
     static const size_t keys[] = {1, 2, 3, 5, 8, 13, 63, 64, 65, 130};
     static const size_t dims[] = {1, 3, 8, 20, 32, 64};
     uint64_t state = test_seed();
     for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
         for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
             size_t n = queries[(d + k) % (sizeof queries / sizeof queries[0])];
-            struct head h = make_head(kernel, n, keys[k], dims[d], 1, &state);
+            struct attention_head h = make_head(kernel, n, keys[k], dims[d], 1, &state);
             check_head(kernel, scalar, &h, &state);
             free_head(&h);
         }
@@ -504,11 +394,11 @@ static void large_heads_kernel(const struct lac_kernel *kernel, const struct lac
 {
     uint64_t state = test_seed();
     for (size_t d = 117; d <= LAC_MAX_HEAD_DIM; d += 139) {
-        struct head h = make_head(kernel, 5, 70, d, 1, &state);
+        struct attention_head h = make_head(kernel, 5, 70, d, 1, &state);
         check_head(kernel, scalar, &h, &state);
         free_head(&h);
     }
-    struct head h = make_head(kernel, 3, 9, LAC_MAX_HEAD_DIM, 1, &state);
+    struct attention_head h = make_head(kernel, 3, 9, LAC_MAX_HEAD_DIM, 1, &state);
     check_head(kernel, scalar, &h, &state);
     free_head(&h);
 }
@@ -524,7 +414,7 @@ static void remainders_kernel(const struct lac_kernel *kernel, const struct lac_
 {
     uint64_t state = test_seed();
     for (size_t n = 1; n <= 33; n++) {
-        struct head h = make_head(kernel, 4, n, 34 - n, 1, &state);
+        struct attention_head h = make_head(kernel, 4, n, 34 - n, 1, &state);
         check_head(kernel, scalar, &h, &state);
         free_head(&h);
     }
@@ -542,11 +432,11 @@ static void contents_kernel(const struct lac_kernel *kernel, const struct lac_ke
     static const float widths[] = {0, 1e-20f, 30, 1e6f};
     uint64_t state = test_seed();
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
-        struct head h = make_head(kernel, 7, 150, 16, widths[i], &state);
+        struct attention_head h = make_head(kernel, 7, 150, 16, widths[i], &state);
         check_head(kernel, scalar, &h, &state);
         free_head(&h);
     }
-    struct head h = make_head(kernel, 7, 200, 16, 1, &state);
+    struct attention_head h = make_head(kernel, 7, 200, 16, 1, &state);
     for (size_t j = 0; j < h.n_keys; j++)
         for (size_t d = 0; d < h.head_dim; d++)
             h.k[j * h.head_dim + d] = h.q[d] * (float)j; /* growing for query 0 */
@@ -573,9 +463,9 @@ static void windows_kernel(const struct lac_kernel *kernel, const struct lac_ker
 {
     uint64_t state = test_seed();
     for (size_t i = 0; i < 40; i++) {
-        size_t n_queries = 1 + random_below(&state, LAC_TILE),
+        size_t n_queries = 1 + random_below(&state, LAC_QUERY_BLOCK),
                n_keys = some_keys(i % 20 == 7, &state);
-        struct head h =
+        struct attention_head h =
             make_head(kernel, n_queries, n_keys, 1 + random_below(&state, 40), 2, &state);
         size_t first = random_below(&state, n_keys + 20);
         size_t window = i % 3 ? 1 + random_below(&state, i % 3 == 1 ? 30 : 200) : SIZE_MAX;
@@ -596,7 +486,7 @@ END_TEST
 
 /* Each key on its own, pages, blocks, or queries that see nothing, hidden at random; pages that no
  * query sees hold no numbers (in integers they are missing: hide_pages). */
-static void hide_at_random(struct head *h, size_t unit, size_t share, uint64_t *state)
+static void hide_at_random(struct attention_head *h, size_t unit, size_t share, uint64_t *state)
 {
     uint64_t blind = random_u64(state) & random_u64(state) & random_u64(state);
     for (size_t first = 0; first < h->n_keys; first += unit) {
@@ -612,7 +502,7 @@ static void hide_at_random(struct head *h, size_t unit, size_t share, uint64_t *
         size_t end = lac_min_size(first + LAC_LANES, h->n_keys);
         uint64_t any = 0;
         for (size_t j = first; j < end; j++)
-            any |= h->seen[j] & ((UINT64_C(1) << h->n_queries) - 1);
+            any |= h->seen[j] & all_lanes(h->n_queries);
         for (size_t i = first * h->head_dim; !any && i < end * h->head_dim; i++)
             h->k[i] = h->v[i] = NAN;
     }
@@ -623,9 +513,9 @@ static void masks_kernel(const struct lac_kernel *kernel, const struct lac_kerne
     static const size_t units[] = {1, 1, 16, 16, 64, 5};
     uint64_t state = test_seed();
     for (size_t i = 0; i < 48; i++) {
-        size_t n_queries = 1 + random_below(&state, LAC_TILE),
+        size_t n_queries = 1 + random_below(&state, LAC_QUERY_BLOCK),
                n_keys = some_keys(i % 12 == 7, &state);
-        struct head h =
+        struct attention_head h =
             make_head(kernel, n_queries, n_keys, 1 + random_below(&state, 40), 2, &state);
         hide_at_random(&h, units[i % 6], i % 9, &state);
         check_head(kernel, scalar, &h, &state);

@@ -130,14 +130,16 @@ static void add_block(const struct query *q, const struct source *from, struct l
     }
 }
 
-static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype, size_t lane)
+/* Query i of a segment, in a lane. */
+static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype,
+                        const struct lac_query_segment *s, size_t i, size_t lane)
 {
     struct source from = {.dtype = dtype, .head_dim = a->head_dim, .segments = a->segments};
-    struct query q = {a->q + lane, a->q_ld, a->scale, NULL};
+    struct query q = {s->q + i, s->ld, a->scale, NULL};
     struct lac_range all = lac_range_begin(), r = all;
     size_t range = 0;
-    for (size_t i = 0; i < a->seen.n_blocks; i++) {
-        struct lac_seen_keys seen = lac_lane_keys(&a->seen, i, lane, a->n_keys);
+    for (size_t block = 0; block < a->seen.n_blocks; block++) {
+        struct lac_seen_keys seen = lac_lane_keys(&a->seen, block, lane, a->n_keys);
         if (!seen.keys)
             continue;
         if (seen.block / LAC_RANGE_BLOCKS != range && r.sum > 0) {
@@ -149,14 +151,16 @@ static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype
     }
     if (r.sum > 0)
         lac_range_join(&all, &r, a->head_dim, lac_exp);
-    lac_range_finish(&all, a->head_dim, a->y + lane, a->y_ld);
+    lac_range_finish(&all, a->head_dim, s->y + i, s->ld);
 }
 
 static void attention(const struct lac_attention_args *a, enum lac_dtype dtype)
 {
-    for (size_t lane = 0; lane < a->n_lanes; lane++)
-        if (a->lane_mask >> lane & 1)
-            attend_lane(a, dtype, lane);
+    const struct lac_query_segment *end = a->queries + a->n_query_segments;
+    size_t lane = 0;
+    for (const struct lac_query_segment *s = a->queries; s < end; s++)
+        for (size_t i = 0; i < s->n_queries; i++)
+            attend_lane(a, dtype, s, i, lane++);
 }
 
 static void attention_f32(const struct lac_attention_args *a)

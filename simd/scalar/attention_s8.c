@@ -149,13 +149,15 @@ static struct query quantize_query(const float *q, size_t ld, size_t head_dim, f
     return query;
 }
 
-static void attend_lane(const struct lac_attention_s8_args *a, size_t lane)
+/* Query i of a segment, in a lane. */
+static void attend_lane(const struct lac_attention_s8_args *a, const struct lac_query_segment *s,
+                        size_t i, size_t lane)
 {
-    struct query query = quantize_query(a->q + lane, a->q_ld, a->head_dim, a->scale);
+    struct query query = quantize_query(s->q + i, s->ld, a->head_dim, a->scale);
     struct lac_range all = lac_range_begin(), r = all;
     size_t range = 0;
-    for (size_t i = 0; i < a->seen.n_blocks; i++) {
-        struct lac_seen_keys seen = lac_lane_keys(&a->seen, i, lane, a->n_keys);
+    for (size_t block = 0; block < a->seen.n_blocks; block++) {
+        struct lac_seen_keys seen = lac_lane_keys(&a->seen, block, lane, a->n_keys);
         if (!seen.keys)
             continue;
         if (seen.block / LAC_RANGE_BLOCKS != range && r.sum > 0) {
@@ -167,16 +169,18 @@ static void attend_lane(const struct lac_attention_s8_args *a, size_t lane)
     }
     if (r.sum > 0)
         lac_range_join(&all, &r, a->head_dim, vec_exp2_weight);
-    float most = lac_range_finish(&all, a->head_dim, a->y + lane, a->y_ld);
-    if (a->abs_max)
-        a->abs_max[lane] = fmaxf(a->abs_max[lane], most);
+    float most = lac_range_finish(&all, a->head_dim, s->y + i, s->ld);
+    if (s->abs_max)
+        s->abs_max[i] = fmaxf(s->abs_max[i], most);
 }
 
 static void attention_s8(const struct lac_attention_s8_args *a)
 {
-    for (size_t lane = 0; lane < a->n_lanes; lane++)
-        if (a->lane_mask >> lane & 1)
-            attend_lane(a, lane);
+    const struct lac_query_segment *end = a->queries + a->n_query_segments;
+    size_t lane = 0;
+    for (const struct lac_query_segment *s = a->queries; s < end; s++)
+        for (size_t i = 0; i < s->n_queries; i++)
+            attend_lane(a, s, i, lane++);
 }
 
 /* The range of entry `block` of the list. */

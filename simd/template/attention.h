@@ -2,7 +2,7 @@
 /* Attention of queries in lanes, for every vector instruction set: include after a math.h and the
  * definitions of
  *
- *   ATTENTION_VECS          vectors of queries that are worked on together, at most 3
+ *   ATTENTION_VECS          vectors of queries that are worked on together, at most 4
  *   ATTENTION_ROWS(n_vecs)  keys, or rows of values, whose sums fit in registers beside them
  *
  * What is computed: simd/attention.h. */
@@ -15,6 +15,7 @@
 
 #include "simd/attention.h"
 #include "simd/template/lane_ranges.h"
+#include "simd/template/queries.h"
 #include "simd/template/sight.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -154,24 +155,24 @@ ALWAYS_INLINE void score_keys(const struct lac_attention_args *a, const float *q
     vec sum[MOST_ROWS][ATTENTION_VECS];
 #pragma GCC unroll 16
     for (int j = 0; j < n_rows; j++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
             sum[j][i] = vec_set1(0);
-    for (size_t d = 0; d < a->head_dim; d++, q += a->q_ld, k += ld) {
+    for (size_t d = 0; d < a->head_dim; d++, q += LAC_QUERY_BLOCK, k += ld) {
         vec x[ATTENTION_VECS];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
             x[i] = vec_load(q + i * VEC_LANES);
 #pragma GCC unroll 16
         for (int j = 0; j < n_rows; j++) {
             vec key = vec_set1(k[j]);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
             for (int i = 0; i < n_vecs; i++)
                 sum[j][i] = vec_fma(key, x[i], sum[j][i]);
         }
     }
     const vec scale = vec_set1(a->scale);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int i = 0; i < n_vecs; i++) {
         vec most = max[i];
 #pragma GCC unroll 16
@@ -192,7 +193,7 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
     vec sum[MOST_ROWS][ATTENTION_VECS];
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
             sum[r][i] = correction
                             ? vec_mul(correction[i], vec_load(o + (r * n_vecs + i) * VEC_LANES))
@@ -202,13 +203,13 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
         const size_t ld = part->v_ld, step = part->v_step;
         for (size_t j = 0; j < part->n_keys; j++, v += step, p += n_vecs * VEC_LANES) {
             vec x[ATTENTION_VECS];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
             for (int i = 0; i < n_vecs; i++)
                 x[i] = vec_load(p + i * VEC_LANES);
 #pragma GCC unroll 16
             for (int r = 0; r < n_rows; r++) {
                 vec value = vec_set1(v[(size_t)r * ld]);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
                 for (int i = 0; i < n_vecs; i++)
                     sum[r][i] = vec_fma(value, x[i], sum[r][i]);
             }
@@ -216,7 +217,7 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
     }
 #pragma GCC unroll 16
     for (int r = 0; r < n_rows; r++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
             vec_store(o + (r * n_vecs + i) * VEC_LANES, sum[r][i]);
 }
@@ -337,30 +338,30 @@ ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct ke
     }
 }
 
-ALWAYS_INLINE void finish(const struct lac_attention_args *a, size_t lane, uint64_t lanes,
-                          const struct attention_state *state, const int n_vecs)
+ALWAYS_INLINE void finish(const struct attention_state *state, size_t head_dim, float *y,
+                          const int n_vecs)
 {
     const vec zero = vec_set1(0);
     for (int i = 0; i < n_vecs; i++) {
-        size_t at = lane + (size_t)i * VEC_LANES;
         vec sum = state->ranges.joined_sum[i];
         vec share = vec_select_lt(zero, sum, vec_div(vec_set1(1.0f), sum), zero);
         const float *o = state->ranges.joined_o + i * VEC_LANES;
-        for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES)
-            vec_store_lanes(a->y + d * a->y_ld + at, lanes >> i * VEC_LANES,
-                            vec_add(vec_mul(vec_load(o), share), zero));
+        for (size_t d = 0; d < head_dim; d++, o += n_vecs * VEC_LANES)
+            vec_store(y + d * LAC_QUERY_BLOCK + (size_t)i * VEC_LANES,
+                      vec_add(vec_mul(vec_load(o), share), zero));
     }
 }
 
 /* Queries from lane on, as many as n_vecs vectors hold.  wide: keys are bf16. */
-ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, struct wide_keys *wide,
-                          const struct attention_tiles *tiles, const int n_vecs)
+ALWAYS_INLINE void attend(const struct lac_attention_args *a, struct query_block *queries,
+                          size_t lane, struct wide_keys *wide, const struct attention_tiles *tiles,
+                          const int n_vecs)
 {
     struct attention_state state;
     struct key_block block;
     struct block_sight sight;
-    const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
-    const float *q = a->q + lane;
+    const uint64_t lanes = query_lanes(queries, lane, (size_t)n_vecs * VEC_LANES);
+    float *q = queries->x + lane;
     if (!lanes)
         return;
     begin_ranges(&state.ranges, n_vecs);
@@ -379,7 +380,7 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, size_t lane, struc
         state.ranges.is_begun = 1;
     }
     end_ranges(&state.ranges, a->head_dim, vec_exp, n_vecs);
-    finish(a, lane, lanes, &state, n_vecs);
+    finish(&state, a->head_dim, q, n_vecs);
 }
 
 #endif

@@ -2,19 +2,21 @@
 /* Attention in integers, for every vector instruction set: include after a lanes.h,
  * simd/template/quantize.h and the definitions of
  *
- *   ATTENTION_VECS        vectors of queries that are worked on together, at most 3
- *   SCORE_ROWS(n_vecs)    keys whose sums fit in registers beside them: 4, 8 or 16
+ *   ATTENTION_VECS        vectors of queries that are worked on together, at most 4
+ *   SCORE_ROWS(n_vecs)    keys whose sums fit in registers beside them
+ *   VALUE_ROWS(n_vecs)    features of values whose sums do: even
  *   QUERY_BYTES           bytes of a query's feature as store_query writes it
  *   store_query(to, x, factor)       4 features of a vector of queries, round_half_even(x * factor)
  *   struct query, load_query(from)   and one dword of them
  *   struct key, load_key(from)       a broadcast dword of keys
  *   score_dot(acc, query, key)       acc + their product, keys taken as they are (+ 128)
+ *   WEIGHT_PARTS                     parts that weights are multiplied in, the highest first
  *   store_weights(to, w)             weights of 4 keys for a vector of queries: the low 14 bits of
  *                                    w[0..3], in 8 bytes a lane
- *   struct weights, load_weights(from)
+ *   struct weights, load_weights(from, part)
+ *   next_part(sum)                   the sum of the parts so far, as the next one counts it
  *   struct value, load_value(from)   a broadcast dword of values
- *   struct value_sum, begin_values(), value_dot(sum, weights, value), end_values(sum)
- *   KEEP_SUM(value_sum)              KEEP_IN_REGISTER of all of it
+ *   value_dot(sum, weights, value)
  *
  * What is computed: struct lac_attention_s8_args. */
 #ifndef LACUNA_SIMD_TEMPLATE_ATTENTION_S8_H
@@ -27,6 +29,7 @@
 #include "simd/attention.h"
 #include "simd/template/lane_ranges.h"
 #include "simd/template/quantize.h"
+#include "simd/template/queries.h"
 #include "simd/template/row.h"
 #include "simd/template/sight.h"
 #include "src/base/checked.h"
@@ -60,128 +63,158 @@ ALWAYS_INLINE void score_keys(const struct integer_state *state, const struct la
                               size_t key, size_t n_dwords, float *s, const int n_rows,
                               const int n_vecs)
 {
-    veci sum[16 * ATTENTION_VECS];
+    veci sum[16][ATTENTION_VECS];
     const uint8_t *q = state->q, *k = page->rows + key * 4;
 #pragma GCC unroll 16
     for (int j = 0; j < n_rows; j++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
-            sum[j * n_vecs + i] = state->q_offset[i];
+            sum[j][i] = state->q_offset[i];
     for (size_t d = 0; d < n_dwords; d++, k += LAC_LANES * 4) {
         struct query x[ATTENTION_VECS];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++, q += 4 * QUERY_BYTES * VEC_LANES)
             x[i] = load_query(q);
 #pragma GCC unroll 16
         for (int j = 0; j < n_rows; j++) {
             struct key y = load_key(k + j * 4);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
             for (int i = 0; i < n_vecs; i++)
-                sum[j * n_vecs + i] = score_dot(sum[j * n_vecs + i], x[i], y);
+                sum[j][i] = score_dot(sum[j][i], x[i], y);
         }
     }
-#pragma GCC unroll 48
-    for (int i = 0; i < n_rows * n_vecs; i++)
-        KEEP_IN_REGISTER(sum[i]);
+#pragma GCC unroll 16
+    for (int j = 0; j < n_rows; j++)
+#pragma GCC unroll 4
+        for (int i = 0; i < n_vecs; i++)
+            KEEP_IN_REGISTER(sum[j][i]);
 #pragma GCC unroll 16
     for (int j = 0; j < n_rows; j++) {
         vec k_scale = vec_set1(page->k_scale[key + (size_t)j]);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
-            vec_store(
-                s + (j * n_vecs + i) * VEC_LANES,
-                vec_mul(vec_from_int(sum[j * n_vecs + i]), vec_mul(k_scale, state->q_factor[i])));
+            vec_store(s + (j * n_vecs + i) * VEC_LANES,
+                      vec_mul(vec_from_int(sum[j][i]), vec_mul(k_scale, state->q_factor[i])));
     }
 }
 
-/* o of 4 features from f on: at a range's first block there is nothing yet to correct. */
-ALWAYS_INLINE void add_values(struct integer_state *state, const struct page_block *block, size_t f,
-                              const int is_first, const int n_vecs)
+/* Adds part of the weights to the sums of n_rows features from f on. */
+ALWAYS_INLINE void sum_values(const struct integer_state *state, const struct page_block *block,
+                              size_t f, veci sum[16][ATTENTION_VECS], const int part,
+                              const int n_rows, const int n_vecs)
 {
-    struct value_sum sum[4 * ATTENTION_VECS];
     const size_t group_bytes = block->n_dwords * 16;
     const uint8_t *w = state->w;
-#pragma GCC unroll 12
-    for (int i = 0; i < 4 * n_vecs; i++)
-        sum[i] = begin_values();
     for (size_t key = 0; key < block->n_keys; key += LAC_LANES) {
         const struct lac_kv_page *page = block->pages[key / LAC_LANES];
         const int8_t *v = (const int8_t *)page->rows + group_bytes * 4 + f * 4;
         size_t end = lac_min_size(block->n_keys - key, LAC_LANES);
         for (size_t j = 0; j < end; j += 4, v += group_bytes) {
             struct weights x[ATTENTION_VECS];
-#pragma GCC unroll 3
-            for (int i = 0; i < n_vecs; i++, w += 8 * VEC_LANES)
-                x[i] = load_weights(w);
 #pragma GCC unroll 4
-            for (int r = 0; r < 4; r++) {
+            for (int i = 0; i < n_vecs; i++, w += 8 * VEC_LANES)
+                x[i] = load_weights(w, part);
+#pragma GCC unroll 16
+            for (int r = 0; r < n_rows; r++) {
                 struct value y = load_value(v + r * 4);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
                 for (int i = 0; i < n_vecs; i++)
-                    sum[r * n_vecs + i] = value_dot(sum[r * n_vecs + i], x[i], y);
+                    sum[r][i] = value_dot(sum[r][i], x[i], y);
             }
         }
     }
-#pragma GCC unroll 12
-    for (int i = 0; i < 4 * n_vecs; i++)
-        KEEP_SUM(sum[i]);
-    float *o = state->ranges.o + f * (size_t)n_vecs * VEC_LANES;
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++)
 #pragma GCC unroll 4
-    for (int r = 0; r < 4; r++)
-#pragma GCC unroll 3
+        for (int i = 0; i < n_vecs; i++)
+            KEEP_IN_REGISTER(sum[r][i]);
+}
+
+/* o of n_rows features from f on: at a range's first block there is nothing yet to correct. */
+ALWAYS_INLINE void add_values(struct integer_state *state, const struct page_block *block, size_t f,
+                              const vec *correction, const int n_rows, const int n_vecs)
+{
+    veci sum[16][ATTENTION_VECS];
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+        for (int i = 0; i < n_vecs; i++)
+            sum[r][i] = veci_set1(0);
+    sum_values(state, block, f, sum, 0, n_rows, n_vecs);
+#pragma GCC unroll 2
+    for (int part = 1; part < WEIGHT_PARTS; part++) {
+#pragma GCC unroll 16
+        for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+            for (int i = 0; i < n_vecs; i++)
+                sum[r][i] = next_part(sum[r][i]);
+        sum_values(state, block, f, sum, part, n_rows, n_vecs);
+    }
+    float *o = state->ranges.o + f * (size_t)n_vecs * VEC_LANES;
+#pragma GCC unroll 16
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++, o += VEC_LANES) {
-            vec y = vec_from_int(end_values(sum[r * n_vecs + i]));
-            vec old = is_first ? vec_set1(0) : vec_mul(state->correction[i], vec_load(o));
-            vec_store(o, vec_fma(y, state->step[i], old));
+            vec old = correction ? vec_mul(correction[i], vec_load(o)) : vec_set1(0);
+            vec_store(o, vec_fma(vec_from_int(sum[r][i]), state->step[i], old));
         }
 }
 
-/* The hot loops as functions of their own, for registers' sake. */
+/* The hot loops as functions of their own, for registers' sake: of as many rows as there is room
+ * for, and for the rest. */
 typedef void score_function(const struct integer_state *state, const struct lac_kv_page *page,
                             size_t key, size_t n_dwords, float *s);
-typedef void add_function(struct integer_state *state, const struct page_block *block, size_t f);
+typedef void add_function(struct integer_state *state, const struct page_block *block, size_t f,
+                          const vec *correction);
 
 struct integer_tiles {
-    score_function *score;
-    add_function *add_first, *add;
+    size_t value_rows; /* of add */
+    score_function *score, *score_rest;
+    add_function *add, *add_4;
 };
 
-#define DEFINE_TILES(n_vecs)                                                                       \
-    static NEVER_INLINE void score_##n_vecs(const struct integer_state *state,                     \
-                                            const struct lac_kv_page *page, size_t key,            \
-                                            size_t n_dwords, float *s)                             \
-    {                                                                                              \
-        score_keys(state, page, key, n_dwords, s, SCORE_ROWS(n_vecs), n_vecs);                     \
-    }                                                                                              \
-    static NEVER_INLINE void add_first_##n_vecs(struct integer_state *state,                       \
-                                                const struct page_block *block, size_t f)          \
-    {                                                                                              \
-        add_values(state, block, f, 1, n_vecs);                                                    \
-    }                                                                                              \
-    static NEVER_INLINE void add_##n_vecs(struct integer_state *state,                             \
-                                          const struct page_block *block, size_t f)                \
-    {                                                                                              \
-        add_values(state, block, f, 0, n_vecs);                                                    \
-    }                                                                                              \
-    static const struct integer_tiles tiles_##n_vecs = {score_##n_vecs, add_first_##n_vecs,        \
-                                                        add_##n_vecs};
+/* Keys of a page behind those that SCORE_ROWS divides. */
+#define SCORE_REST(n_vecs) (LAC_LANES % SCORE_ROWS(n_vecs))
 
-ALWAYS_INLINE void quantize_query(const struct lac_attention_s8_args *a, size_t lane,
+#define DEFINE_SCORE(n_vecs, name, n_rows)                                                         \
+    static NEVER_INLINE void name##_##n_vecs(const struct integer_state *state,                    \
+                                             const struct lac_kv_page *page, size_t key,           \
+                                             size_t n_dwords, float *s)                            \
+    {                                                                                              \
+        score_keys(state, page, key, n_dwords, s, n_rows, n_vecs);                                 \
+    }
+#define DEFINE_ADD(n_vecs, name, n_rows)                                                           \
+    static NEVER_INLINE void name##_##n_vecs(struct integer_state *state,                          \
+                                             const struct page_block *block, size_t f,             \
+                                             const vec *correction)                                \
+    {                                                                                              \
+        add_values(state, block, f, correction, n_rows, n_vecs);                                   \
+    }
+#define DEFINE_TILES(n_vecs)                                                                       \
+    DEFINE_SCORE(n_vecs, score, SCORE_ROWS(n_vecs))                                                \
+    DEFINE_SCORE(n_vecs, score_rest, SCORE_REST(n_vecs))                                           \
+    DEFINE_ADD(n_vecs, add, VALUE_ROWS(n_vecs))                                                    \
+    DEFINE_ADD(n_vecs, add_4, 4)                                                                   \
+    static const struct integer_tiles tiles_##n_vecs = {                                           \
+        VALUE_ROWS(n_vecs), score_##n_vecs, score_rest_##n_vecs, add_##n_vecs, add_4_##n_vecs};
+
+ALWAYS_INLINE void quantize_query(const struct lac_attention_s8_args *a, const float *x,
                                   struct integer_state *state, const int n_vecs)
 {
     static const uint8_t offset[4] = {128, 128, 128, 128};
     const vec scale = vec_set1(a->scale * 0x1.715476p0f); /* log2 e */
     for (int i = 0; i < n_vecs; i++) {
-        const float *q = a->q + lane + i * VEC_LANES;
+        const float *q = x + i * VEC_LANES;
         uint8_t *to = state->q + i * 4 * QUERY_BYTES * VEC_LANES;
         float q_scale[VEC_LANES];
-        vec factor = quantize_factor(measure_tokens(q, a->head_dim, a->q_ld), q_scale);
+        vec factor = quantize_factor(measure_tokens(q, a->head_dim, LAC_QUERY_BLOCK), q_scale);
         veci sum = veci_set1(0);
         for (size_t d = 0; d < a->head_dim; d += 4) {
             vec rows[4];
 #pragma GCC unroll 4
             for (size_t r = 0; r < 4; r++)
-                rows[r] = d + r < a->head_dim ? vec_load(q + (d + r) * a->q_ld) : vec_set1(0);
+                rows[r] =
+                    d + r < a->head_dim ? vec_load(q + (d + r) * LAC_QUERY_BLOCK) : vec_set1(0);
             store_query(to, rows, factor);
             sum = score_dot(sum, load_query(to), load_key(offset));
             to += n_vecs * 4 * QUERY_BYTES * VEC_LANES;
@@ -191,13 +224,34 @@ ALWAYS_INLINE void quantize_query(const struct lac_attention_s8_args *a, size_t 
     }
 }
 
+/* Rows past the last key are computed, from zeros, and not looked at. */
 ALWAYS_INLINE void score_block(const struct page_block *block, const struct integer_tiles *tiles,
                                struct integer_state *state, const int n_vecs)
 {
-    /* Rows past the last key are computed, from zeros, and not looked at. */
-    for (size_t j = 0; j < block->n_keys; j += SCORE_ROWS(n_vecs))
-        tiles->score(state, block->pages[j / LAC_LANES], j % LAC_LANES, block->n_dwords,
-                     state->s + j * (size_t)n_vecs * VEC_LANES);
+    const size_t rows = SCORE_ROWS(n_vecs), row = (size_t)n_vecs * VEC_LANES;
+    for (size_t key = 0; key < block->n_keys; key += LAC_LANES) {
+        const struct lac_kv_page *page = block->pages[key / LAC_LANES];
+        size_t n = lac_min_size(block->n_keys - key, LAC_LANES), j = 0;
+        float *s = state->s + key * row;
+        for (; j < n && j + rows <= LAC_LANES; j += rows)
+            tiles->score(state, page, j, block->n_dwords, s + j * row);
+        if (j < n)
+            tiles->score_rest(state, page, j, block->n_dwords, s + j * row);
+    }
+}
+
+/* Tiles of 6 features by pairs: what remains is to be a multiple of 4. */
+static inline void add_block(const struct page_block *block, const struct integer_tiles *tiles,
+                             struct integer_state *state)
+{
+    const vec *correction = state->ranges.is_begun ? state->correction : NULL;
+    const size_t n = block->n_dwords * 4, rows = tiles->value_rows;
+    const size_t step = rows % 4 ? 2 * rows : rows, end = n / step * step;
+    size_t f = 0;
+    for (; f < end; f += rows)
+        tiles->add(state, block, f, correction);
+    for (; f < n; f += 4)
+        tiles->add_4(state, block, f, correction);
 }
 
 static const float *value_scales(const struct page_block *block, size_t key)
@@ -292,15 +346,15 @@ ALWAYS_INLINE void raise_max(const struct page_block *block, struct integer_stat
                              const int n_vecs)
 {
     vec max[ATTENTION_VECS];
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int i = 0; i < n_vecs; i++)
         max[i] = state->ranges.max[i];
     const float *s = state->s;
     for (size_t j = 0; j < block->n_keys; j++)
-#pragma GCC unroll 3
+#pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++, s += VEC_LANES)
             max[i] = vec_max(max[i], vec_load(s));
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int i = 0; i < n_vecs; i++) {
         state->correction[i] = vec_exp2_weight(vec_sub(state->ranges.max[i], max[i]));
         state->ranges.max[i] = max[i];
@@ -316,42 +370,41 @@ ALWAYS_INLINE void weigh_block(const struct page_block *block, struct integer_st
         scale_seen(block, state, n_vecs);
     else
         scale_values(block, state, n_vecs);
-#pragma GCC unroll 3
+#pragma GCC unroll 4
     for (int i = 0; i < n_vecs; i++)
         state->ranges.sum[i] = vec_fma(state->ranges.sum[i], state->correction[i],
                                        weigh_lanes(block, state, hides, i, n_vecs));
 }
 
-ALWAYS_INLINE void finish(const struct lac_attention_s8_args *a, size_t lane, uint64_t lanes,
-                          const struct integer_state *state, const int n_vecs)
+ALWAYS_INLINE void finish(const struct integer_state *state, size_t head_dim, float *y,
+                          float *abs_max, const int n_vecs)
 {
     const vec zero = vec_set1(0);
-    for (int i = 0; i < n_vecs; i++, lanes >>= VEC_LANES) {
-        size_t at = lane + (size_t)i * VEC_LANES;
+    for (int i = 0; i < n_vecs; i++) {
+        const size_t at = (size_t)i * VEC_LANES;
         vec sum = state->ranges.joined_sum[i], most = zero;
         vec share = vec_select_lt(zero, sum, vec_div(vec_set1(1.0f), sum), zero);
         const float *o = state->ranges.joined_o + i * VEC_LANES;
-        for (size_t d = 0; d < a->head_dim; d++, o += n_vecs * VEC_LANES) {
-            vec y = vec_add(vec_mul(vec_load(o), share), zero);
-            vec_store_lanes(a->y + d * a->y_ld + at, lanes, y);
-            most = vec_max_abs(most, y);
+        for (size_t d = 0; d < head_dim; d++, o += n_vecs * VEC_LANES) {
+            vec x = vec_add(vec_mul(vec_load(o), share), zero);
+            vec_store(y + d * LAC_QUERY_BLOCK + at, x);
+            most = vec_max_abs(most, x);
         }
-        if (a->abs_max)
-            vec_store_lanes(a->abs_max + at, lanes, vec_max(vec_load(a->abs_max + at), most));
+        vec_store(abs_max + at, most);
     }
 }
 
 /* Queries from lane on, as many as n_vecs vectors hold. */
-ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, size_t lane,
-                          const struct integer_tiles *tiles, const int n_vecs)
+ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, struct query_block *queries,
+                          size_t lane, const struct integer_tiles *tiles, const int n_vecs)
 {
     struct integer_state state;
     struct page_block block = {.n_dwords = lac_ceil_div(a->head_dim, 4)};
     struct block_sight sight;
-    const uint64_t lanes = a->lane_mask >> lane & ((UINT64_C(1) << n_vecs * VEC_LANES) - 1);
+    const uint64_t lanes = query_lanes(queries, lane, (size_t)n_vecs * VEC_LANES);
     if (!lanes)
         return;
-    quantize_query(a, lane, &state, n_vecs);
+    quantize_query(a, queries->x + lane, &state, n_vecs);
     begin_ranges(&state.ranges, n_vecs);
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         if (!look(&a->seen, i, a->n_keys, lane, lanes, &sight))
@@ -367,13 +420,11 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, size_t lane,
         } else {
             weigh_block(&block, &state, 0, n_vecs);
         }
-        add_function *add = state.ranges.is_begun ? tiles->add : tiles->add_first;
-        for (size_t f = 0; f < block.n_dwords * 4; f += 4)
-            add(&state, &block, f);
+        add_block(&block, tiles, &state);
         state.ranges.is_begun = 1;
     }
     end_ranges(&state.ranges, a->head_dim, vec_exp2_weight, n_vecs);
-    finish(a, lane, lanes, &state, n_vecs);
+    finish(&state, a->head_dim, queries->x + lane, queries->abs_max + lane, n_vecs);
 }
 
 #endif

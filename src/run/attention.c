@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention over a packed batch: which queries of which tile meet which keys.
+/* Attention over a packed batch: which queries meet which keys.
  *
  * Encoders' queries see the keys of their own sequence in the batch; decoders' those in its cache,
  * up to their own. */
@@ -9,35 +9,33 @@
 #include "simd/attention.h"
 #include "src/run/rows.h"
 
-/* Queries of one sequence in one tile: lanes [begin, end). */
+/* Tokens [begin, end) of a sequence, counted from the first in the batch. */
 struct span {
     size_t begin, end;
 };
 
-/* Tokens [*begin, *end) of the batch that a sequence needs in tile `index`. */
-static struct span lanes_in_tile(size_t begin, size_t end, size_t index)
+static bool is_empty(struct span span)
 {
-    size_t low = index * LAC_TILE, high = low + LAC_TILE;
-    struct span none = {0, 0};
-    if (begin >= high || end <= low)
-        return none;
-    return (struct span){lac_max_size(begin, low) - low, lac_min_size(end, high) - low};
+    return span.begin >= span.end;
 }
 
-/* Of the tokens kept after the last layer: the smallest span in the tile that holds them. */
-static struct span kept_in_tile(const struct lac_member *m, const struct lac_sequence *s,
-                                size_t first, size_t index)
+static struct span overlap(struct span a, struct span b)
+{
+    return (struct span){lac_max_size(a.begin, b.begin), lac_min_size(a.end, b.end)};
+}
+
+/* Of the tokens kept after the last layer: the smallest span that holds those of one. */
+static struct span kept_in(const struct lac_member *m, const struct lac_sequence *s,
+                           struct span span)
 {
     if (lac_head_keep(m->forward->head) == LAC_KEEP_FIRST)
-        return lanes_in_tile(first, first + 1, index);
-    struct span all = {0, 0};
-    for (size_t i = 0; i < s->n_kept; i++) {
-        struct span one = lanes_in_tile(first + s->kept[i], first + s->kept[i] + 1, index);
-        if (one.begin == one.end)
-            continue;
-        all.begin = all.end ? all.begin : one.begin;
-        all.end = one.end;
-    }
+        return overlap(span, (struct span){0, 1});
+    struct span all = {SIZE_MAX, 0};
+    for (size_t i = 0; i < s->n_kept; i++)
+        if (s->kept[i] >= span.begin && s->kept[i] < span.end) {
+            all.begin = lac_min_size(all.begin, s->kept[i]);
+            all.end = lac_max_size(all.end, s->kept[i] + 1);
+        }
     return all;
 }
 
@@ -59,20 +57,23 @@ size_t lac_global_tokens(const struct lac_member *m, size_t sequence)
 /* Which queries attention is about: those of global tokens have keys of their own. */
 enum part { LOCAL, GLOBAL };
 
-static struct span wanted(const struct lac_member *m, size_t sequence, size_t index, bool is_last,
-                          enum part part)
+static struct span wanted(const struct lac_member *m, size_t sequence, struct span span,
+                          bool is_last, enum part part)
 {
-    const struct lac_forward *f = m->forward;
-    const size_t *first = m->region->first + sequence;
-    size_t local = first[0] + lac_global_tokens(m, sequence);
-    struct span of_part = part == GLOBAL ? lanes_in_tile(first[0], local, index)
-                                         : lanes_in_tile(local, first[1], index);
-    if (!is_last || lac_head_keep(f->head) == LAC_KEEP_ALL)
-        return of_part;
-    struct span kept = kept_in_tile(m, f->sequences[sequence], *first, index);
-    kept.begin = lac_max_size(kept.begin, of_part.begin);
-    kept.end = lac_min_size(kept.end, of_part.end);
-    return kept.begin < kept.end ? kept : (struct span){0, 0};
+    const struct lac_sequence *s = m->forward->sequences[sequence];
+    size_t n_global = lac_global_tokens(m, sequence);
+    if (is_last && lac_head_keep(m->forward->head) != LAC_KEEP_ALL)
+        span = kept_in(m, s, span);
+    return overlap(span, part == GLOBAL ? (struct span){0, n_global}
+                                        : (struct span){n_global, s->n_tokens});
+}
+
+/* Lanes of a tile that hold tokens [begin, end) of the batch. */
+static struct span lanes_in_tile(size_t begin, size_t end, size_t index)
+{
+    size_t low = index * LAC_TILE;
+    struct span in_tile = overlap((struct span){begin, end}, (struct span){low, low + LAC_TILE});
+    return (struct span){in_tile.begin - low, in_tile.end - low};
 }
 
 /* Keys and values that the batch has of one head of a sequence, tile by tile. */
@@ -210,22 +211,12 @@ static void store_all_keys(const struct lac_member *m, size_t layer)
         store_keys(m, i / n_heads, layer, i % n_heads);
 }
 
-/* Queries of a tile that meet the same keys: of some heads in a row. */
+/* Queries that meet the same keys: of some heads in a row. */
 struct queries {
     enum part part;
     size_t sequence, layer;
-    struct lac_tile tile;
     struct span span;
     size_t head, n_heads;
-};
-
-/* One head of them, as kernels take it. */
-struct lanes {
-    const float *q;
-    float *y, *abs_max;
-    size_t n_lanes;
-    uint64_t lane_mask;
-    float scale;
 };
 
 static size_t kv_head_of(const struct lac_member *m, const struct queries *queries)
@@ -234,23 +225,22 @@ static size_t kv_head_of(const struct lac_member *m, const struct queries *queri
     return queries->head / (config->n_heads / config->n_kv_heads);
 }
 
-/* Keys of the queries' sequence and head: those that its cache keeps, and those of the batch. */
-static size_t n_keys_of(const struct lac_member *m, const struct queries *queries)
+/* Keys of a sequence before those of the batch, as far as its cache keeps them. */
+static size_t n_before(const struct lac_member *m, size_t sequence, size_t layer, size_t kv_head)
 {
-    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
-    if (!s->kv)
-        return s->n_tokens;
-    size_t n_gone = lac_kv_gone(s->kv, queries->layer, kv_head_of(m, queries));
-    return s->kv->n_keys - n_gone + s->n_tokens;
+    const struct lac_kv *kv = m->forward->sequences[sequence]->kv;
+    return kv ? kv->n_keys - lac_kv_gone(kv, layer, kv_head) : 0;
 }
 
-/* Where a lane of the tile stands among them. */
-static ptrdiff_t place_of(const struct lac_member *m, const struct queries *queries, size_t lane)
+/* Where a token of the batch stands among the keys of the queries' sequence and head. */
+static size_t place_of(const struct lac_member *m, const struct queries *queries, size_t token)
 {
-    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
-    size_t n_before = n_keys_of(m, queries) - s->n_tokens;
-    return (ptrdiff_t)(n_before + queries->tile.index * LAC_TILE + lane) -
-           (ptrdiff_t)m->region->first[queries->sequence];
+    return n_before(m, queries->sequence, queries->layer, kv_head_of(m, queries)) + token;
+}
+
+static size_t n_keys_of(const struct lac_member *m, const struct queries *queries)
+{
+    return place_of(m, queries, m->forward->sequences[queries->sequence]->n_tokens);
 }
 
 /* The cache's rule comes before the network's. */
@@ -269,42 +259,45 @@ static const struct lac_sight *sight_of(const struct lac_member *m, const struct
     return m->network->sights[queries->layer * config->n_heads + head];
 }
 
-/* The kernel takes whole groups of lanes; the mask keeps it off the neighbours'. */
-static size_t first_lane(struct span span)
-{
-    return span.begin / LAC_LANES * LAC_LANES;
-}
+/* Panels that a block of queries can lie in. */
+enum { MOST_SEGMENTS = (LAC_QUERY_BLOCK - 2) / LAC_TILE + 2 };
 
-static uint64_t mask_of(struct span span)
-{
-    return ((1ull << (span.end - span.begin)) - 1) << (span.begin - first_lane(span));
-}
+/* One head of queries, as kernels take it. */
+struct lanes {
+    struct lac_query_segment segments[MOST_SEGMENTS];
+    size_t n_segments;
+    float scale;
+};
 
 static struct lanes lanes_of(const struct lac_member *m, const struct queries *queries, size_t head)
 {
     const struct lac_region *r = m->region;
     const struct lac_config *config = &m->network->config;
-    struct lac_tile tile = queries->tile;
-    size_t lane = first_lane(queries->span), at = tile.index * LAC_TILE + lane;
-    size_t offset = head * config->head_dim * tile.ld + lane, n_features = lac_query_size(config);
-    return (struct lanes){
-        .q = lac_tile_f32(r->q, tile.index, n_features) + offset,
-        .y = lac_tile_f32(r->a, tile.index, n_features) + offset,
-        .abs_max = r->abs_max + m->rank * r->n_lanes + at,
-        .n_lanes = lac_round_up(queries->span.end - lane, LAC_LANES),
-        .lane_mask = mask_of(queries->span),
-        .scale = lac_config_attention_scale(config, queries->layer),
-    };
+    size_t feature = head * config->head_dim, n_features = lac_query_size(config);
+    size_t first = r->first[queries->sequence];
+    size_t begin = first + queries->span.begin, end = first + queries->span.end;
+    struct lanes l = {.scale = lac_config_attention_scale(config, queries->layer)};
+    for (size_t i = begin / LAC_TILE; i <= (end - 1) / LAC_TILE; i++) {
+        struct lac_tile tile = lac_tile_at(m, m->n_tokens, i);
+        struct span lanes = lanes_in_tile(begin, end, i);
+        size_t offset = feature * tile.ld + lanes.begin;
+        l.segments[l.n_segments++] = (struct lac_query_segment){
+            .q = lac_tile_f32(r->q, i, n_features) + offset,
+            .y = lac_tile_f32(r->a, i, n_features) + offset,
+            .abs_max = r->abs_max + m->rank * r->n_lanes + i * LAC_TILE + lanes.begin,
+            .ld = tile.ld,
+            .n_queries = lanes.end - lanes.begin,
+        };
+    }
+    return l;
 }
 
-static void attend_segments(const struct lac_member *m, const struct lanes *q, size_t ld,
+static void attend_segments(const struct lac_member *m, const struct lanes *q,
                             const struct keys *keys, const struct lac_seen *seen)
 {
     struct lac_attention_args args = {
-        .q = q->q,
-        .q_ld = ld,
-        .n_lanes = q->n_lanes,
-        .lane_mask = q->lane_mask,
+        .queries = q->segments,
+        .n_query_segments = q->n_segments,
         .head_dim = m->network->config.head_dim,
         .scale = q->scale,
         .segments = keys->segments,
@@ -312,28 +305,21 @@ static void attend_segments(const struct lac_member *m, const struct lanes *q, s
         .segment_keys = keys->segment_keys,
         .n_keys = keys->n_keys,
         .seen = *seen,
-        .y = q->y,
-        .y_ld = ld,
     };
     m->network->kernels.attention[keys->dtype]->run.attention(&args);
 }
 
-static void attend_s8(const struct lac_member *m, const struct lanes *q, size_t ld,
-                      const struct keys *keys, const struct lac_seen *seen)
+static void attend_s8(const struct lac_member *m, const struct lanes *q, const struct keys *keys,
+                      const struct lac_seen *seen)
 {
     struct lac_attention_s8_args args = {
-        .q = q->q,
-        .q_ld = ld,
-        .n_lanes = q->n_lanes,
-        .lane_mask = q->lane_mask,
+        .queries = q->segments,
+        .n_query_segments = q->n_segments,
         .head_dim = m->network->config.head_dim,
         .scale = q->scale,
         .pages = (const void *const *)keys->pages,
         .n_keys = keys->n_keys,
         .seen = *seen,
-        .y = q->y,
-        .y_ld = ld,
-        .abs_max = q->abs_max,
     };
     m->network->kernels.attention[LAC_S8]->run.attention_s8(&args);
 }
@@ -341,9 +327,10 @@ static void attend_s8(const struct lac_member *m, const struct lanes *q, size_t 
 static struct lac_sight_queries sight_queries(const struct lac_member *m,
                                               const struct queries *queries)
 {
+    size_t n = queries->span.end - queries->span.begin;
     return (struct lac_sight_queries){
-        .first = place_of(m, queries, first_lane(queries->span)),
-        .lanes = mask_of(queries->span),
+        .first = (ptrdiff_t)place_of(m, queries, queries->span.begin),
+        .lanes = ~UINT64_C(0) >> (LAC_QUERY_BLOCK - n),
         .n_keys = n_keys_of(m, queries),
         .n_global = lac_global_tokens(m, queries->sequence),
     };
@@ -351,12 +338,12 @@ static struct lac_sight_queries sight_queries(const struct lac_member *m,
 
 /* Those of the queries, from the first on, that one list serves best. */
 static struct span listed_together(const struct lac_member *m, const struct queries *queries,
-                                   const struct lac_sight *sight, size_t n_keys)
+                                   const struct lac_sight *sight)
 {
     struct span span = queries->span;
-    size_t at = (size_t)place_of(m, queries, span.begin);
-    size_t end = lac_sight_end(sight, n_keys, at) - at;
-    return (struct span){span.begin, lac_min_size(span.end - span.begin, end) + span.begin};
+    size_t at = place_of(m, queries, span.begin);
+    size_t n = lac_sight_end(sight, n_keys_of(m, queries), at) - at;
+    return (struct span){span.begin, span.begin + lac_min_size(span.end - span.begin, n)};
 }
 
 /* Queries in lanes, a head at a time, of heads that see alike. */
@@ -368,13 +355,13 @@ static void attend_lanes(const struct lac_member *m, const struct queries *queri
     struct queries some = *queries;
     for (; some.span.begin < queries->span.end; some.span.begin = some.span.end) {
         some.span.end = queries->span.end;
-        some.span = listed_together(m, &some, sight, keys->n_keys);
+        some.span = listed_together(m, &some, sight);
         struct lac_sight_queries listed = sight_queries(m, &some);
         struct lac_seen seen = lac_sight_list(sight, &listed, r->blocks + m->rank * r->n_blocks,
                                               r->masks + m->rank * r->n_blocks);
         for (size_t i = 0; i < queries->n_heads; i++) {
             struct lanes q = lanes_of(m, &some, queries->head + i);
-            (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, some.tile.ld, keys, &seen);
+            (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, keys, &seen);
         }
     }
 }
@@ -405,41 +392,62 @@ struct pass {
     bool is_last;
 };
 
-/* Those of a tile that share a key/value head. */
+/* Blocks of queries of a sequence, cut where blocks of its head's keys are: ceil of so many
+ * tokens / LAC_QUERY_BLOCK, and which tokens of the batch block i has. */
+struct query_blocks {
+    size_t offset; /* tokens of the first that came before */
+    size_t n_tokens;
+};
+
+static struct query_blocks blocks_of(const struct lac_member *m, const struct pass *pass,
+                                     size_t sequence, size_t kv_head)
+{
+    size_t offset = n_before(m, sequence, pass->layer, kv_head) % LAC_QUERY_BLOCK;
+    return (struct query_blocks){offset, m->forward->sequences[sequence]->n_tokens};
+}
+
+static size_t n_blocks(const struct query_blocks *blocks)
+{
+    return lac_ceil_div(blocks->offset + blocks->n_tokens, LAC_QUERY_BLOCK);
+}
+
+/* Those of block i that share a key/value head; an empty span when nothing is wanted of them. */
 static struct queries wanted_queries(const struct lac_member *m, const struct pass *pass,
-                                     size_t sequence, size_t tile, size_t kv_head)
+                                     size_t sequence, const struct query_blocks *blocks, size_t i,
+                                     size_t kv_head)
 {
     size_t group = m->network->config.n_heads / m->network->config.n_kv_heads;
+    size_t end = (i + 1) * LAC_QUERY_BLOCK - blocks->offset;
+    struct span span = {i ? end - LAC_QUERY_BLOCK : 0, lac_min_size(end, blocks->n_tokens)};
     return (struct queries){
         .part = pass->part,
         .sequence = sequence,
         .layer = pass->layer,
-        .tile = lac_tile_at(m, m->n_tokens, tile),
-        .span = wanted(m, sequence, tile, pass->is_last, pass->part),
+        .span = wanted(m, sequence, span, pass->is_last, pass->part),
         .head = kv_head * group,
         .n_heads = group,
     };
 }
 
-static struct lac_row row_of(const struct lac_member *m, const struct queries *queries, size_t lane)
+static struct lac_row row_of(const struct lac_member *m, const struct queries *queries,
+                             size_t token)
 {
     const struct lac_sequence *s = m->forward->sequences[queries->sequence];
     struct queries one = *queries;
-    one.span = (struct span){lane, lane + 1};
+    one.span = (struct span){token, token + 1};
     struct lanes l = lanes_of(m, &one, queries->head);
-    size_t in_group = lane % LAC_LANES;
     return (struct lac_row){
         .kv = s->kv,
         .layer = queries->layer,
         .kv_head = kv_head_of(m, queries),
         .n_heads = queries->n_heads,
         .sight = sight_of(m, queries, queries->head),
-        .place = (size_t)place_of(m, queries, lane),
+        .place = place_of(m, queries, token),
         .scale = l.scale,
-        .q = l.q + in_group,
-        .y = l.y + in_group,
-        .ld = queries->tile.ld,
-        .abs_max = l.abs_max + in_group,
+        .q = l.segments->q,
+        .y = l.segments->y,
+        .ld = l.segments->ld,
+        .abs_max = l.segments->abs_max,
     };
 }
 
@@ -449,25 +457,23 @@ static size_t cost_alike(const struct lac_member *m, const struct queries *queri
     struct span span = queries->span;
     size_t cost = 0;
     if (is_rows(m, queries)) {
-        for (size_t lane = span.begin; lane < span.end; lane++) {
-            struct lac_row row = row_of(m, queries, lane);
+        for (size_t token = span.begin; token < span.end; token++) {
+            struct lac_row row = row_of(m, queries, token);
             cost += lac_row_cost(&row);
         }
         return cost;
     }
     struct lac_sight_queries listed = sight_queries(m, queries);
-    size_t groups = (span.end - 1) / LAC_LANES - span.begin / LAC_LANES + 1;
     size_t n = lac_sight_count(sight_of(m, queries, queries->head), &listed);
-    return lac_max_size(1, groups * n * queries->n_heads);
+    return lac_max_size(1, lac_ceil_div(span.end - span.begin, LAC_LANES) * n * queries->n_heads);
 }
 
-/* Of the heads that share a key/value head; 0 when nothing is wanted of this tile. */
-static size_t cost_of(const struct lac_member *m, const struct pass *pass, size_t sequence,
-                      size_t tile, size_t kv_head)
+/* Of the heads that share a key/value head; 0 when nothing is wanted. */
+static size_t cost_of(const struct lac_member *m, const struct queries *wanted)
 {
-    struct queries queries = wanted_queries(m, pass, sequence, tile, kv_head);
+    struct queries queries = *wanted;
     size_t end = queries.head + queries.n_heads, cost = 0;
-    if (queries.span.begin == queries.span.end)
+    if (is_empty(queries.span))
         return 0;
     for (; queries.head < end; queries.head += queries.n_heads) {
         queries.n_heads = heads_alike(m, &queries, end - queries.head);
@@ -479,11 +485,14 @@ static size_t cost_of(const struct lac_member *m, const struct pass *pass, size_
 static size_t total_cost(const struct lac_member *m, const struct pass *pass)
 {
     size_t total = 0;
-    const size_t *first = m->region->first;
     for (size_t s = 0; s < m->forward->n_sequences; s++)
-        for (size_t i = first[s] / LAC_TILE; i <= (first[s + 1] - 1) / LAC_TILE; i++)
-            for (size_t head = 0; head < m->network->config.n_kv_heads; head++)
-                total += cost_of(m, pass, s, i, head);
+        for (size_t head = 0; head < m->network->config.n_kv_heads; head++) {
+            struct query_blocks blocks = blocks_of(m, pass, s, head);
+            for (size_t i = 0; i < n_blocks(&blocks); i++) {
+                struct queries queries = wanted_queries(m, pass, s, &blocks, i, head);
+                total += cost_of(m, &queries);
+            }
+        }
     return total;
 }
 
@@ -491,16 +500,16 @@ static size_t total_cost(const struct lac_member *m, const struct pass *pass)
 static void attend_rows(const struct lac_member *m, const struct queries *queries,
                         struct lac_share *share)
 {
-    for (size_t lane = queries->span.begin; lane < queries->span.end; lane++) {
-        struct lac_row row = row_of(m, queries, lane);
+    for (size_t token = queries->span.begin; token < queries->span.end; token++) {
+        struct lac_row row = row_of(m, queries, token);
         share->cost = m->team->size > 1 ? lac_row_cost(&row) : 1;
         lac_attend_row(m, &row, share);
         share->done += share->cost;
     }
 }
 
-/* The queries of a tile that share a key/value head, by heads that see alike.  Those in lanes are
- * all of one member; *keys is filled by the first that is this one's. */
+/* Queries that share a key/value head, by heads that see alike.  Those in lanes are all of one
+ * member; *keys is filled by the first that is this one's. */
 static void attend_group(const struct lac_member *m, struct queries queries, struct keys *keys,
                          struct lac_share *share)
 {
@@ -523,23 +532,22 @@ static void attend_group(const struct lac_member *m, struct queries queries, str
     }
 }
 
-/* The tiles of a text's head one after another, so that its keys stay in the cache.  Every member
+/* The blocks of a text's head one after another, so that its keys stay in the cache.  Every member
  * walks through all items and takes those that begin in its part of the total cost: heads before
  * texts, because tokens of several texts share cache lines, and heads do not. */
 static void attend_all(const struct lac_member *m, const struct pass *pass)
 {
-    const size_t *first = m->region->first;
     size_t n_sequences = m->forward->n_sequences;
     struct lac_share share = {
         .total = m->team->size > 1 ? lac_max_size(1, total_cost(m, pass)) : 1,
     };
     for (size_t item = 0; item < m->network->config.n_kv_heads * n_sequences; item++) {
         size_t head = item / n_sequences, s = item % n_sequences;
-        size_t from = first[s] / LAC_TILE, to = (first[s + 1] - 1) / LAC_TILE;
+        struct query_blocks blocks = blocks_of(m, pass, s, head);
         struct keys keys = {0};
-        for (size_t i = from; i <= to; i++) {
-            struct queries queries = wanted_queries(m, pass, s, i, head);
-            if (queries.span.begin < queries.span.end)
+        for (size_t i = 0; i < n_blocks(&blocks); i++) {
+            struct queries queries = wanted_queries(m, pass, s, &blocks, i, head);
+            if (!is_empty(queries.span))
                 attend_group(m, queries, &keys, &share);
         }
     }

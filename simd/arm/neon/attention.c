@@ -28,16 +28,19 @@ static const struct attention_tiles tiles_3[] = {TILES_TO_8(LIST_TILE, 3)};
 
 static void attention(const struct lac_attention_args *a, struct wide_keys *wide)
 {
-    for (size_t lane = 0; lane < a->n_lanes;) {
-        size_t left = a->n_lanes - lane;
+    struct query_block queries;
+    gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
+    for (size_t lane = 0; lane < queries.n_lanes;) {
+        size_t left = queries.n_lanes - lane;
         if (left == 16 || left == 8) {
-            attend(a, lane, wide, tiles_2, 2);
+            attend(a, &queries, lane, wide, tiles_2, 2);
             lane += 8;
         } else {
-            attend(a, lane, wide, tiles_3, 3);
+            attend(a, &queries, lane, wide, tiles_3, 3);
             lane += 12;
         }
     }
+    scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
 }
 
 static void attention_f32(const struct lac_attention_args *a)

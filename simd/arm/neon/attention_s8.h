@@ -9,6 +9,8 @@
 /* 16 sums, 2 queries and the keys in turn, of 32 registers. */
 #define ATTENTION_VECS     2
 #define SCORE_ROWS(n_vecs) 8
+#define VALUE_ROWS(n_vecs) 4
+#define WEIGHT_PARTS       1
 
 /* Four numbers to a lane: number 0 of all lanes, number 1, ... */
 struct weights {
@@ -18,12 +20,6 @@ struct weights {
 struct value {
     int16x4_t numbers;
 };
-
-struct value_sum {
-    veci sum;
-};
-
-#define KEEP_SUM(value_sum) KEEP_IN_REGISTER((value_sum).sum)
 
 static inline veci veci_sub(veci a, veci b)
 {
@@ -44,8 +40,9 @@ static inline void store_numbers(uint8_t *to, veci x0, veci x1, veci x2, veci x3
     vst1q_u8(to + VEC_BYTES, vreinterpretq_u8_s16(vcombine_s16(vmovn_s32(x2), vmovn_s32(x3))));
 }
 
-static inline struct weights load_weights(const uint8_t *from)
+static inline struct weights load_weights(const uint8_t *from, int part)
 {
+    (void)part;
     return (struct weights){vreinterpretq_s16_u8(vld1q_u8(from)),
                             vreinterpretq_s16_u8(vld1q_u8(from + VEC_BYTES))};
 }
@@ -70,19 +67,14 @@ static inline struct value load_value(const int8_t *from)
     return (struct value){vget_low_s16(vmovl_s8(bytes))};
 }
 
-static inline struct value_sum begin_values(void)
+static inline veci value_dot(veci sum, struct weights w, struct value v)
 {
-    return (struct value_sum){veci_set1(0)};
+    return numbers_dot(sum, w, v.numbers);
 }
 
-static inline struct value_sum value_dot(struct value_sum sum, struct weights w, struct value v)
+static inline veci next_part(veci sum)
 {
-    return (struct value_sum){numbers_dot(sum.sum, w, v.numbers)};
-}
-
-static inline veci end_values(struct value_sum sum)
-{
-    return sum.sum;
+    return sum;
 }
 
 static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec factor)

@@ -23,8 +23,11 @@ static const struct attention_tiles tiles_2[] = {TILES_TO_6(LIST_TILE, 2)};
 
 static void attention(const struct lac_attention_args *a, struct wide_keys *wide)
 {
-    for (size_t lane = 0; lane < a->n_lanes; lane += LAC_LANES)
-        attend(a, lane, wide, tiles_2, 2);
+    struct query_block queries;
+    gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
+    for (size_t lane = 0; lane < queries.n_lanes; lane += LAC_LANES)
+        attend(a, &queries, lane, wide, tiles_2, 2);
+    scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
 }
 
 static void attention_f32(const struct lac_attention_args *a)

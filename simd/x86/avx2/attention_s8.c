@@ -9,6 +9,8 @@
 /* 8 sums, 2 queries in two parts each and a key in two of 16 registers. */
 #define ATTENTION_VECS     2
 #define SCORE_ROWS(n_vecs) 4
+#define VALUE_ROWS(n_vecs) 4
+#define WEIGHT_PARTS       1
 #define QUERY_BYTES        2
 
 /* Bytes b0 b1 b2 b3 are taken as pairs of 16-bit numbers, (b0, b2) and (b1, b3), for vpmaddwd. */
@@ -31,12 +33,6 @@ struct weights {
 struct value {
     struct pairs pairs;
 };
-
-struct value_sum {
-    veci sum;
-};
-
-#define KEEP_SUM(value_sum) KEEP_IN_REGISTER((value_sum).sum)
 
 static inline veci veci_sub(veci a, veci b)
 {
@@ -105,8 +101,9 @@ static inline void store_weights(uint8_t *to, const vec w[4])
                 _mm256_castps_si256(w[3]));
 }
 
-static inline struct weights load_weights(const uint8_t *from)
+static inline struct weights load_weights(const uint8_t *from, int part)
 {
+    (void)part;
     return (struct weights){load_pairs(from)};
 }
 
@@ -117,19 +114,14 @@ static inline struct value load_value(const int8_t *from)
         {_mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8), _mm256_srai_epi16(bytes, 8)}};
 }
 
-static inline struct value_sum begin_values(void)
+static inline veci value_dot(veci sum, struct weights w, struct value v)
 {
-    return (struct value_sum){veci_set1(0)};
+    return pairs_dot(sum, w.pairs, v.pairs);
 }
 
-static inline struct value_sum value_dot(struct value_sum sum, struct weights w, struct value v)
+static inline veci next_part(veci sum)
 {
-    return (struct value_sum){pairs_dot(sum.sum, w.pairs, v.pairs)};
-}
-
-static inline veci end_values(struct value_sum sum)
-{
-    return sum.sum;
+    return sum;
 }
 
 static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec factor)
@@ -167,7 +159,7 @@ struct row_sum {
     veci sum;
 };
 
-#define KEEP_ROW_SUM(sum) KEEP_SUM(sum)
+#define KEEP_ROW_SUM(sum) KEEP_IN_REGISTER((sum).sum)
 
 static inline struct pairs signed_pairs(veci bytes)
 {
@@ -235,8 +227,12 @@ DEFINE_TILES(2)
 
 static void attention_s8(const struct lac_attention_s8_args *a)
 {
-    for (size_t lane = 0; lane < a->n_lanes; lane += LAC_LANES)
-        attend(a, lane, &tiles_2, 2);
+    struct query_block queries;
+    gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
+    for (size_t lane = 0; lane < queries.n_lanes; lane += LAC_LANES)
+        attend(a, &queries, lane, &tiles_2, 2);
+    scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
+    raise_abs_max(&queries, a->queries, a->n_query_segments);
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(avx2, LAC_CPU_AVX2)

@@ -7,10 +7,12 @@
 #include "simd/attention.h"
 #include "simd/ops.h"
 
-/* 24 sums, 3 queries and a broadcast key of 32 registers; vpdpbusd takes 5 cycles and two start in
- * each, so one vector of queries wants more than 8 keys.  Sums of values come in two halves. */
-#define ATTENTION_VECS     3
-#define SCORE_ROWS(n_vecs) ((n_vecs) == 1 ? 16 : 8)
+/* 24 sums, 4 queries and a broadcast key of 32 registers, or 3 queries; vpdpbusd takes 5 cycles and
+ * two start in each, so there must be more than 10 sums.  Weights come in two halves of 7 bits. */
+#define ATTENTION_VECS     4
+#define SCORE_ROWS(n_vecs) ((n_vecs) == 4 ? 6 : (n_vecs) == 1 ? 16 : 8)
+#define VALUE_ROWS(n_vecs) ((n_vecs) == 4 ? 6 : (n_vecs) == 3 ? 8 : (n_vecs) == 2 ? 12 : 16)
+#define WEIGHT_PARTS       2
 #define QUERY_BYTES        1
 
 struct query {
@@ -22,22 +24,12 @@ struct key {
 };
 
 struct weights {
-    veci high, low;
+    veci dwords;
 };
 
 struct value {
     veci dwords;
 };
-
-struct value_sum {
-    veci high, low;
-};
-
-#define KEEP_SUM(sum)                                                                              \
-    do {                                                                                           \
-        KEEP_IN_REGISTER((sum).high);                                                              \
-        KEEP_IN_REGISTER((sum).low);                                                               \
-    } while (0)
 
 static inline veci veci_sub(veci a, veci b)
 {
@@ -94,9 +86,14 @@ static inline void store_weights(uint8_t *to, const vec w[4])
     veci_store(to + VEC_BYTES, _mm512_and_si512(low, bits));
 }
 
-static inline struct weights load_weights(const uint8_t *from)
+static inline struct weights load_weights(const uint8_t *from, int part)
 {
-    return (struct weights){veci_load(from), veci_load(from + VEC_BYTES)};
+    return (struct weights){veci_load(from + part * VEC_BYTES)};
+}
+
+static inline veci next_part(veci sum)
+{
+    return _mm512_slli_epi32(sum, 7);
 }
 
 static inline struct value load_value(const int8_t *from)
@@ -104,21 +101,9 @@ static inline struct value load_value(const int8_t *from)
     return (struct value){dword_set1(from)};
 }
 
-static inline struct value_sum begin_values(void)
+static inline veci value_dot(veci sum, struct weights w, struct value v)
 {
-    return (struct value_sum){veci_set1(0), veci_set1(0)};
-}
-
-static inline struct value_sum value_dot(struct value_sum sum, struct weights w, struct value v)
-{
-    sum.high = _mm512_dpbusd_epi32(sum.high, w.high, v.dwords);
-    sum.low = _mm512_dpbusd_epi32(sum.low, w.low, v.dwords);
-    return sum;
-}
-
-static inline veci end_values(struct value_sum sum)
-{
-    return veci_add(_mm512_slli_epi32(sum.high, 7), sum.low);
+    return _mm512_dpbusd_epi32(sum, w.dwords, v.dwords);
 }
 
 static inline void store_values(int8_t *to, size_t stride, const vec x[4], vec factor)
@@ -162,7 +147,11 @@ struct row_sum {
     veci high, low;
 };
 
-#define KEEP_ROW_SUM(sum) KEEP_SUM(sum)
+#define KEEP_ROW_SUM(sum)                                                                          \
+    do {                                                                                           \
+        KEEP_IN_REGISTER((sum).high);                                                              \
+        KEEP_IN_REGISTER((sum).low);                                                               \
+    } while (0)
 
 static inline struct row_query broadcast_query(const int8_t *from)
 {
@@ -224,15 +213,22 @@ static inline veci end_row_sum(struct row_sum sum)
 DEFINE_TILES(1)
 DEFINE_TILES(2)
 DEFINE_TILES(3)
+DEFINE_TILES(4)
 
 static void attention_s8(const struct lac_attention_s8_args *a)
 {
-    if (a->n_lanes == 48)
-        attend(a, 0, &tiles_3, 3);
-    else if (a->n_lanes == 32)
-        attend(a, 0, &tiles_2, 2);
+    struct query_block queries;
+    gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
+    if (queries.n_lanes == 64)
+        attend(a, &queries, 0, &tiles_4, 4);
+    else if (queries.n_lanes == 48)
+        attend(a, &queries, 0, &tiles_3, 3);
+    else if (queries.n_lanes == 32)
+        attend(a, &queries, 0, &tiles_2, 2);
     else
-        attend(a, 0, &tiles_1, 1);
+        attend(a, &queries, 0, &tiles_1, 1);
+    scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
+    raise_abs_max(&queries, a->queries, a->n_query_segments);
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(avx512_vnni, LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI)
