@@ -164,6 +164,13 @@ void assert_same(const struct outcome *a, const struct outcome *b)
     ck_assert(a->log_probability == b->log_probability);
 }
 
+void assert_outcome(struct lac_session *session, size_t sequence, const struct outcome *expected)
+{
+    struct outcome o = outcome_of(session, sequence);
+    assert_same(&o, expected);
+    outcome_clear(&o);
+}
+
 /* ---- What a text depends on ---- */
 
 enum { N_TEXTS = 5, N_MADE = 20 };

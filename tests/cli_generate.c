@@ -234,8 +234,17 @@ START_TEST(caches_keep_what_is_asked)
     json_t *layers = score_with(model, text, "snap:40,60");
     ck_assert_int_lt(get_int(snapped, "cache_bytes"), get_int(layers, "cache_bytes"));
     ck_assert_int_lt(get_int(layers, "cache_bytes"), get_int(full, "cache_bytes"));
-    json_t *const made[] = {full, less, all, some, snapped, layers};
-    for (size_t i = 0; i < 6; i++)
+    json_t *dealt = score_with(model, text, "prefix:70");
+    ck_assert_int_lt(get_int(dealt, "cache_bytes"), get_int(full, "cache_bytes"));
+    json_t *heavy = score_with(model, text, "heavy:20+12");
+    json_t *halves = score_with(model, text, "heavy:32"),
+           *few = score_with(model, text, "heavy:32/9");
+    ck_assert_int_lt(get_int(heavy, "cache_bytes"), get_int(full, "cache_bytes"));
+    ck_assert_int_eq(get_int(heavy, "cache_bytes"), get_int(halves, "cache_bytes"));
+    ck_assert(get_real(heavy, "perplexity") != get_real(halves, "perplexity"));
+    ck_assert(get_real(few, "perplexity") != get_real(halves, "perplexity"));
+    json_t *const made[] = {full, less, all, some, snapped, layers, dealt, heavy, halves, few};
+    for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         json_decref(made[i]);
     struct outcome o = RUN("", "generate", "-m", model, "-p", "the cat", "--kv", "stream:4+99");
     expect(&o, 0);
@@ -266,6 +275,16 @@ START_TEST(wrong_caches_are_refused)
         "snap:9,",
         "snap:,9",
         "snap:9,x",
+        "snap:9/8",
+        "prefix:",
+        "prefix:9,9",
+        "heavy:",
+        "heavy:9+",
+        "heavy:9+0",
+        "heavy:9/0",
+        "heavy:9+9/",
+        "heavy:9,9+9",
+        "heavy:9+9/9x",
     };
     static const char *const files[] = {
         "{",

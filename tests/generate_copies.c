@@ -21,14 +21,6 @@ static struct outcome run_one(struct lac_model *model, const struct ask *ask, si
     return o;
 }
 
-static void assert_outcome(struct lac_session *session, size_t sequence,
-                           const struct outcome *expected)
-{
-    struct outcome o = outcome_of(session, sequence);
-    assert_same(&o, expected);
-    outcome_clear(&o);
-}
-
 /* ---- Forks ---- */
 
 /* Forks made before, after some and after all steps say what texts of their own would. */

@@ -108,6 +108,13 @@ START_TEST(scarce_memory_changes_no_text)
     }
     if (_i == 4)
         ask.kv_policy = (struct lac_kv_policy){.kind = LAC_KV_SNAP, .n_budget = 2, .n_observed = 2};
+    if (_i == 5) {
+        ask.kv_policy = (struct lac_kv_policy){.kind = LAC_KV_HEAVY, .n_budget = 2};
+        ask.max_new_tokens = 70;
+    }
+    if (_i == 6)
+        ask.kv_policy = (struct lac_kv_policy){
+            .kind = LAC_KV_SNAP, .n_budget = 6, .n_observed = 2, .deal = LAC_KV_BY_MASS};
     char path[300];
     snprintf(path, sizeof path, "%s/scarce", scratch_directory());
     struct outcome expected[2];
@@ -178,7 +185,7 @@ void add_memory_tests(Suite *suite)
 {
     TCase *tc = tcase_create("scarce memory");
     tcase_set_timeout(tc, 0);
-    tcase_add_loop_test(tc, scarce_memory_changes_no_text, 0, 5);
+    tcase_add_loop_test(tc, scarce_memory_changes_no_text, 0, 7);
     suite_add_tcase(suite, tc);
     add_test(suite, "scarce memory, opening", scarce_memory_opens_no_session);
 }

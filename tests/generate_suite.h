@@ -55,6 +55,7 @@ struct outcome {
 struct outcome outcome_of(struct lac_session *session, size_t sequence);
 void outcome_clear(struct outcome *outcome);
 void assert_same(const struct outcome *a, const struct outcome *b);
+void assert_outcome(struct lac_session *session, size_t sequence, const struct outcome *expected);
 
 #define ck_assert_ok(session, call)                                                                \
     ck_assert_msg(!(call), "%s: %s", #call, lac_session_message(session))

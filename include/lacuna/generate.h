@@ -96,6 +96,22 @@ enum lac_kv_policy_kind {
      * a head only as far as they are longer than its budget.
      * Li et al., SnapKV: LLM knows what you are looking for before generation, 2024. */
     LAC_KV_SNAP = 2,
+    /* Each head keeps n_budget of its keys, up to 15 more: the last n_window, and those that have
+     * been looked at most by all tokens since they came, by softmax weights added up over tokens
+     * and the heads that share the key.  It gives up the others when a prompt has gone through, and
+     * behind it at positions that are multiples of 64.  As every token votes, none is guessed.
+     * Votes are 4 bytes for each key of a head, and of a long prompt they take longer than its
+     * attention does: with n_observed only the last so many of its tokens vote.
+     * Zhang et al., H2O: heavy-hitter oracle for efficient generative inference, 2023. */
+    LAC_KV_HEAVY = 3,
+};
+/* How a budget of SNAP becomes that of each layer. */
+enum lac_kv_deal {
+    LAC_KV_EVEN = 0, /* it is that of each */
+    /* It is their mean: each layer keeps the fewest keys that have a share p of its votes, p as
+     * large as the budget allows.  Wang et al., PrefixKV: adaptive prefix KV cache is what vision
+     * instruction-following models need for efficient generation, 2024. */
+    LAC_KV_BY_MASS = 1,
 };
 /* A key/value head, which several heads may share. */
 struct lac_kv_head {
@@ -104,14 +120,17 @@ struct lac_kv_head {
 enum { LAC_KV_MOST = 1 << 30 };
 struct lac_kv_policy {
     enum lac_kv_policy_kind kind;
-    size_t n_sinks, n_window;             /* STREAM; n_window from 1, both to LAC_KV_MOST */
+    size_t n_sinks, n_window; /* STREAM; n_window from 1, both to LAC_KV_MOST.  HEAVY: n_window is
+                                 part of the budget; 0: half of it */
     const struct lac_kv_head *full_heads; /* they keep everything, whatever the kind */
     size_t n_full_heads;
-    size_t n_budget;             /* SNAP: from n_observed to LAC_KV_MOST */
-    size_t n_observed;           /* SNAP; 0: 32 */
-    const size_t *layer_budgets; /* SNAP: one for each layer instead of n_budget, as PrefixKV (Wang
-                                    et al. 2024) deals them out; or NULL */
+    size_t n_budget;   /* SNAP and HEAVY: from 1 and n_observed or n_window on, to
+                          LAC_KV_MOST */
+    size_t n_observed; /* tokens of a prompt's end that vote.  SNAP; 0: 32.  HEAVY; 0: all */
+    const size_t *layer_budgets; /* SNAP and HEAVY: one for each layer instead of n_budget; or NULL
+                                  */
     size_t n_layer_budgets;
+    enum lac_kv_deal deal; /* SNAP, of n_budget */
 };
 /* LAC_KV_FULL unless set.  Of a session's own model, not of its draft.  Copied; LAC_E_MEMORY, and
  * options are unchanged then. */

@@ -72,12 +72,12 @@ static void list_turns(struct step *s)
 
 /* ---- Guesses, behind the ids ---- */
 
-/* The last token that a text may get needs no guess: nothing comes after it.  Where a cache acts,
- * tokens are certain. */
+/* The last token that a text may get needs no guess: nothing comes after it. */
 static size_t most_guesses(const struct lac_generator *g, const struct lac_text *t)
 {
-    size_t room = lac_text_room(g, t), stop = lac_kv_stop(&t->kv, t->n_fed);
-    size_t most = lac_min_size(room ? room - 1 : 0, stop - lac_min_size(stop, t->n_ids));
+    size_t room = lac_text_room(g, t);
+    size_t most =
+        lac_min_size(room ? room - 1 : 0, lac_kv_most_guesses(&t->kv, t->n_ids, t->n_fed));
     return lac_min_size(t->n_promising, most);
 }
 

@@ -88,23 +88,68 @@ static bool read_duo(const char *path, struct lac_kv_policy *policy)
     return good;
 }
 
-/* One budget for all layers, or with commas one for each. */
-static bool parse_snap(const char *text, struct lac_kv_policy *policy)
+/* One budget for all layers, or with commas one for each; *end is behind them. */
+static bool read_budgets(const char *text, const char **end, struct lac_kv_policy *policy)
 {
     size_t n = 1;
     for (const char *p = text; *p; p++)
         n += *p == ',';
     size_t *budgets = calloc(n, sizeof *budgets);
-    *policy = (struct lac_kv_policy){.kind = LAC_KV_SNAP, .layer_budgets = budgets};
-    for (size_t i = 0; budgets && i < n; i++, text++)
-        if (!read_number(text, &text, &budgets[i]) || *text != (i + 1 < n ? ',' : '\0'))
+    policy->layer_budgets = budgets;
+    for (size_t i = 0; budgets && i < n; i++, text++) {
+        if (!read_number(text, &text, &budgets[i]) || (i + 1 < n && *text != ','))
             return false;
+        *end = text;
+    }
     if (!budgets)
         return false;
     policy->n_budget = budgets[0];
     policy->n_layer_budgets = n > 1 ? n : 0;
     return true;
 }
+
+static bool parse_snap(const char *text, struct lac_kv_policy *policy)
+{
+    const char *end;
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_SNAP};
+    return read_budgets(text, &end, policy) && !*end;
+}
+
+/* One number, the mean of the layers. */
+static bool parse_prefix(const char *text, struct lac_kv_policy *policy)
+{
+    bool good = parse_snap(text, policy) && !policy->n_layer_budgets;
+    policy->deal = LAC_KV_BY_MASS;
+    return good;
+}
+
+/* Budgets of which half is for the last keys, or HEAVY+LAST; then perhaps "/" and how many of a
+ * prompt's tokens vote. */
+static bool parse_heavy(const char *text, struct lac_kv_policy *policy)
+{
+    const char *end;
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_HEAVY};
+    if (!read_budgets(text, &end, policy))
+        return false;
+    if (*end == '+' && !policy->n_layer_budgets) {
+        if (!read_number(end + 1, &end, &policy->n_window) || !policy->n_window)
+            return false;
+        policy->n_budget += policy->n_window;
+    }
+    if (*end == '/' && (!read_number(end + 1, &end, &policy->n_observed) || !policy->n_observed))
+        return false;
+    return !*end;
+}
+
+static const struct policy_name {
+    const char *name;
+    bool (*parse)(const char *text, struct lac_kv_policy *policy);
+} names[] = {
+    {"stream:", parse_stream},
+    {"snap:", parse_snap},
+    {"prefix:", parse_prefix},
+    {"heavy:", parse_heavy},
+};
 
 bool kv_parse(const char *text, struct lac_kv_policy *policy)
 {
@@ -113,11 +158,14 @@ bool kv_parse(const char *text, struct lac_kv_policy *policy)
         return true;
     if (!strncmp(text, "duo:", 4))
         return read_duo(text + 4, policy);
-    if (!strncmp(text, "stream:", 7) && parse_stream(text + 7, policy))
-        return true;
-    if (!strncmp(text, "snap:", 5) && parse_snap(text + 5, policy))
-        return true;
-    complain("--kv: '%s' is none of full, stream:SINKS+WINDOW, duo:FILE, snap:BUDGET", text);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i].name);
+        if (!strncmp(text, names[i].name, n) && names[i].parse(text + n, policy))
+            return true;
+    }
+    complain("--kv: '%s' is none of full, stream:SINKS+WINDOW, duo:FILE, snap:BUDGET, "
+             "prefix:BUDGET, heavy:BUDGET",
+             text);
     return false;
 }
 

@@ -165,7 +165,9 @@ static const struct row rows[] = {
     {"kv", 0, TEXTS, ON_DECODERS, AT(kv), "POLICY", 0, 0, NULL,
      "keys and values that caches keep: full; stream:SINKS+WINDOW, the first and the last so many; "
      "duo:FILE, in JSON which heads keep all; snap:BUDGET[,BUDGET...], what a prompt's end looks "
-     "at, in all layers or in each (default full); score: several are compared"},
+     "at, in all layers or in each; prefix:BUDGET, the mean of the layers; "
+     "heavy:BUDGET[,BUDGET...], what is looked at most (default full); score: several are "
+     "compared"},
     {"activations", 0, TEXTS, ON_DECODERS, AT(activations), "RULE", 0, 0, NULL,
      "neurons of gated feed-forward layers that count for tokens made: none are left out; "
      "cats:SHARE, about this share of them, by thresholds (default none); score: several are "

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "src/base/checked.h"
-#include "src/run/kv_snap.h"
+#include "src/run/kv_votes.h"
 
 static const struct lac_head head = {.task = LAC_TASK_GENERATE};
 

@@ -40,7 +40,7 @@ struct lac_sequence {
     /* GENERATE: the tokens go on where the cache ends, which has room for them (lac_kv_reserve).
      * Its n_keys is left to the caller. */
     struct lac_kv *kv;
-    size_t n_voters;       /* its last tokens, which vote: src/run/kv_snap.h */
+    size_t n_voters;       /* its last tokens, which vote: src/run/kv_votes.h */
     size_t n_text;         /* as in struct lac_step_text */
     struct lac_next *next; /* [n_kept]: what follows each token kept */
     size_t n_full;         /* of the tokens; those from here on leave neurons out */

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "src/base/checked.h"
-#include "src/run/kv_snap.h"
+#include "src/run/kv_choice.h"
+#include "src/run/kv_votes.h"
 
 /* What stands before a page's bytes, which are aligned as it is. */
 struct page {
@@ -324,12 +325,37 @@ void lac_kv_replace_pages(struct lac_kv *kv, size_t layer, size_t head, void *co
     memcpy(table(kv, t), pages, (kv->n_pages - gone_pages(kv, t)) * sizeof *pages);
 }
 
+/* Heavy hitters are looked for so often behind a prompt: at multiples of it. */
+enum { CHOICE_STEP = LAC_KEY_BLOCK };
+
+static bool has_rule(const struct lac_kv *kv, enum lac_kv_policy_kind kind)
+{
+    bool has = false;
+    for (size_t t = 0; kv->shape.rules && t < n_tables(kv); t++)
+        has = has || kv->shape.rules->of[t].kind == kind;
+    return has;
+}
+
 size_t lac_kv_stop(const struct lac_kv *kv, size_t n_prompt)
 {
-    bool stops = false;
-    for (size_t t = 0; kv->shape.rules && t < n_tables(kv); t++)
-        stops = stops || kv->shape.rules->of[t].kind == LAC_KV_SNAP;
-    return stops && kv->n_keys < n_prompt ? n_prompt : SIZE_MAX;
+    bool is_heavy = has_rule(kv, LAC_KV_HEAVY);
+    if (kv->n_keys < n_prompt)
+        return is_heavy || has_rule(kv, LAC_KV_SNAP) ? n_prompt : SIZE_MAX;
+    return is_heavy ? lac_round_up(kv->n_keys + 1, CHOICE_STEP) : SIZE_MAX;
+}
+
+size_t lac_kv_most_guesses(const struct lac_kv *kv, size_t n_text, size_t n_prompt)
+{
+    size_t stop = lac_kv_stop(kv, n_prompt);
+    return has_rule(kv, LAC_KV_HEAVY) ? 0 : stop - lac_min_size(stop, n_text);
+}
+
+/* Do heads choose here? */
+static bool is_place(const struct lac_kv *kv, size_t n_prompt)
+{
+    if (kv->n_keys == n_prompt)
+        return true;
+    return kv->n_keys > n_prompt && kv->n_keys % CHOICE_STEP == 0 && has_rule(kv, LAC_KV_HEAVY);
 }
 
 enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
@@ -337,11 +363,11 @@ enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
 {
     if (!kv->shape.rules || !kv->n_pages)
         return LAC_OK;
-    if (kv->n_keys == n_prompt && n_sure == n_prompt) {
+    if (kv->n_keys == n_sure && is_place(kv, n_prompt)) {
         /* A page that nothing is in yet would be in the way. */
         lac_kv_truncate(kv, kv->n_keys);
         kv->n_least = n_sure;
-        enum lac_status status = lac_kv_snap(kv, error);
+        enum lac_status status = lac_kv_choose(kv, error);
         if (status)
             return status;
     }

@@ -41,8 +41,7 @@ struct lac_kv {
     size_t capacity; /* of each head's table */
     void **pages;    /* [n_layers][n_heads][capacity] */
     size_t *n_gone;  /* [n_layers][n_heads]; NULL: all 0 */
-    struct lac_kv_votes *votes; /* while a prompt's end votes, and until its heads have chosen; or
-                                   NULL */
+    struct lac_kv_votes *votes; /* src/run/kv_votes.h; or NULL */
 };
 
 /* An empty cache; allocates nothing. */
@@ -91,6 +90,9 @@ enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
                               struct lac_error *error);
 /* Where a pass must end that begins at n_keys, as rules act there; SIZE_MAX: nowhere. */
 size_t lac_kv_stop(const struct lac_kv *kv, size_t n_prompt);
+/* Tokens that may be guessed behind a text of n_text: where rules act they must be certain, and so
+ * must all be whose votes stay. */
+size_t lac_kv_most_guesses(const struct lac_kv *kv, size_t n_text, size_t n_prompt);
 
 /* Pages of the cache's own, all or none. */
 enum lac_status lac_kv_new_pages(const struct lac_kv *kv, size_t n, void **pages,

@@ -46,27 +46,43 @@ static size_t window_of(const struct lac_config *config, size_t layer)
 
 enum { USUALLY_OBSERVED = 32 };
 
-static size_t observed_of(const struct lac_kv_policy *policy)
-{
-    return policy->n_observed ? policy->n_observed : USUALLY_OBSERVED;
-}
-
 static size_t budget_of(const struct lac_kv_policy *policy, size_t layer)
 {
     return policy->n_layer_budgets ? policy->layer_budgets[layer] : policy->n_budget;
 }
 
-static enum lac_status check_snap(const struct lac_kv_policy *policy,
-                                  const struct lac_config *config, struct lac_error *error)
+static struct lac_kv_rule voted_rule(const struct lac_kv_policy *policy, size_t layer)
+{
+    struct lac_kv_rule rule = {
+        .kind = policy->kind,
+        .budget = budget_of(policy, layer),
+        .n_observed = policy->n_observed,
+    };
+    if (!rule.n_observed)
+        rule.n_observed = policy->kind == LAC_KV_SNAP ? USUALLY_OBSERVED : SIZE_MAX;
+    rule.n_last = policy->kind == LAC_KV_SNAP ? rule.n_observed
+                  : policy->n_window          ? policy->n_window
+                                              : rule.budget - rule.budget / 2;
+    return rule;
+}
+
+static enum lac_status check_voted(const struct lac_kv_policy *policy,
+                                   const struct lac_config *config, struct lac_error *error)
 {
     if (policy->n_layer_budgets && policy->n_layer_budgets != config->n_layers)
         return lac_fail(error, LAC_E_ARGUMENT, "budgets for %zu layers; the model has %zu",
                         policy->n_layer_budgets, config->n_layers);
-    for (size_t i = 0; i < config->n_layers; i++)
-        if (budget_of(policy, i) < observed_of(policy) || budget_of(policy, i) > LAC_KV_MOST)
+    if (policy->deal != LAC_KV_EVEN &&
+        (policy->deal != LAC_KV_BY_MASS || policy->n_layer_budgets || policy->kind != LAC_KV_SNAP))
+        return lac_fail(error, LAC_E_ARGUMENT, "budgets of policy %d are not dealt in way %d",
+                        (int)policy->kind, (int)policy->deal);
+    for (size_t i = 0; i < config->n_layers; i++) {
+        struct lac_kv_rule rule = voted_rule(policy, i);
+        if (!rule.budget || rule.budget < rule.n_last || rule.budget > LAC_KV_MOST)
             return lac_fail(error, LAC_E_ARGUMENT,
-                            "layer %zu: a budget of %zu keys; from %zu, of those that vote, to %d",
-                            i, budget_of(policy, i), observed_of(policy), LAC_KV_MOST);
+                            "layer %zu: a budget of %zu keys; from %zu, the last, to %d", i,
+                            rule.budget, lac_max_size(rule.n_last, 1), LAC_KV_MOST);
+    }
     return LAC_OK;
 }
 
@@ -78,7 +94,8 @@ enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
     case LAC_KV_FULL:
         break;
     case LAC_KV_SNAP:
-        status = check_snap(policy, config, error);
+    case LAC_KV_HEAVY:
+        status = check_voted(policy, config, error);
         break;
     case LAC_KV_STREAM:
         if (!policy->n_window || policy->n_window > LAC_KV_MOST || policy->n_sinks > LAC_KV_MOST)
@@ -124,12 +141,8 @@ static struct lac_kv_rule windowed(const struct lac_kv_rules *rules,
 static struct lac_kv_rule usual(const struct lac_kv_rules *rules,
                                 const struct lac_kv_policy *policy, size_t layer)
 {
-    if (policy->kind == LAC_KV_SNAP)
-        return (struct lac_kv_rule){
-            .kind = LAC_KV_SNAP,
-            .budget = budget_of(policy, layer),
-            .n_observed = observed_of(policy),
-        };
+    if (policy->kind != LAC_KV_STREAM)
+        return voted_rule(policy, layer);
     return (struct lac_kv_rule){
         .kind = LAC_KV_STREAM,
         .n_sinks = lac_ceil_div(policy->n_sinks, LAC_KEY_BLOCK),
@@ -167,6 +180,7 @@ enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_
     if (!made)
         return lac_fail(error, LAC_E_MEMORY, "no memory for the rules of %zu layers",
                         config->n_layers);
+    made->deal = policy->deal;
     if (policy->kind == LAC_KV_STREAM)
         make_sights(made, policy);
     for (size_t i = 0; i < n; i++) {

@@ -19,10 +19,12 @@ struct lac_kv_rule {
     /* STREAM: besides its own block a query needs the first n_sinks blocks and the n_left before
      * its own. */
     size_t n_sinks, n_left;
-    size_t budget, n_observed; /* SNAP, in keys */
+    size_t budget, n_last; /* SNAP and HEAVY, in keys: all that stay, those that do unasked */
+    size_t n_observed;     /* SNAP and HEAVY: tokens of a prompt's end that vote */
 };
 
 struct lac_kv_rules {
+    enum lac_kv_deal deal;                /* of the heads' budgets */
     struct lac_sight_term terms[2];       /* of a streaming head: the window, the sinks */
     struct lac_sight streaming, windowed; /* with sinks and without */
     struct lac_kv_rule of[];              /* [n_layers][n_kv_heads] */

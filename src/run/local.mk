@@ -15,10 +15,14 @@ libcore_la_SOURCES += \
 	src/run/head.c \
 	src/run/kv.c \
 	src/run/kv.h \
+	src/run/kv_choice.c \
+	src/run/kv_choice.h \
+	src/run/kv_deal.c \
+	src/run/kv_deal.h \
 	src/run/kv_rules.c \
 	src/run/kv_rules.h \
-	src/run/kv_snap.c \
-	src/run/kv_snap.h \
+	src/run/kv_votes.c \
+	src/run/kv_votes.h \
 	src/run/layer.c \
 	src/run/load.c \
 	src/run/member.c \

@@ -9,7 +9,7 @@
 
 #include "src/base/checked.h"
 #include "src/model/tensor.h"
-#include "src/run/kv_snap.h"
+#include "src/run/kv_votes.h"
 #include "src/run/packed.h"
 #include "src/run/sample.h"
 
@@ -51,7 +51,7 @@ static uint64_t fingerprint(const struct lac_network *network)
 struct numbers {
     uint64_t model, kv_dtype, n_fed, n_keys, finish, log_probability;
     uint64_t seed, temperature, top_k, top_p, min_p, repetition_penalty, data;
-    uint64_t votes_prompt, votes_counted; /* 0: no votes */
+    uint64_t votes_prompt, votes_counted; /* of votes, if there are any */
 };
 
 static const struct {
@@ -311,21 +311,19 @@ static enum lac_status check_gone(const struct reader *r, const struct lac_kv *k
     return LAC_OK;
 }
 
-/* Votes on the prompt, on at least as many slots as a head then has. */
+/* Votes on the prompt or on all that is there, on at least as many slots as a head then has. */
 static enum lac_status check_votes(const struct reader *r, const struct lac_kv *kv)
 {
     const struct numbers *n = &r->numbers;
     const int64_t *gone = r->gone->data;
-    uint64_t least = n->n_keys;
+    uint64_t least = n->n_keys, n_voted = n->votes_prompt ? n->votes_prompt : n->n_keys;
     for (size_t t = 0; t < n_tables(kv); t++)
         least = (uint64_t)gone[t] < least ? (uint64_t)gone[t] : least;
     size_t n_slots = is_shaped(r->votes, LAC_STORE_F32, 2) ? r->votes->shape[1] : 0;
     if (!n_slots || r->votes->shape[0] != n_tables(kv) || n_slots % LAC_KEY_BLOCK ||
-        n->votes_prompt > n->n_fed || n->votes_prompt < n->n_keys ||
-        n_slots < n->votes_prompt - least)
-        return lac_fail(r->error, LAC_E_FORMAT,
-                        "%s: votes on %zu keys of a prompt of %" PRIu64 " tokens", r->path, n_slots,
-                        n->votes_prompt);
+        n->votes_prompt > n->n_fed || n_voted < n->n_keys || n_slots < n_voted - least)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: votes on %zu keys of %" PRIu64 " tokens",
+                        r->path, n_slots, n_voted);
     const float *votes = r->votes->data;
     for (size_t i = 0; i < n_tables(kv) * n_slots; i++)
         if (!isfinite(votes[i]))
@@ -364,7 +362,7 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
                         " in the cache; the model takes %zu",
                         r->path, n_ids, n->n_fed, n->n_keys, max_tokens);
     enum lac_status status = check_gone(r, kv);
-    if (!status && n->votes_prompt)
+    if (!status && (r->votes || n->votes_prompt))
         status = check_votes(r, kv);
     return status ? status : check_pages(r, kv);
 }
@@ -421,7 +419,7 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
         status = read_ids(r, s);
     if (!status)
         status = lac_kv_restore(&s->kv, (size_t)r->numbers.n_keys, r->gone->data, r->error);
-    if (!status && r->numbers.votes_prompt) {
+    if (!status && r->votes) {
         const struct lac_kv_votes sizes = {
             .n_prompt = (size_t)r->numbers.votes_prompt,
             .n_counted = (size_t)r->numbers.votes_counted,

@@ -4,7 +4,7 @@
  *   "ids"   I32 [n_ids]
  *   "gone"  I64 [n_layers][n_kv_heads]: keys that each head has given up
  *   "pages" U8  [pages of all heads, one head after another][page bytes], as in memory
- *   "votes" F32 [n_layers * n_kv_heads][slots], where a prompt's end has begun to vote
+ *   "votes" F32 [n_layers * n_kv_heads][slots], where tokens have voted
  *   __metadata__: the byte order, and numbers as 16 hexadecimal digits (doubles by their bits)
  *
  * A sum over the data and what must agree with the model are among the numbers. */

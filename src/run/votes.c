@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The votes of a prompt's last tokens on the keys of each head: src/run/kv_snap.h. */
+/* The votes of tokens on the keys of each head: src/run/kv_votes.h. */
 #include "simd/attention.h"
-#include "src/run/kv_snap.h"
+#include "src/run/kv_votes.h"
 #include "src/run/member.h"
 
 /* All of the first n keys, in lac_ceil_div(n, LAC_KEY_BLOCK) entries. */
@@ -66,7 +66,7 @@ void lac_run_votes(const struct lac_member *m, size_t layer)
     for (size_t i = begin; i < end; i++) {
         const struct lac_sequence *s = m->forward->sequences[i / n_heads];
         size_t head = layer * n_heads + i % n_heads;
-        if (s->n_voters && s->kv->shape.rules->of[head].kind == LAC_KV_SNAP)
+        if (s->n_voters && lac_kv_is_voted(&s->kv->shape.rules->of[head]))
             vote(m, i / n_heads, layer, i % n_heads);
     }
 }
