@@ -151,6 +151,7 @@ bench-commit:
 # Other engines at the same work; run by hand, installed elsewhere.
 EXTRA_DIST += \
 	bench/medians.py \
+	bench/peers/attention.js \
 	bench/peers/beside.js \
 	bench/peers/bert.js \
 	bench/peers/common.sh \
@@ -272,7 +273,7 @@ bench-record-decode: bench-results
 	$(BENCH_DECODE) --model llama-7b --pattern 16x4,bitmap --sequences 1,8 \
 		--save $(BENCH_RESULTS)/decode-7b
 
-# llama.cpp beside us, where it can be had.
+# llama.cpp beside us, and the attention of ONNX Runtime, where they can be had.
 bench-record-peers: bench-results
 	$(srcdir)/bench/peers/run-llamacpp --beside ./lacuna-bench --cpus $(BENCH_CPU) --rounds 3 \
 		>peers.md; \
@@ -281,6 +282,13 @@ bench-record-peers: bench-results
 	77) rm -f peers.md ;; \
 	*) exit 1 ;; \
 	esac
+	rm -f peers.jsonl
+	for each in 64 64-causal 128 128-causal; do \
+		$(srcdir)/bench/peers/run-onnxruntime --model attention-$$each --dtype fp32 --tokens 4096 \
+			--runs 7 --cpus $(BENCH_CPU) --amx no >>peers.jsonl; \
+		case $$? in 0 | 77) ;; *) exit 1 ;; esac; \
+	done
+	if [ -s peers.jsonl ]; then mv peers.jsonl $(BENCH_RESULTS)/attention-peers.jsonl; fi
 
 bench-record-attention: bench-results
 	./lacuna-bench attention --length 64,128,256,512 --head-dim 32,64,128 --seconds 0.1 \

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Times ONNX Runtime on one encoder and prints a line of JSON.  run-onnxruntime starts it.
+// Times ONNX Runtime on one encoder or one head of attention and prints a line of JSON.
+// run-onnxruntime starts it.
 "use strict";
 
 const fs = require("fs");
 const path = require("path");
+const { parseAttention, buildAttention } = require("./attention.js");
 const { SHAPES, VOCABULARY, POSITIONS, buildModel } = require("./bert.js");
 
 const WARM_UP = 3;
@@ -26,7 +28,14 @@ function processorFeatures(amx) {
   }
 }
 
-function inputTensors(ort, n_sequences, n_tokens) {
+function attentionTensors(ort, n_sequences, n_tokens, dim) {
+  const random = () => Float32Array.from({ length: n_sequences * n_tokens * dim },
+    () => Math.random() * 2 - 1);
+  const tensor = () => new ort.Tensor("float32", random(), [n_sequences, n_tokens, dim]);
+  return { q: tensor(), k: tensor(), v: tensor() };
+}
+
+function encoderTensors(ort, n_sequences, n_tokens) {
   const n = n_sequences * n_tokens;
   const shape = [n_sequences, n_tokens];
   const ids = Int32Array.from({ length: n }, (_, i) => (i * 7919 + 13) % VOCABULARY);
@@ -39,11 +48,14 @@ function inputTensors(ort, n_sequences, n_tokens) {
 function parse([model, dtype, ...numbers]) {
   const [tokens, sequences, threads, runs] = numbers.slice(0, 4).map(Number);
   const settings = { model, dtype, tokens, sequences, threads, runs, amx: numbers[4] };
-  if (!SHAPES[model]) fail(`no model ${model}: ${Object.keys(SHAPES).join(", ")}`);
+  settings.attention = parseAttention(model);
+  if (!settings.attention && !SHAPES[model])
+    fail(`no model ${model}: ${Object.keys(SHAPES).join(", ")}, attention-DIM[-causal]`);
+  if (settings.attention && dtype !== "fp32") fail("attention alone is in fp32");
   if (!["fp32", "int8"].includes(settings.dtype)) fail(`no dtype ${settings.dtype}: fp32, int8`);
   for (const key of ["tokens", "sequences", "threads", "runs"])
     if (!Number.isInteger(settings[key]) || settings[key] < 1) fail(`${key} must be 1 or more`);
-  if (settings.tokens > POSITIONS) fail(`tokens: at most ${POSITIONS}`);
+  if (!settings.attention && settings.tokens > POSITIONS) fail(`tokens: at most ${POSITIONS}`);
   return settings;
 }
 
@@ -66,14 +78,18 @@ async function main() {
   const settings = parse(rest);
   const ort = require(path.join(modules, "onnxruntime-node"));
   const { version } = require(path.join(modules, "onnxruntime-node", "package.json"));
-  const session = await ort.InferenceSession.create(buildModel(settings.model, settings.dtype), {
+  const { attention } = settings;
+  const model = attention ? buildAttention(attention) : buildModel(settings.model, settings.dtype);
+  const session = await ort.InferenceSession.create(model, {
     intraOpNumThreads: settings.threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
     graphOptimizationLevel: "all",
     executionProviders: ["cpu"],
   });
-  const inputs = inputTensors(ort, settings.sequences, settings.tokens);
+  const { sequences, tokens } = settings;
+  const inputs = attention ? attentionTensors(ort, sequences, tokens, attention.dim)
+    : encoderTensors(ort, sequences, tokens);
   const times = await time(session, inputs, settings.runs);
   const median = times[times.length >> 1];
   const line = {

@@ -13,13 +13,13 @@
 
 /* The range at work, and those before it that are joined; rows of n_vecs vectors. */
 struct lane_ranges {
+    _Alignas(64) float rooms[2][LAC_MAX_HEAD_DIM * ATTENTION_VECS * VEC_LANES]; /* o, joined_o */
     size_t range;
     int is_begun; /* it has a block; else o holds nothing yet */
     vec max[ATTENTION_VECS], sum[ATTENTION_VECS];
     float *o;
     vec joined_max[ATTENTION_VECS], joined_sum[ATTENTION_VECS];
-    float *joined_o;                                               /* NULL: none */
-    float rooms[2][LAC_MAX_HEAD_DIM * ATTENTION_VECS * VEC_LANES]; /* for o and joined_o */
+    float *joined_o; /* NULL: none */
 };
 
 RANGES_INLINE void begin_range(struct lane_ranges *r, size_t range, const int n_vecs)
