@@ -427,4 +427,16 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, struct query_bl
     finish(&state, a->head_dim, queries->x + lane, queries->abs_max + lane, n_vecs);
 }
 
+/* All queries, as many at once as n_vecs vectors hold, which divide LAC_LANES. */
+ALWAYS_INLINE void attend_by(const struct lac_attention_s8_args *a,
+                             const struct integer_tiles *tiles, const int n_vecs)
+{
+    struct query_block queries;
+    gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
+    for (size_t lane = 0; lane < queries.n_lanes; lane += (size_t)n_vecs * VEC_LANES)
+        attend(a, &queries, lane, tiles, n_vecs);
+    scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
+    raise_abs_max(&queries, a->queries, a->n_query_segments);
+}
+
 #endif

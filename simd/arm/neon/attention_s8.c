@@ -75,12 +75,7 @@ DEFINE_TILES(2)
 
 static void attention_s8(const struct lac_attention_s8_args *a)
 {
-    struct query_block queries;
-    gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
-    for (size_t lane = 0; lane < queries.n_lanes; lane += 2 * VEC_LANES)
-        attend(a, &queries, lane, &tiles_2, 2);
-    scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
-    raise_abs_max(&queries, a->queries, a->n_query_segments);
+    attend_by(a, &tiles_2, 2);
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(neon, LAC_CPU_NEON)
