@@ -29,8 +29,9 @@ struct lac_seen_block {
     uint32_t mask; /* its place among the masks, or LAC_SEEN_WHOLE */
 };
 
-/* What queries in lanes see: blocks in ascending order, none twice; those that are not listed are
- * not seen.  Bits of keys that do not exist count for nothing. */
+/* What queries in lanes see: blocks in ascending order; those that are not listed are not seen, and
+ * the keys of one that is listed again count again.  Bits of keys that do not exist count for
+ * nothing. */
 struct lac_seen {
     const struct lac_seen_block *blocks;
     size_t n_blocks;

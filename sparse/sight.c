@@ -12,6 +12,14 @@ struct view {
     struct lac_range queries;
 };
 
+/* Short sequences may be seen whole. */
+static const struct lac_sight *in_force(const struct lac_sight *sight, size_t n_keys)
+{
+    static const struct lac_sight_term all = {.kind = LAC_SIGHT_ALL};
+    static const struct lac_sight whole[] = {{false, &all, 1, 0}, {true, &all, 1, 0}};
+    return n_keys > sight->n_dense ? sight : &whole[sight->is_causal];
+}
+
 static struct lac_sight_place place_of(const struct lac_sight *sight, size_t term, size_t n_keys)
 {
     return (struct lac_sight_place){&sight->terms[term], n_keys, sight->is_causal};
@@ -37,13 +45,14 @@ static uint64_t keys_of(const struct view *v, size_t query, size_t block)
 
 bool lac_sight_sees(const struct lac_sight *sight, size_t n_keys, size_t query, size_t key)
 {
-    const struct view v = {sight, n_keys, 0, {query, query + 1}};
+    const struct view v = {in_force(sight, n_keys), n_keys, 0, {query, query + 1}};
     return keys_of(&v, query, key / LAC_KEY_BLOCK) >> key % LAC_KEY_BLOCK & 1;
 }
 
 size_t lac_sight_end(const struct lac_sight *sight, size_t n_keys, size_t position)
 {
     size_t end = SIZE_MAX;
+    sight = in_force(sight, n_keys);
     for (size_t i = 0; i < sight->n_terms; i++) {
         struct lac_sight_place place = place_of(sight, i, n_keys);
         end = lac_min_size(end, ops_of(sight, i)->end(&place, position));
@@ -93,7 +102,7 @@ static struct view view_of(const struct lac_sight *sight, const struct lac_sight
 {
     size_t begin = (size_t)(q->first + __builtin_ctzll(q->lanes));
     size_t end = (size_t)(q->first + 64 - __builtin_clzll(q->lanes));
-    return (struct view){sight, q->n_keys, q->n_global, {begin, end}};
+    return (struct view){in_force(sight, q->n_keys), q->n_keys, q->n_global, {begin, end}};
 }
 
 enum sees { SEES_NONE, SEES_SOME, SEES_ALL };
@@ -118,22 +127,65 @@ static enum sees make_mask(const struct view *v, const struct lac_sight_queries 
     return SEES_SOME;
 }
 
+/* A list that is made. */
+struct list {
+    struct lac_seen_block *blocks;
+    struct lac_seen_mask *masks;
+    size_t n_blocks, n_masks;
+};
+
+static void add(struct list *list, size_t block, enum sees sees)
+{
+    uint32_t mask = sees == SEES_ALL ? LAC_SEEN_WHOLE : (uint32_t)list->n_masks++;
+    list->blocks[list->n_blocks++] = (struct lac_seen_block){(uint32_t)block, mask};
+}
+
+/* How many blocks hold keys that count again by a term. */
+static size_t again_blocks(const struct lac_sight *sight, size_t term)
+{
+    const struct lac_sight_global *g = &sight->terms[term].as.global;
+    bool counts = sight->terms[term].kind == LAC_SIGHT_GLOBAL && g->n_again;
+    return counts ? lac_ceil_div(g->n_first * g->block, LAC_KEY_BLOCK) : 0;
+}
+
+/* Lists a block as many times more as its keys count again by a term. */
+static void add_again(const struct view *v, const struct lac_sight_queries *q, size_t term,
+                      size_t block, struct list *list)
+{
+    const struct lac_sight_global *g = &v->sight->terms[term].as.global;
+    struct lac_sight_place place = place_of(v->sight, term, v->n_keys);
+    uint64_t there = lac_block_bits(block, 0, v->n_keys), lanes = 0;
+    uint64_t bits = lac_block_bits(block, 0, g->n_first * g->block) & there;
+    struct lac_seen_mask *mask = &list->masks[list->n_masks];
+    for (size_t lane = 0; lane < 64; lane++)
+        if (q->lanes >> lane & 1 && !lac_global_row(&place, (size_t)(q->first + (ptrdiff_t)lane)))
+            lanes |= UINT64_C(1) << lane;
+    enum sees sees = bits == there && lanes == q->lanes ? SEES_ALL : SEES_SOME;
+    for (size_t key = 0; sees == SEES_SOME && key < LAC_KEY_BLOCK; key++)
+        mask->lanes[key] = bits >> key & 1 ? lanes : 0;
+    if (!lanes)
+        return;
+    add(list, block, sees);
+    for (size_t i = 1; i < g->n_again; i++, list->n_blocks++)
+        list->blocks[list->n_blocks] = list->blocks[list->n_blocks - 1];
+}
+
 struct lac_seen lac_sight_list(const struct lac_sight *sight,
                                const struct lac_sight_queries *queries,
                                struct lac_seen_block *blocks, struct lac_seen_mask *masks)
 {
     const struct view v = view_of(sight, queries);
-    struct lac_seen seen = {.blocks = blocks, .masks = masks};
-    size_t n_masks = 0;
+    struct list list = {blocks, masks, 0, 0};
     for (size_t block = 0; (block = next_block(&v, block)) < SIZE_MAX; block++) {
         enum sees sees =
-            is_whole(&v, block) ? SEES_ALL : make_mask(&v, queries, block, &masks[n_masks]);
-        if (sees == SEES_NONE)
-            continue;
-        uint32_t mask = sees == SEES_ALL ? LAC_SEEN_WHOLE : (uint32_t)n_masks++;
-        blocks[seen.n_blocks++] = (struct lac_seen_block){(uint32_t)block, mask};
+            is_whole(&v, block) ? SEES_ALL : make_mask(&v, queries, block, &masks[list.n_masks]);
+        if (sees != SEES_NONE)
+            add(&list, block, sees);
+        for (size_t i = 0; i < v.sight->n_terms; i++)
+            if (block < again_blocks(v.sight, i))
+                add_again(&v, queries, i, block, &list);
     }
-    return seen;
+    return (struct lac_seen){blocks, list.n_blocks, masks};
 }
 
 size_t lac_sight_count(const struct lac_sight *sight, const struct lac_sight_queries *queries)
@@ -142,13 +194,15 @@ size_t lac_sight_count(const struct lac_sight *sight, const struct lac_sight_que
     size_t n = 0;
     for (size_t block = 0; (block = next_block(&v, block)) < SIZE_MAX; block++)
         n++;
+    for (size_t i = 0; i < v.sight->n_terms; i++)
+        n += again_blocks(v.sight, i) * v.sight->terms[i].as.global.n_again;
     return n;
 }
 
 size_t lac_sight_row(const struct lac_sight *sight, size_t position, size_t n_keys,
                      struct lac_seen_keys *seen)
 {
-    const struct view v = {sight, n_keys, 0, {position, position + 1}};
+    const struct view v = {in_force(sight, n_keys), n_keys, 0, {position, position + 1}};
     size_t n = 0;
     for (size_t block = 0; (block = next_block(&v, block)) < SIZE_MAX; block++) {
         uint64_t keys =
@@ -190,6 +244,9 @@ static const char *check_global(const struct lac_sight_term *term, bool is_causa
         return "last blocks with a causal rule";
     if (g->parts & ~(unsigned)(LAC_SIGHT_COLUMNS | LAC_SIGHT_ROWS))
         return "parts";
+    if (g->n_again && (is_causal || g->n_again > LAC_SIGHT_MOST_AGAIN ||
+                       g->n_first * g->block * g->n_again > LAC_SIGHT_MOST_AGAIN * LAC_KEY_BLOCK))
+        return "keys that count again";
     for (size_t i = 0; i < g->n_ranges; i++)
         if (g->ranges[i].begin >= g->ranges[i].end || g->ranges[i].end > MOST_SIZE ||
             (i && g->ranges[i].begin < g->ranges[i - 1].end))

@@ -49,7 +49,12 @@ struct lac_sight_global {
     size_t n_ranges;
     size_t block, n_first, n_last;
     unsigned parts;
+    size_t n_again; /* so many more times queries that are no rows see the first blocks: these keys
+                       count as if they stood there again; not causal, and few (MOST_AGAIN) */
 };
+
+/* Entries of a list that lac_sight_global.n_again adds at most. */
+enum { LAC_SIGHT_MOST_AGAIN = 64 };
 
 enum { LAC_SIGHT_MOST_RANDOM = 32 };
 
@@ -102,12 +107,13 @@ struct lac_sight {
     bool is_causal;
     const struct lac_sight_term *terms;
     size_t n_terms;
+    size_t n_dense; /* in sequences of up to so many keys all is seen, as far as is_causal lets */
 };
 
 /* Is every number of the rule in its bounds? */
 enum lac_status lac_sight_check(const struct lac_sight *sight, struct lac_error *error);
 
-/* Does the query see the key?  The definition, for tests and counts. */
+/* Does the query see the key?  The definition, for tests and counts, but for n_again. */
 bool lac_sight_sees(const struct lac_sight *sight, size_t n_keys, size_t query, size_t key);
 
 /* Queries from `position` on that are best listed together: up to the position returned, behind
@@ -123,7 +129,8 @@ struct lac_sight_queries {
                         far as they are not behind a decoder's query */
 };
 
-/* Blocks that some query sees: ceil(n_keys / LAC_KEY_BLOCK) is room enough in blocks and masks. */
+/* Blocks that some query sees: ceil(n_keys / LAC_KEY_BLOCK) is room enough in blocks and masks,
+ * with LAC_SIGHT_MOST_AGAIN more where n_again is used. */
 struct lac_seen lac_sight_list(const struct lac_sight *sight,
                                const struct lac_sight_queries *queries,
                                struct lac_seen_block *blocks, struct lac_seen_mask *masks);

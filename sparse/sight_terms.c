@@ -168,11 +168,17 @@ static bool has_some(const struct lac_sight_place *p, struct lac_range positions
     return false;
 }
 
+bool lac_global_row(const struct lac_sight_place *p, size_t query)
+{
+    return p->term->as.global.parts & LAC_SIGHT_ROWS &&
+           is_within(p, (struct lac_range){query, query + 1});
+}
+
 static uint64_t global_keys(const struct lac_sight_place *p, size_t query, size_t block)
 {
     const unsigned parts = p->term->as.global.parts;
     uint64_t bits = 0;
-    if (parts & LAC_SIGHT_ROWS && is_within(p, (struct lac_range){query, query + 1}))
+    if (lac_global_row(p, query))
         return ~UINT64_C(0);
     for (size_t i = 0; parts & LAC_SIGHT_COLUMNS && i < n_global(p); i++)
         bits |= lac_block_bits(block, global_range(p, i).begin, global_range(p, i).end);

@@ -26,6 +26,9 @@ struct lac_sight_ops {
 
 extern const struct lac_sight_ops lac_sight_ops[LAC_N_SIGHTS];
 
+/* Is the query one of the rows of a global term? */
+bool lac_global_row(const struct lac_sight_place *place, size_t query);
+
 /* sparse/neighbours.c */
 uint64_t lac_neighbours_keys(const struct lac_sight_place *place, size_t query, size_t block);
 size_t lac_neighbours_next(const struct lac_sight_place *place, struct lac_range queries,

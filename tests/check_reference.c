@@ -48,6 +48,12 @@ static const struct {
     {"longformer-tag", 0},
     {"longformer-classify", 0},
     {"longformer-answer", 0},
+    {"longformer-long", 1},
+    {"bigbird-tag", 0},
+    {"bigbird-fill", 0},
+    {"bigbird-embed", 0},
+    {"bigbird-full", 0},
+    {"bigbird-long", 1},
     {"distilbert-tag", 0},
     {"distilbert-fill", 0},
 };

@@ -110,7 +110,7 @@ static bool all_sees(const struct rule *r, const struct lac_sight_term *term, si
  */
 static bool random_sees(const struct rule *r, const struct lac_sight_term *term, size_t q, size_t k)
 {
-    const struct lac_sight alone = {r->sight.is_causal, term, 1};
+    const struct lac_sight alone = {r->sight.is_causal, term, 1, 0};
     return lac_sight_sees(&alone, r->n_keys, q, k);
 }
 
@@ -126,6 +126,8 @@ static bool sees(const struct rule *r, size_t q, size_t k)
 {
     if (r->sight.is_causal && k > q)
         return false;
+    if (r->n_keys <= r->sight.n_dense)
+        return true;
     for (size_t i = 0; i < r->sight.n_terms; i++)
         if (definitions[r->terms[i].kind](r, &r->terms[i], q, k))
             return true;
@@ -227,7 +229,8 @@ static void make_rule(struct rule *r, enum lac_sight_kind kind, uint64_t *state)
 {
     *r = (struct rule){.n_keys = 1 + random_below(state, MOST_KEYS)};
     r->sight = (struct lac_sight){random_u64(state) & 1, r->terms,
-                                  1 + random_below(state, random_u64(state) & 1 ? 1 : MOST_TERMS)};
+                                  1 + random_below(state, random_u64(state) & 1 ? 1 : MOST_TERMS),
+                                  random_u64(state) % 8 ? 0 : random_below(state, MOST_KEYS)};
     for (size_t i = 0; i < r->sight.n_terms; i++) {
         r->terms[i].kind = i ? 1 + random_below(state, LAC_N_SIGHTS - 1) : kind;
         makers[r->terms[i].kind](r, i, state);
@@ -327,7 +330,7 @@ START_TEST(random_blocks)
     size_t often[BLOCKS] = {0};
     for (size_t i = 0; i < 2; i++) {
         struct lac_sight_term term = {.kind = LAC_SIGHT_RANDOM, .as.random = {64, DRAWS, 7}};
-        struct lac_sight sight = {i, &term, 1};
+        struct lac_sight sight = {i, &term, 1, 0};
         for (size_t unit = 0; unit < UNITS; unit++) {
             struct lac_seen_keys seen[BLOCKS];
             size_t query = unit * 64 + unit % 64;
@@ -352,14 +355,62 @@ START_TEST(few_masks)
     struct lac_seen_block blocks[MOST_BLOCKS];
     struct lac_seen_mask masks[MOST_BLOCKS];
     struct lac_sight_queries q = {384, (UINT64_C(1) << 48) - 1, 600, 0};
-    struct lac_seen seen = lac_sight_list(&(struct lac_sight){false, &all, 1}, &q, blocks, masks);
+    struct lac_seen seen =
+        lac_sight_list(&(struct lac_sight){false, &all, 1, 0}, &q, blocks, masks);
     ck_assert_uint_eq(seen.n_blocks, 10);
     for (size_t i = 0; i < 10; i++)
         ck_assert_uint_eq(blocks[i].mask, LAC_SEEN_WHOLE);
-    seen = lac_sight_list(&(struct lac_sight){true, &all, 1}, &q, blocks, masks);
+    seen = lac_sight_list(&(struct lac_sight){true, &all, 1, 0}, &q, blocks, masks);
     ck_assert_uint_eq(seen.n_blocks, 7);
     for (size_t i = 0; i < 7; i++)
         ck_assert_uint_eq(blocks[i].mask == LAC_SEEN_WHOLE, i < 6);
+}
+END_TEST
+
+/* How often a list shows a key to a lane. */
+static size_t times_seen(const struct lac_seen *seen, size_t lane, size_t key)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < seen->n_blocks; i++)
+        if (seen->blocks[i].block == key / LAC_KEY_BLOCK)
+            n += seen->blocks[i].mask == LAC_SEEN_WHOLE ||
+                 seen->masks[seen->blocks[i].mask].lanes[key % LAC_KEY_BLOCK] >> lane & 1;
+    return n;
+}
+
+/* BigBird's rule, with blocks of any size: the first block counts again but for the first and last
+ * blocks of queries; not in a sequence that is seen whole. */
+START_TEST(keys_count_again)
+{
+    static const size_t sizes[] = {64, 16, 100, 37};
+    uint64_t state = test_seed();
+    struct lac_seen_block blocks[MOST_BLOCKS + LAC_SIGHT_MOST_AGAIN];
+    struct lac_seen_mask masks[MOST_BLOCKS + LAC_SIGHT_MOST_AGAIN];
+    for (size_t i = 0; i < 200; i++) {
+        size_t block = sizes[i % 4], again = 1 + random_below(&state, 5);
+        size_t n_keys = 1 + random_below(&state, MOST_KEYS);
+        const struct lac_sight_term terms[] = {
+            {.kind = LAC_SIGHT_WINDOW, .as.window = {1, 1, 1, block, 0}},
+            {.kind = LAC_SIGHT_GLOBAL, .as.global = {NULL, 0, block, 1, 1, 3, again}},
+        };
+        struct lac_sight sight = {false, terms, 2, 5 * block};
+        ck_assert_int_eq(lac_sight_check(&sight, NULL), LAC_OK);
+        struct lac_sight_queries q = {(ptrdiff_t)random_below(&state, n_keys),
+                                      UINT64_C(0xffffffff) << random_below(&state, 32), n_keys, 0};
+        struct lac_seen seen = lac_sight_list(&sight, &q, blocks, masks);
+        ck_assert_uint_le(seen.n_blocks, lac_sight_count(&sight, &q));
+        for (size_t lane = 0; lane < 64; lane++) {
+            size_t query = (size_t)q.first + lane, last = (n_keys - 1) / block;
+            bool is_row = query / block == 0 || (query / block == last && query < n_keys);
+            for (size_t key = 0; q.lanes >> lane & 1 && key < n_keys; key++) {
+                size_t expected = lac_sight_sees(&sight, n_keys, query, key);
+                if (key < block && !is_row && n_keys > sight.n_dense)
+                    expected += again;
+                check_each(times_seen(&seen, lane, key) == expected,
+                           "query %zu, key %zu of %zu: %zu times", query, key, n_keys, expected);
+            }
+        }
+    }
 }
 END_TEST
 
@@ -378,8 +429,10 @@ START_TEST(bad_rules)
         {0, {.kind = LAC_SIGHT_GLOBAL}},
         {1, {.kind = LAC_SIGHT_GLOBAL, .as.global = {.block = 1, .n_last = 1}}},
         {0, {.kind = LAC_SIGHT_GLOBAL, .as.global = {.block = 1, .parts = 4}}},
-        {0, {.kind = LAC_SIGHT_GLOBAL, .as.global = {backward, 1, 1, 0, 0, 3}}},
-        {0, {.kind = LAC_SIGHT_GLOBAL, .as.global = {crossed, 2, 1, 0, 0, 3}}},
+        {0, {.kind = LAC_SIGHT_GLOBAL, .as.global = {backward, 1, 1, 0, 0, 3, 0}}},
+        {0, {.kind = LAC_SIGHT_GLOBAL, .as.global = {crossed, 2, 1, 0, 0, 3, 0}}},
+        {1, {.kind = LAC_SIGHT_GLOBAL, .as.global = {NULL, 0, 64, 1, 0, 3, 1}}},
+        {0, {.kind = LAC_SIGHT_GLOBAL, .as.global = {NULL, 0, 128, 1, 0, 3, 33}}},
         {0, {.kind = LAC_SIGHT_RANDOM, .as.random = {.n = 1}}},
         {0, {.kind = LAC_SIGHT_RANDOM, .as.random = {16, LAC_SIGHT_MOST_RANDOM + 1, 0}}},
         {0, {.kind = LAC_SIGHT_STRIDED, .as.strided = {16, 0, 0}}},
@@ -391,7 +444,7 @@ START_TEST(bad_rules)
         {0, {.kind = LAC_SIGHT_BLOCKS, .as.blocks = {(const uint64_t[]){0}, 64, 1, 65, 1}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct lac_sight sight = {cases[i].is_causal, &cases[i].term, 1};
+        struct lac_sight sight = {cases[i].is_causal, &cases[i].term, 1, 0};
         ck_assert_msg(lac_sight_check(&sight, NULL) == LAC_E_ARGUMENT, "case %zu", i);
     }
 }
@@ -403,6 +456,7 @@ int main(void)
     add_test(suite, "lists", lists);
     add_test(suite, "random_blocks", random_blocks);
     add_test(suite, "few_masks", few_masks);
+    add_test(suite, "keys_count_again", keys_count_again);
     add_test(suite, "bad_rules", bad_rules);
     return run_suite(suite);
 }

@@ -287,6 +287,11 @@ EXTRA_DIST += \
 	tests/data/reference/bert-regression.json \
 	tests/data/reference/bert-relu-tag.json \
 	tests/data/reference/bert-tanh-fill.json \
+	tests/data/reference/bigbird-embed.json \
+	tests/data/reference/bigbird-fill.json \
+	tests/data/reference/bigbird-full.json \
+	tests/data/reference/bigbird-long.json \
+	tests/data/reference/bigbird-tag.json \
 	tests/data/reference/distilbert.json \
 	tests/data/reference/distilbert-fill.json \
 	tests/data/reference/distilbert-pruned.json \
@@ -300,6 +305,7 @@ EXTRA_DIST += \
 	tests/data/reference/bert-blocks.json \
 	tests/data/reference/longformer-answer.json \
 	tests/data/reference/longformer-classify.json \
+	tests/data/reference/longformer-long.json \
 	tests/data/reference/longformer-tag.json \
 	tests/data/reference/roberta-near.json \
 	tests/data/reference/roberta-tag.json

@@ -141,8 +141,8 @@ START_TEST(missing_and_misshapen_tensors_are_named)
         checkpoint, LAC_ROLE_QUERY, 1, LAC_E_FORMAT,
         "tensor bert.encoder.layer.1.attention.self.query.weight (layer 1 query) is missing");
     matrix_bad(checkpoint, LAC_ROLE_QUERY, 2, LAC_E_FORMAT, "layer 2 query");
-    matrix_bad(checkpoint, LAC_ROLE_CLASSIFIER_DENSE, 0, LAC_E_FORMAT,
-               "bert models have no classifier dense");
+    matrix_bad(checkpoint, LAC_ROLE_GLOBAL_KEY, 0, LAC_E_FORMAT,
+               "bert models have no layer 0 global key");
     matrix_bad(checkpoint, LAC_ROLE_FFN_NORM, 0, LAC_E_FORMAT, "layer 0 ffn norm");
     struct lac_error error;
     struct lac_norm_tensors norm;

@@ -15,6 +15,7 @@
     "\"intermediate_size\":32,\"max_position_embeddings\":20"
 #define BERT    "\"model_type\":\"bert\"," BERT_SIZES
 #define ROBERTA "\"model_type\":\"roberta\"," BERT_SIZES
+#define BIRD    "\"model_type\":\"big_bird\"," BERT_SIZES
 #define DISTIL                                                                                     \
     "\"model_type\":\"distilbert\",\"vocab_size\":100,\"dim\":16,\"n_layers\":2,\"n_heads\":4,"    \
     "\"hidden_dim\":32,\"max_position_embeddings\":20"
@@ -83,6 +84,18 @@ START_TEST(families_have_their_defaults)
     ck_assert_str_eq(config.labels[1], "LABEL_1");
     ck_assert(config.norm_eps == 1e-12f);
     ck_assert_int_eq(config.hidden_act, LAC_HIDDEN_GELU);
+
+    accept("{" BIRD ",\"use_bias\":false,\"architectures\":[\"BigBirdForSequenceClassification\"]}",
+           &config);
+    ck_assert_int_eq(config.family, LAC_FAMILY_BERT);
+    ck_assert_uint_eq(config.tasks, LAC_TASK_EMBED | LAC_TASK_CLASSIFY);
+    ck_assert_int_eq(config.hidden_act, LAC_HIDDEN_GELU_TANH);
+    ck_assert_uint_eq(config.block_tokens, 64);
+    ck_assert_uint_eq(config.n_random_blocks, 3);
+    ck_assert_uint_eq(config.has_classifier_dense, 1);
+    ck_assert_uint_eq(config.has_qkv_bias, 0);
+    accept("{" BIRD ",\"attention_type\":\"original_full\"}", &config);
+    ck_assert_uint_eq(config.block_tokens, 0);
 
     accept("{" DISTIL ",\"activation\":\"relu\",\"architectures\":[\"DistilBertForMaskedLM\"],"
            "\"pad_token_id\":null,\"tie_weights_\":true}",
@@ -153,6 +166,13 @@ START_TEST(bad_configs_are_named)
          "position_embedding_type \"relative_key\""},
         {"{" BERT ",\"hidden_act\":\"swish\"}", LAC_E_UNSUPPORTED, "hidden_act \"swish\""},
         {"{" DISTIL ",\"activation\":\"mish\"}", LAC_E_UNSUPPORTED, "activation \"mish\""},
+        {"{" BIRD ",\"architectures\":[\"BigBirdForQuestionAnswering\"]}", LAC_E_UNSUPPORTED,
+         "BigBirdForQuestionAnswering: its head"},
+        {"{" BIRD ",\"rescale_embeddings\":true}", LAC_E_UNSUPPORTED, "rescale_embeddings"},
+        {"{" BIRD ",\"attention_type\":\"sparse\"}", LAC_E_UNSUPPORTED,
+         "attention_type \"sparse\""},
+        {"{" BIRD ",\"block_size\":0}", LAC_E_FORMAT, "block_size: 0"},
+        {"{" BIRD ",\"num_random_blocks\":33}", LAC_E_FORMAT, "num_random_blocks: 33"},
         {"{" BERT ",\"layer_norm_eps\":0}", LAC_E_FORMAT, "layer_norm_eps: 0 is not"},
         {"{" BERT ",\"layer_norm_eps\":-1e-5}", LAC_E_FORMAT, "layer_norm_eps"},
         {"{" BERT ",\"type_vocab_size\":0}", LAC_E_FORMAT, "type_vocab_size: 0 is not between"},

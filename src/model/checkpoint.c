@@ -86,11 +86,10 @@ static unsigned guess_task(const struct lac_checkpoint *checkpoint)
     if (lac_family_is_decoder(checkpoint->config.family))
         return LAC_TASK_GENERATE;
     if (lac_checkpoint_has(checkpoint, LAC_ROLE_CLASSIFIER, 0)) {
-        bool is_sequence = lac_checkpoint_has(checkpoint,
-                                              checkpoint->config.family == LAC_FAMILY_BERT
-                                                  ? LAC_ROLE_POOLER
-                                                  : LAC_ROLE_CLASSIFIER_DENSE,
-                                              0);
+        bool is_sequence = lac_checkpoint_has(
+            checkpoint,
+            checkpoint->config.has_classifier_dense ? LAC_ROLE_CLASSIFIER_DENSE : LAC_ROLE_POOLER,
+            0);
         return is_sequence ? LAC_TASK_CLASSIFY : LAC_TASK_TAG;
     }
     if (lac_checkpoint_has(checkpoint, LAC_ROLE_ANSWER, 0))
@@ -118,27 +117,25 @@ static enum lac_status complete_config(struct lac_checkpoint *checkpoint, json_t
 /* The head of the architecture must be there: nobody wants random answers. */
 static enum lac_status check_heads(const struct lac_checkpoint *checkpoint, struct lac_error *error)
 {
-    static const struct {
+    const struct lac_config *config = &checkpoint->config;
+    const struct {
         unsigned task;
         enum lac_role role;
-        bool families[LAC_N_FAMILIES]; /* of encoders; decoders need theirs all */
+        bool is_needed;
     } needed[] = {
-        {LAC_TASK_CLASSIFY, LAC_ROLE_POOLER, {true, false, false}},
-        {LAC_TASK_CLASSIFY, LAC_ROLE_CLASSIFIER_DENSE, {false, true, true}},
-        {LAC_TASK_CLASSIFY, LAC_ROLE_CLASSIFIER, {true, true, true}},
-        {LAC_TASK_TAG, LAC_ROLE_CLASSIFIER, {true, true, true}},
-        {LAC_TASK_ANSWER, LAC_ROLE_ANSWER, {true, true, true}},
-        {LAC_TASK_FILL, LAC_ROLE_FILL_DENSE, {true, true, true}},
-        {LAC_TASK_FILL, LAC_ROLE_FILL_NORM, {true, true, true}},
-        {LAC_TASK_FILL, LAC_ROLE_FILL_DECODER, {true, true, true}},
-        {LAC_TASK_GENERATE, LAC_ROLE_LM_HEAD, {false}},
+        {LAC_TASK_CLASSIFY, LAC_ROLE_POOLER, !config->has_classifier_dense},
+        {LAC_TASK_CLASSIFY, LAC_ROLE_CLASSIFIER_DENSE, config->has_classifier_dense},
+        {LAC_TASK_CLASSIFY, LAC_ROLE_CLASSIFIER, true},
+        {LAC_TASK_TAG, LAC_ROLE_CLASSIFIER, true},
+        {LAC_TASK_ANSWER, LAC_ROLE_ANSWER, true},
+        {LAC_TASK_FILL, LAC_ROLE_FILL_DENSE, true},
+        {LAC_TASK_FILL, LAC_ROLE_FILL_NORM, true},
+        {LAC_TASK_FILL, LAC_ROLE_FILL_DECODER, true},
+        {LAC_TASK_GENERATE, LAC_ROLE_LM_HEAD, true},
     };
-    const struct lac_config *config = &checkpoint->config;
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
         char name[LAC_NAME_SIZE] = "";
-        bool is_needed =
-            lac_family_is_decoder(config->family) || needed[i].families[config->family];
-        if (!(config->tasks & needed[i].task) || !is_needed ||
+        if (!(config->tasks & needed[i].task) || !needed[i].is_needed ||
             lac_checkpoint_has(checkpoint, needed[i].role, 0))
             continue;
         lac_role_name(config, needed[i].role, 0, 0, name);

@@ -21,6 +21,7 @@ static const struct model_type {
     {"xlm-roberta", LAC_FAMILY_ROBERTA, "XLMRoberta"},
     {"camembert", LAC_FAMILY_ROBERTA, "Camembert"},
     {"longformer", LAC_FAMILY_ROBERTA, "Longformer"},
+    {"big_bird", LAC_FAMILY_BERT, "BigBird"},
     {"distilbert", LAC_FAMILY_DISTILBERT, "DistilBert"},
     {"llama", LAC_FAMILY_LLAMA, "Llama"},
     {"mistral", LAC_FAMILY_MISTRAL, "Mistral"},

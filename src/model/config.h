@@ -129,7 +129,12 @@ struct lac_config {
                             NULL: all */
     unsigned has_global; /* 1: global tokens have queries, keys and values of their own (Longformer)
                           */
-    int32_t sep_token_id;  /* of such a model: what ends a question */
+    int32_t sep_token_id; /* of such a model: what ends a question */
+    size_t block_tokens;  /* BigBird's blocks, of which a token sees its own, one on each side, the
+                             first and the last; 0: it is none, or sees all */
+    size_t n_random_blocks;        /* of such a model */
+    unsigned has_classifier_dense; /* 1: texts are classified from the first token by a layer of
+                                      the head's own, 0: by the pooler */
     const size_t *windows; /* [n_layers]: keys that a token sees, itself and those right before
                               it; 0: all.  NULL: 0 in all layers */
     struct lac_rope rope;

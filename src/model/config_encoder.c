@@ -8,7 +8,7 @@
 #include "src/base/json.h"
 #include "src/model/config_parts.h"
 
-enum { MAX_LABELS = 65536 };
+enum { MAX_LABELS = 65536, MOST_RANDOM_BLOCKS = 32 };
 
 static const struct {
     const char *name;
@@ -38,6 +38,11 @@ static const struct {
     {"max_position_embeddings", "max_position_embeddings",
      offsetof(struct lac_config, max_positions), 1, 1 << 20},
 };
+
+static bool is_big_bird(const struct lac_config *config)
+{
+    return !strcmp(config->model_type, "big_bird");
+}
 
 /* Switches that change the computation into one that we do not have. */
 static enum lac_status check_switches(const json_t *root, struct lac_error *error)
@@ -86,6 +91,7 @@ static enum lac_status read_sizes(const json_t *root, struct lac_config *config,
     config->n_kv_heads = config->n_heads;
     config->embedding_size = config->hidden_size;
     config->has_qkv_bias = config->has_mix_bias = config->has_ffn_bias = 1;
+    config->has_classifier_dense = config->family != LAC_FAMILY_BERT || is_big_bird(config);
     if (config->family == LAC_FAMILY_DISTILBERT)
         return LAC_OK;
     return lac_json_size(root, "type_vocab_size", 2, 1, 256, &config->n_token_types, error);
@@ -115,8 +121,9 @@ static enum lac_status read_arithmetic(const json_t *root, struct lac_config *co
                                        struct lac_error *error)
 {
     bool is_distilbert = config->family == LAC_FAMILY_DISTILBERT;
-    enum lac_status status = lac_config_read_act(root, is_distilbert ? "activation" : "hidden_act",
-                                                 "gelu", config, error);
+    enum lac_status status =
+        lac_config_read_act(root, is_distilbert ? "activation" : "hidden_act",
+                            is_big_bird(config) ? "gelu_new" : "gelu", config, error);
     /* DistilBERT's epsilon is fixed, and the others' default is the same. */
     return status ? status
                   : lac_config_read_eps(is_distilbert ? NULL : root, "layer_norm_eps", 1e-12,
@@ -150,6 +157,42 @@ static enum lac_status read_reach(const json_t *root, struct lac_arena *arena,
         lac_json_size(root, "sep_token_id", sep, 0, config->vocab_size - 1, &sep, error);
     config->sep_token_id = (int32_t)sep;
     return status;
+}
+
+/* BigBird (Zaheer et al. 2020).  Its random blocks are for training: transformers draws none when a
+ * model is used, and takes the first block in their place (version 4.30 and later). */
+static enum lac_status read_blocks(const json_t *root, struct lac_config *config,
+                                   struct lac_error *error)
+{
+    const char *attention = NULL;
+    bool has_bias = true, rescales = false;
+    if (!is_big_bird(config))
+        return LAC_OK;
+    if (config->tasks & LAC_TASK_ANSWER)
+        return lac_fail(error, LAC_E_UNSUPPORTED, "%s: its head cannot be run",
+                        config->architecture);
+    enum lac_status status =
+        lac_json_string(root, "attention_type", "block_sparse", &attention, error);
+    if (!status)
+        status = lac_json_bool(root, "use_bias", true, &has_bias, error);
+    if (!status)
+        status = lac_json_bool(root, "rescale_embeddings", false, &rescales, error);
+    if (status)
+        return status;
+    config->has_qkv_bias = has_bias;
+    if (rescales)
+        return lac_fail(error, LAC_E_UNSUPPORTED, "rescale_embeddings: cannot be run");
+    if (!strcmp(attention, "original_full"))
+        return LAC_OK;
+    if (strcmp(attention, "block_sparse"))
+        return lac_fail(
+            error, LAC_E_UNSUPPORTED,
+            "attention_type \"%.100s\" cannot be run (block_sparse and original_full can)",
+            attention);
+    status = lac_json_size(root, "block_size", 64, 1, 1024, &config->block_tokens, error);
+    return status ? status
+                  : lac_json_size(root, "num_random_blocks", 3, 0, MOST_RANDOM_BLOCKS,
+                                  &config->n_random_blocks, error);
 }
 
 /* id2label's keys are "0" to "n-1", in any order; since no key comes twice, n keys below n are
@@ -276,6 +319,8 @@ enum lac_status lac_config_read_encoder(const json_t *root, struct lac_arena *ar
         status = read_arithmetic(root, config, error);
     if (!status)
         status = read_reach(root, arena, config, error);
+    if (!status)
+        status = read_blocks(root, config, error);
     if (!status && config->tasks & (LAC_TASK_CLASSIFY | LAC_TASK_TAG))
         status = read_labels(root, arena, config, error);
     if (!status)

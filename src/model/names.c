@@ -32,7 +32,7 @@ struct family_names {
     [LAC_ROLE_FFN_UP] = {.names = {"@encoder.layer.#.intermediate.dense"}},                        \
     [LAC_ROLE_FFN_DOWN] = {.names = {"@encoder.layer.#.output.dense"}},                            \
     [LAC_ROLE_FFN_NORM] = {.names = {"@encoder.layer.#.output.LayerNorm"}},                        \
-    [LAC_ROLE_POOLER] = {.names = {"@pooler.dense"}},                                              \
+    [LAC_ROLE_POOLER] = {.names = {"@pooler.dense", "@pooler"}},                                   \
     [LAC_ROLE_ANSWER] = {.names = {"qa_outputs"}}
 
 /* LLaMA's names are Mistral's and Qwen2's. */
@@ -60,12 +60,14 @@ struct family_names {
     [LAC_ROLE_FINAL_NORM] = {.names = {"output_norm"}}, [LAC_ROLE_LM_HEAD] = {.names = {"output"}}
 
 static const struct family_names families[LAC_N_FAMILIES] = {
-    [LAC_FAMILY_BERT] = {{"bert.", ""},
-                         {BERT_ENCODER, [LAC_ROLE_CLASSIFIER] = {.names = {"classifier"}},
-                          [LAC_ROLE_FILL_DENSE] = {.names = {"cls.predictions.transform.dense"}},
-                          [LAC_ROLE_FILL_NORM] = {.names = {"cls.predictions.transform.LayerNorm"}},
-                          [LAC_ROLE_FILL_DECODER] = {.names = {"cls.predictions.decoder"},
-                                                     .bias = "cls.predictions.bias"}}},
+    [LAC_FAMILY_BERT] =
+        {{"bert.", ""},
+         {BERT_ENCODER, [LAC_ROLE_CLASSIFIER_DENSE] = {.names = {"classifier.dense"}},
+          [LAC_ROLE_CLASSIFIER] = {.names = {"classifier", "classifier.out_proj"}},
+          [LAC_ROLE_FILL_DENSE] = {.names = {"cls.predictions.transform.dense"}},
+          [LAC_ROLE_FILL_NORM] = {.names = {"cls.predictions.transform.LayerNorm"}},
+          [LAC_ROLE_FILL_DECODER] = {.names = {"cls.predictions.decoder"},
+                                     .bias = "cls.predictions.bias"}}},
     [LAC_FAMILY_ROBERTA] =
         {{"roberta.", "longformer.", ""},
          {BERT_ENCODER,

@@ -248,7 +248,7 @@ static const struct lac_sight *sight_of(const struct lac_member *m, const struct
                                         size_t head)
 {
     static const struct lac_sight_term all = {.kind = LAC_SIGHT_ALL};
-    static const struct lac_sight sees_all = {false, &all, 1};
+    static const struct lac_sight sees_all = {.terms = &all, .n_terms = 1};
     const struct lac_config *config = &m->network->config;
     const struct lac_kv *kv = m->forward->sequences[queries->sequence]->kv;
     size_t kv_head = queries->layer * config->n_kv_heads + kv_head_of(m, queries);

@@ -42,16 +42,20 @@ static void logits_out(const struct lac_member *m, const struct lac_linear *line
     rows_out(m, logits, tile, width);
 }
 
-/* Devlin et al. 2019 (BERT: the pooler, then the classifier); RoBERTa and DistilBERT put a dense
- * layer of their own before the classifier, with tanh and ReLU. */
+/* Devlin et al. 2019 (BERT: the pooler, then the classifier); RoBERTa, DistilBERT and BigBird put a
+ * dense layer of their own before the classifier, with tanh, ReLU and the activation of the rest.
+ */
 static void classify(const struct lac_member *m, struct lac_tile tile)
 {
     const struct lac_network *n = m->network;
-    bool is_bert = n->config.family == LAC_FAMILY_BERT;
-    const struct lac_linear *first = is_bert ? &n->pooler : &n->classifier_dense;
-    enum lac_activation activation =
-        n->config.family == LAC_FAMILY_DISTILBERT ? LAC_ACT_RELU : LAC_ACT_TANH;
-    logits_out(m, &n->classifier, tile, dense(m, first, activation, tile));
+    bool has_dense = n->config.has_classifier_dense;
+    const struct lac_linear *first = has_dense ? &n->classifier_dense : &n->pooler;
+    const enum lac_activation activations[LAC_N_FAMILIES] = {
+        [LAC_FAMILY_BERT] = has_dense ? lac_hidden_activation(&n->config) : LAC_ACT_TANH,
+        [LAC_FAMILY_ROBERTA] = LAC_ACT_TANH,
+        [LAC_FAMILY_DISTILBERT] = LAC_ACT_RELU,
+    };
+    logits_out(m, &n->classifier, tile, dense(m, first, activations[n->config.family], tile));
 }
 
 static void tag(const struct lac_member *m, struct lac_tile tile)

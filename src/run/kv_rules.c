@@ -164,8 +164,8 @@ static void make_sights(struct lac_kv_rules *rules, const struct lac_kv_policy *
                       .n_first = lac_ceil_div(policy->n_sinks, LAC_KEY_BLOCK),
                       .parts = LAC_SIGHT_COLUMNS},
     };
-    rules->streaming = (struct lac_sight){true, rules->terms, policy->n_sinks ? 2 : 1};
-    rules->windowed = (struct lac_sight){true, rules->terms, 1};
+    rules->streaming = (struct lac_sight){true, rules->terms, policy->n_sinks ? 2 : 1, 0};
+    rules->windowed = (struct lac_sight){true, rules->terms, 1, 0};
 }
 
 enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_kv_policy *policy,

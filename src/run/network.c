@@ -129,12 +129,12 @@ enum lac_need lac_role_need(const struct lac_config *config, enum lac_role role)
     case LAC_ROLE_FFN_GATE:
         return always_if(config->is_gated);
     case LAC_ROLE_POOLER: /* embeddings may ask for it */
-        if (config->family == LAC_FAMILY_BERT && (tasks & LAC_TASK_CLASSIFY))
+        if (!config->has_classifier_dense && (tasks & LAC_TASK_CLASSIFY))
             return LAC_NEED_ALWAYS;
         return is_decoder || config->family == LAC_FAMILY_DISTILBERT ? LAC_NEED_NONE
                                                                      : LAC_NEED_IF_THERE;
     case LAC_ROLE_CLASSIFIER_DENSE:
-        return always_if(config->family != LAC_FAMILY_BERT && (tasks & LAC_TASK_CLASSIFY));
+        return always_if(config->has_classifier_dense && (tasks & LAC_TASK_CLASSIFY));
     case LAC_ROLE_CLASSIFIER:
         return always_if(tasks & (LAC_TASK_CLASSIFY | LAC_TASK_TAG));
     case LAC_ROLE_ANSWER:

@@ -136,7 +136,8 @@ enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_n
     n_tokens = lac_max_size(n_tokens, region->n_lanes);
     if (!lac_round_up_size(n_tokens, LAC_TILE, &r.n_lanes))
         return lac_fail(error, LAC_E_LIMIT, "a batch of %zu tokens", n_tokens);
-    r.n_blocks = lac_ceil_div(lac_max_size(r.n_lanes, n_segments * LAC_LANES), LAC_KEY_BLOCK);
+    r.n_blocks = lac_ceil_div(lac_max_size(r.n_lanes, n_segments * LAC_LANES), LAC_KEY_BLOCK) +
+                 (network->config.block_tokens ? LAC_SIGHT_MOST_AGAIN : 0);
     size_t n_shared = (n_members > 1 ? LAC_SHARED_TILES : 1) * n_members * LAC_TILE;
     r.n_ffn_lanes = lac_max_size(n_members * LAC_TILE, lac_min_size(r.n_lanes, n_shared));
     lay_out(&r, network, head, &c);

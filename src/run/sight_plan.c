@@ -263,7 +263,7 @@ static enum lac_status read_rule(const struct reader *r, const char *name, const
     enum lac_status status = LAC_OK;
     for (size_t i = 0; i < n && !status; i++)
         status = read_term(r, json_array_get(terms, i), &own[i]);
-    *sight = (struct lac_sight){is_causal, own, n};
+    *sight = (struct lac_sight){is_causal, own, n, 0};
     if (!status)
         status = lac_sight_check(sight, r->error);
     *rule = (struct rule){name, sight};

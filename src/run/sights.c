@@ -7,6 +7,24 @@
 #include "src/base/json.h"
 #include "src/run/sight_plan.h"
 
+/* Transformers pads a text to whole blocks and then takes its last one: the same, for it counts
+ * what is there.  Where it would draw blocks at random it puts the first one once more each. */
+static void make_big_bird(const struct lac_config *config, struct lac_sight_term *terms,
+                          struct lac_sight *sight)
+{
+    size_t block = config->block_tokens, n_random = config->n_random_blocks;
+    terms[0] = (struct lac_sight_term){.kind = LAC_SIGHT_WINDOW, .as.window = {1, 1, 1, block, 0}};
+    terms[1] = (struct lac_sight_term){
+        .kind = LAC_SIGHT_GLOBAL,
+        .as.global = {.block = block,
+                      .n_first = 1,
+                      .n_last = 1,
+                      .parts = LAC_SIGHT_ROWS | LAC_SIGHT_COLUMNS,
+                      .n_again = n_random},
+    };
+    *sight = (struct lac_sight){false, terms, 2, (5 + 2 * n_random) * block};
+}
+
 /* Encoders see all or what is near them, decoders what is before them or a window of it. */
 static struct lac_sight_term usual_term(const struct lac_config *config, size_t layer)
 {
@@ -60,7 +78,7 @@ enum lac_status lac_network_make_sights(struct lac_network *network, struct lac_
     struct lac_arena *arena = &network->arena;
     size_t n = config->n_layers;
     struct lac_sight *sights = lac_arena_alloc(arena, n, sizeof *sights);
-    struct lac_sight_term *terms = lac_arena_alloc(arena, n, sizeof *terms);
+    struct lac_sight_term *terms = lac_arena_alloc(arena, n, 2 * sizeof *terms);
     network->sights = lac_arena_alloc(arena, n * config->n_heads, sizeof *network->sights);
     if (!sights || !terms || !network->sights)
         return lac_fail(error, LAC_E_MEMORY, "no memory for the attention rules of %zu layers", n);
@@ -69,8 +87,13 @@ enum lac_status lac_network_make_sights(struct lac_network *network, struct lac_
         size_t like = 0;
         while (like < i && !is_alike(config, like, i))
             like++;
-        terms[i] = usual_term(config, i);
-        sights[i] = (struct lac_sight){lac_family_is_decoder(config->family), &terms[i], 1};
+        terms[2 * i] = usual_term(config, i);
+        sights[i] = (struct lac_sight){lac_family_is_decoder(config->family), &terms[2 * i], 1, 0};
+        if (config->block_tokens)
+            make_big_bird(config, &terms[2 * i], &sights[i]);
+        enum lac_status status = lac_sight_check(&sights[i], error);
+        if (status)
+            return status;
         for (size_t head = 0; head < config->n_heads; head++)
             network->sights[i * config->n_heads + head] = &sights[like];
     }

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BERT, RoBERTa, Longformer and DistilBERT forward passes, one sequence at a time, written for reading.
+"""BERT, RoBERTa, Longformer, BigBird and DistilBERT forward passes, one sequence at a time, written
+for reading.
 
-After Devlin et al. 2019, Liu et al. 2019, Beltagy et al. 2020 and Sanh et al. 2019; tensors are named as in Hugging Face
-checkpoints, configurations as in their config.json.  Arithmetic has the type of the tensors.
+After Devlin et al. 2019, Liu et al. 2019, Beltagy et al. 2020, Zaheer et al. 2020 and Sanh et al.
+2019; tensors are named as in Hugging Face checkpoints, configurations as in their config.json.
+Arithmetic has the type of the tensors.
 """
 
 import math
@@ -42,12 +44,15 @@ LAYER_NAMES = {
         "ffn_norm": "output_layer_norm",
     },
 }
-LAYER_NAMES["roberta"] = LAYER_NAMES["bert"]
+LAYER_NAMES["roberta"] = LAYER_NAMES["big_bird"] = LAYER_NAMES["bert"]
 LAYER_NAMES["longformer"] = LAYER_NAMES["bert"] | {
     "global_query": "attention.self.query_global",
     "global_key": "attention.self.key_global",
     "global_value": "attention.self.value_global",
 }
+
+# Before names; the family's own otherwise.
+PREFIXES = {"big_bird": "bert."}
 
 # DistilBERT's own words for the sizes.
 DISTILBERT_KEYS = {
@@ -95,7 +100,7 @@ class Encoder:
         self.tensors = tensors
         self.linear = linear
         self.family = config["model_type"]
-        self.prefix = self.family + "."
+        self.prefix = PREFIXES.get(self.family, self.family + ".")
         if not any(name.startswith(self.prefix) for name in tensors):
             self.prefix = ""
 
@@ -124,12 +129,15 @@ class Encoder:
         return self.norm(table + "LayerNorm", x)
 
     def shown(self, layer, n, n_global):
-        """[heads, queries, keys]; rows of global tokens are replaced later."""
+        """How often keys count: [heads, queries, keys]; a Longformer's rows of global tokens are
+        replaced later."""
         heads, plan = self.size("num_attention_heads"), self.config.get("lacuna_attention")
         if self.family == "longformer":
             reach = self.config["attention_window"][layer] // 2
             near = shown_by({"kind": "window", "left": reach, "right": reach}, n)
             return (near | (torch.arange(n) < n_global)).expand(heads, n, n)
+        if self.family == "big_bird":
+            return self.shown_in_blocks(n).expand(heads, n, n)
         if not plan:
             return torch.ones(heads, n, n, dtype=torch.bool)
         names = plan["layers"][layer] if isinstance(plan["layers"], list) else plan["layers"]
@@ -138,12 +146,24 @@ class Encoder:
         shown = [sum(shown_by(term, n).int() for term in rules[name]) > 0 for name in names]
         return torch.stack(shown)
 
+    def shown_in_blocks(self, n):
+        """BigBird's: the first block stands for the random ones, once more each."""
+        block, n_random = self.config["block_size"], self.config["num_random_blocks"]
+        if self.config["attention_type"] == "original_full" or n <= (5 + 2 * n_random) * block:
+            return torch.ones(n, n)
+        of, last = torch.arange(n) // block, (n - 1) // block
+        near = (of[:, None] - of[None, :]).abs() <= 1
+        is_global = (of == 0) | (of == last)
+        shown = (near | is_global[:, None] | is_global[None, :]).float()
+        shown[~is_global, :block] += n_random
+        return shown
+
     def attend(self, query, key, value, shown):
         """What sees nothing gives zeros."""
         n, heads = len(query), self.size("num_attention_heads")
         query, key, value = (t.view(len(t), heads, -1).transpose(0, 1) for t in (query, key, value))
         scores = query @ key.transpose(1, 2) / math.sqrt(query.shape[-1])
-        scores = scores.masked_fill(~shown, -math.inf)
+        scores = scores + shown.to(scores.dtype).log()
         weights = torch.softmax(scores, -1).nan_to_num()
         return (weights @ value).transpose(0, 1).reshape(n, -1)
 
@@ -181,12 +201,16 @@ class Encoder:
     # Heads: each takes the last hidden states.
 
     def pooler(self, hidden):
-        return torch.tanh(self.apply(self.prefix + "pooler.dense", hidden[0]))
+        name = "pooler" if self.family == "big_bird" else "pooler.dense"
+        return torch.tanh(self.apply(self.prefix + name, hidden[0]))
 
     def classify(self, hidden):
         """The logits of the sequence, [labels]."""
         if self.family == "bert":
             return self.apply("classifier", self.pooler(hidden))
+        if self.family == "big_bird":
+            dense = ACTIVATIONS[self.size("hidden_act")](self.apply("classifier.dense", hidden[0]))
+            return self.apply("classifier.out_proj", dense)
         if self.family in ("roberta", "longformer"):
             dense = torch.tanh(self.apply("classifier.dense", hidden[0]))
             return self.apply("classifier.out_proj", dense)
@@ -207,7 +231,7 @@ class Encoder:
             x = self.norm("lm_head.layer_norm", F.gelu(self.apply("lm_head.dense", hidden)))
             return self.linear(x, words, self.tensors["lm_head.bias"])
         activation = ACTIVATIONS[self.size("hidden_act")]
-        if self.family == "bert":
+        if self.family in ("bert", "big_bird"):
             x = activation(self.apply("cls.predictions.transform.dense", hidden))
             x = self.norm("cls.predictions.transform.LayerNorm", x)
             return self.linear(x, words, self.tensors["cls.predictions.bias"])

@@ -11,7 +11,7 @@ from math import sqrt
 
 import numpy as np
 
-from encoders import LAYER_NAMES
+from encoders import LAYER_NAMES, PREFIXES
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 UNIT = 1 << 23
@@ -110,9 +110,10 @@ def layer_tensors(prefix, family, sizes, gain):
 def head_tensors(prefix, family, head, sizes, labels):
     hidden = sizes.hidden
     if head == "embed" or (family == "bert" and head == "classify"):
-        pooler = matrix(prefix + "pooler.dense", hidden, hidden) if family == "bert" else []
+        names = {"bert": "pooler.dense", "big_bird": "pooler"}
+        pooler = matrix(prefix + names[family], hidden, hidden) if family in names else []
         return pooler + (matrix("classifier", labels, hidden) if head == "classify" else [])
-    if head == "classify" and family in ("roberta", "longformer"):
+    if head == "classify" and family in ("roberta", "longformer", "big_bird"):
         return (matrix("classifier.dense", hidden, hidden)
                 + matrix("classifier.out_proj", labels, hidden))
     if head == "classify":
@@ -121,6 +122,7 @@ def head_tensors(prefix, family, head, sizes, labels):
         return matrix("classifier", labels, hidden)
     if head == "answer":
         return matrix("qa_outputs", 2, hidden)
+    family = "bert" if family == "big_bird" else family
     names = {"bert": ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm",
                       "cls.predictions.bias"),
              "roberta": ("lm_head.dense", "lm_head.layer_norm", "lm_head.bias"),
@@ -132,7 +134,7 @@ def head_tensors(prefix, family, head, sizes, labels):
 def describe(config, head, labels, pruned):
     """(tensors, layer_tensors): [name, shape, amplitude, offset] each."""
     family, sizes = config["model_type"], Sizes(config)
-    prefix = "" if head == "embed" else family + "."
+    prefix = "" if head == "embed" else PREFIXES.get(family, family + ".")
     gain = sqrt(5) if pruned else 1.0
     return (embedding_tensors(prefix, sizes) + head_tensors(prefix, family, head, sizes, labels),
             layer_tensors(prefix, family, sizes, gain))

@@ -34,7 +34,7 @@ ARCHITECTURE = {
     "embed": "Model",
 }
 CLASS = {"bert": "Bert", "roberta": "Roberta", "longformer": "Longformer",
-         "distilbert": "DistilBert"}
+         "big_bird": "BigBird", "distilbert": "DistilBert"}
 
 
 def config_of(family, head, hidden, layers, heads, ffn, *, act="gelu", vocabulary=1000,
@@ -105,6 +105,9 @@ NORMALIZED = {
 }
 
 LONG = {"lengths": (300, 1, 129, 2, 47, 64, 199, 17), "positions": 301}
+# Around the length up to which a BigBird of such blocks sees all, and around whole blocks.
+BIRD = {"lengths": (300, 1, 176, 177, 193, 47, 208, 17), "positions": 301, "act": "gelu_new",
+        "block_size": 16, "num_random_blocks": 3, "attention_type": "block_sparse"}
 # Longformer's and BigBird's rules on plain models, and a different rule for each head.
 NEAR = {"rules": {"near": [{"kind": "window", "left": 20, "right": 20},
                            {"kind": "global", "first": 1}]}, "layers": "near"}
@@ -149,6 +152,15 @@ CASES = [
          attention_window=[32, 64, 4]),
     case("longformer-answer", "longformer", "answer", 24, 2, 2, 52, vocabulary=61, **LONG,
          attention_window=[8, 16], sep_token_id=7),
+    case("longformer-long", "longformer", "classify", 24, 2, 3, 40, vocabulary=61,
+         lengths=(4096, 4095, 1025), positions=4096, attention_window=[64, 128]),
+    case("bigbird-tag", "big_bird", "tag", 24, 2, 3, 40, labels=2, vocabulary=61, **BIRD),
+    case("bigbird-fill", "big_bird", "fill", 24, 2, 3, 40, vocabulary=83, **BIRD),
+    case("bigbird-embed", "big_bird", "embed", 24, 2, 3, 40, vocabulary=61, **BIRD),
+    case("bigbird-full", "big_bird", "classify", 24, 2, 3, 40, vocabulary=61,
+         **BIRD | {"attention_type": "original_full"}),
+    case("bigbird-long", "big_bird", "classify", 24, 2, 3, 40, vocabulary=61,
+         **BIRD | {"lengths": (4096, 3969, 705), "positions": 4096, "block_size": 64}),
     case("distilbert-tag", "distilbert", "tag", 24, 3, 3, 40, act="relu", labels=2, vocabulary=61),
     case("distilbert-fill", "distilbert", "fill", 36, 2, 3, 44, vocabulary=83),
 ]
@@ -193,7 +205,8 @@ def run(made, encoder, ids, first_type):
     """{output: [one tensor a sequence]}"""
     outputs = {"mean": [], "cls": []}
     head = made["head"]
-    pooled = made["config"]["model_type"] == "bert" and head in ("classify", "embed")
+    heads_with_pooler = {"bert": ("classify", "embed"), "big_bird": ("embed",)}
+    pooled = head in heads_with_pooler.get(made["config"]["model_type"], ())
     for sequence, n_first in zip(ids, first_type):
         types = [0] * n_first + [1] * (len(sequence) - n_first)
         embedded = hidden = encoder.hidden(sequence, types, head)
