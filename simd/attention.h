@@ -81,6 +81,17 @@ static inline size_t lac_kv_page_bytes(enum lac_dtype dtype, size_t head_dim)
     return 2 * LAC_LANES * head_dim * (dtype == LAC_BF16 ? 2 : 4);
 }
 
+/* Keys that are no longer there: all n of them count as one key k and one value v, say their means
+ * (Tang et al., RazorAttention: efficient KV cache compression through retrieval heads, 2024).
+ * Behind all ranges they are one more, with
+ *
+ *   m = scale * q.k + log n;  l = 1;  o = v       as above; in integers m * log2 e, of fp32's q.k
+ */
+struct lac_lost_keys {
+    const float *k, *v; /* [head_dim] */
+    float log_n;
+};
+
 /* Writes the segments' tokens into pages as keys first_key, first_key + 1, ...; key i lies in slot
  * i % LAC_LANES of pages[i / LAC_LANES].  Slots before first_key stay as they are, and slots behind
  * the last new key become empty; other pages are not looked at.  bf16 is rounded to nearest even;
@@ -124,6 +135,7 @@ struct lac_attention_args {
                             block are found without a search */
     size_t n_keys;       /* in all segments */
     struct lac_seen seen;
+    const struct lac_lost_keys *lost; /* by all queries; or NULL */
 };
 
 /* The same in integers, on pages.  The query is quantised as keys are, and powers of 2 are those
@@ -146,6 +158,7 @@ struct lac_attention_s8_args {
     const void *const *pages; /* [ceil(n_keys / LAC_LANES)] */
     size_t n_keys;
     struct lac_seen seen;
+    const struct lac_lost_keys *lost; /* by all queries; or NULL */
 };
 
 /* Attention for one token: the queries of those heads that share a key/value head, on pages of the
@@ -175,7 +188,8 @@ struct lac_attention_row_args {
     const void *const *pages; /* page i holds keys LAC_LANES * i and on */
     const struct lac_seen_keys *seen;
     size_t n_seen;
-    float *y;         /* [n_queries][head_dim], or NULL */
+    const struct lac_lost_keys *lost; /* or NULL; with votes: NULL */
+    float *y;                         /* [n_queries][head_dim], or NULL */
     float *parts;     /* [ranges][n_queries][lac_attention_part(head_dim)], or NULL */
     float *votes;     /* [keys], or NULL */
     float *scores;    /* with votes: [LAC_ROW_QUERIES][scores_ld], room to work in */

@@ -20,6 +20,7 @@ struct history {
     enum lac_dtype dtype;
     size_t n_keys, head_dim;
     float *k, *v;
+    const struct lac_lost_keys *lost; /* behind those, or NULL */
 };
 
 /* Pages, each between guard pages; NULL where there is none. */
@@ -40,8 +41,11 @@ static float *random_array(size_t n, uint64_t *state)
 static struct history make_history(enum lac_dtype dtype, size_t n_keys, size_t head_dim,
                                    uint64_t *state)
 {
-    return (struct history){dtype, n_keys, head_dim, random_array(n_keys * head_dim, state),
-                            random_array(n_keys * head_dim, state)};
+    return (struct history){.dtype = dtype,
+                            .n_keys = n_keys,
+                            .head_dim = head_dim,
+                            .k = random_array(n_keys * head_dim, state),
+                            .v = random_array(n_keys * head_dim, state)};
 }
 
 static void free_history(struct history *h)
@@ -264,6 +268,7 @@ static struct lac_attention_row_args row_args(const struct history *h, const str
         .pages = (const void *const *)pages->at,
         .seen = seen,
         .n_seen = n,
+        .lost = h->lost,
     };
 }
 
@@ -320,6 +325,7 @@ static void run_pages(const struct lac_kernel *kernel, const struct history *h,
         .pages = (const void *const *)pages->at,
         .n_keys = h->n_keys,
         .seen = l->list.seen,
+        .lost = h->lost,
     };
     kernel->run.attention_s8(&args);
 }
@@ -348,6 +354,7 @@ static void run_segments(const struct lac_kernel *kernel, const struct history *
         .segment_keys = LAC_LANES,
         .n_keys = h->n_keys,
         .seen = l->list.seen,
+        .lost = h->lost,
     };
     kernel->run.attention(&args);
 }
@@ -469,13 +476,43 @@ static void check_votes(const struct lac_kernel *kernel, const struct history *h
     guarded_free(expected, n);
 }
 
+/* The first query's attention by the definition, lost keys being log_n's many. */
+static void check_lost(const struct history *h, const struct group *g)
+{
+    double weights[MOST_KEYS] = {0}, lost = 0, sum = 0;
+    for (size_t d = 0; d < h->head_dim; d++)
+        lost += (double)h->lost->k[d] * (double)g->q[d];
+    sum = lost = exp(lost * (double)0.3f + (double)h->lost->log_n);
+    for (size_t j = 0; j < h->n_keys; j++) {
+        double score = 0;
+        for (size_t d = 0; d < h->head_dim; d++)
+            score += (double)h->k[j * h->head_dim + d] * (double)g->q[d];
+        weights[j] = g->sees[j] ? exp(score * (double)0.3f) : 0;
+        sum += weights[j];
+    }
+    for (size_t f = 0; f < h->head_dim; f++) {
+        double y = lost / sum * (double)h->lost->v[f];
+        for (size_t j = 0; j < h->n_keys; j++)
+            y += weights[j] / sum * (double)h->v[j * h->head_dim + f];
+        ck_assert_msg(fabs(y - (double)g->y[f]) < 1e-4, "feature %zu: %g and %g", f,
+                      (double)g->y[f], y);
+    }
+}
+
 static void check_row(const struct lac_kernel *kernel, size_t head_dim, uint64_t *state)
 {
     static const size_t most[] = {70, 400, 70, MOST_KEYS};
     size_t n_keys = 1 + random_below(state, most[random_below(state, head_dim < 100 ? 4 : 3)]);
     struct history h = make_history(kernel->dtype, n_keys, head_dim, state);
     struct group g = {.n_queries = 1 + random_below(state, 11)};
-    size_t n = g.n_queries * head_dim, size = n * sizeof(float);
+    size_t n = g.n_queries * head_dim, size = n * sizeof(float), row = head_dim * sizeof(float);
+    float *k = guarded_alloc(row), *v = guarded_alloc(row);
+    struct lac_lost_keys lost = {k, v, (float)random_below(state, 9)};
+    for (size_t d = 0; d < head_dim; d++) {
+        k[d] = random_float(state) / 4;
+        v[d] = random_float(state);
+    }
+    h.lost = random_u64(state) & 1 ? &lost : NULL;
     choose_seen(&g, n_keys, state);
     g.q = guarded_alloc(size);
     g.y = guarded_alloc(size);
@@ -488,15 +525,20 @@ static void check_row(const struct lac_kernel *kernel, size_t head_dim, uint64_t
     run_row(kernel, &h, &some, &g, y);
     ck_assert_msg(!memcmp(y, g.y, size), "%s: %zu queries, %zu keys, head size %zu", kernel->name,
                   g.n_queries, n_keys, head_dim);
+    if (h.lost && h.dtype == LAC_F32)
+        check_lost(&h, &g);
     memset(y, 0xff, size);
     run_ranges(kernel, &h, &some, &g, y);
     ck_assert_msg(!memcmp(y, g.y, size), "%s: %zu queries, %zu keys, head size %zu, by ranges",
                   kernel->name, g.n_queries, n_keys, head_dim);
     for (size_t i = 0; i < g.n_queries; i++)
         check_lane(kernel, &h, &all, &g, i, state);
+    h.lost = NULL;
     check_votes(kernel, &h, &all, &g);
     free_pages(&some);
     free_pages(&all);
+    guarded_free(k, row);
+    guarded_free(v, row);
     guarded_free(g.q, size);
     guarded_free(g.y, size);
     guarded_free(y, size);

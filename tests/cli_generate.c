@@ -234,6 +234,13 @@ START_TEST(caches_keep_what_is_asked)
     json_t *layers = score_with(model, text, "snap:40,60");
     ck_assert_int_lt(get_int(snapped, "cache_bytes"), get_int(layers, "cache_bytes"));
     ck_assert_int_lt(get_int(layers, "cache_bytes"), get_int(full, "cache_bytes"));
+    json_t *mean = score_with(model, text, "stream:0+1/mean");
+    json_t *means = score_with(
+        model, text,
+        write_heads("means",
+                    "{\"retrieval_heads\": [], \"sinks\": 0, \"window\": 1, \"rest\": \"mean\"}"));
+    ck_assert(get_real(mean, "perplexity") == get_real(means, "perplexity"));
+    ck_assert(get_real(mean, "perplexity") != get_real(less, "perplexity"));
     json_t *dealt = score_with(model, text, "prefix:70");
     ck_assert_int_lt(get_int(dealt, "cache_bytes"), get_int(full, "cache_bytes"));
     json_t *heavy = score_with(model, text, "heavy:20+12");
@@ -243,7 +250,8 @@ START_TEST(caches_keep_what_is_asked)
     ck_assert_int_eq(get_int(heavy, "cache_bytes"), get_int(halves, "cache_bytes"));
     ck_assert(get_real(heavy, "perplexity") != get_real(halves, "perplexity"));
     ck_assert(get_real(few, "perplexity") != get_real(halves, "perplexity"));
-    json_t *const made[] = {full, less, all, some, snapped, layers, dealt, heavy, halves, few};
+    json_t *const made[] = {full, less,  all,   some,  snapped, layers,
+                            mean, means, dealt, heavy, halves,  few};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         json_decref(made[i]);
     struct outcome o = RUN("", "generate", "-m", model, "-p", "the cat", "--kv", "stream:4+99");
@@ -266,6 +274,8 @@ START_TEST(wrong_caches_are_refused)
         "stream:4+0",
         "stream:4+x",
         "stream:+4",
+        "stream:4+4/",
+        "stream:4+4/means",
         "stream:4+4 ",
         "duo:",
         "duo:/nowhere/no",
@@ -295,6 +305,8 @@ START_TEST(wrong_caches_are_refused)
         "{\"retrieval_heads\": [[-1]]}",
         "{\"retrieval_heads\": [[0]], \"window\": -1}",
         "{\"retrieval_heads\": [[0]], \"sinks\": \"4\"}",
+        "{\"retrieval_heads\": [[0]], \"rest\": \"means\"}",
+        "{\"retrieval_heads\": [[0]], \"rest\": 1}",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct outcome o = RUN("", "generate", "-m", model, "-p", "the", "--kv", wrong[i]);

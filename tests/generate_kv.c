@@ -24,6 +24,13 @@ static const struct lac_kv_policy policies[] = {
      .n_window = 66,
      .full_heads = naive_retrieving,
      .n_full_heads = 2},
+    {.kind = LAC_KV_STREAM, .n_sinks = 4, .n_window = 100, .rest = LAC_KV_MEAN},
+    {.kind = LAC_KV_STREAM,
+     .n_sinks = 0,
+     .n_window = 1,
+     .rest = LAC_KV_MEAN,
+     .full_heads = naive_retrieving,
+     .n_full_heads = 2},
     {.kind = LAC_KV_SNAP, .n_budget = 64},
     {.kind = LAC_KV_SNAP, .layer_budgets = budgets, .n_layer_budgets = LAYERS},
     {.kind = LAC_KV_SNAP, .n_budget = 40, .full_heads = naive_retrieving, .n_full_heads = 2},
@@ -43,7 +50,7 @@ static const struct lac_kv_policy policies[] = {
      .full_heads = naive_retrieving,
      .n_full_heads = 2},
 };
-enum { FIRST_SNAP = 5, FIRST_HEAVY = 10, FIRST_DEALT = 8 };
+enum { FIRST_SNAP = 7, FIRST_DEALT = 10, FIRST_HEAVY = 12, FIRST_MEAN = 5 };
 enum { N_POLICIES = sizeof policies / sizeof *policies };
 
 /* ---- Against it ---- */
@@ -85,7 +92,9 @@ static void check_bytes(size_t bytes, size_t n_pages, size_t page_bytes,
     }
     ck_assert_uint_ge(bytes, n_pages * page_bytes);
     bytes -= n_pages * page_bytes;
-    if (policy->kind == LAC_KV_HEAVY)
+    if (policy->rest == LAC_KV_MEAN)
+        ck_assert_uint_eq(bytes, LAYERS * KV_HEADS * (2 * HEAD + 1) * 8);
+    else if (policy->kind == LAC_KV_HEAVY)
         ck_assert_uint_le(bytes, 64 + n_rows * n_slots * 4);
     else
         ck_assert_uint_eq(bytes, 0);
@@ -146,8 +155,8 @@ START_TEST(less_is_not_the_same)
     score(house.model, &full, ids, n + 1, n_prompt, a, &all_bytes);
     ck_assert_uint_eq(all_bytes,
                       naive_pages(&full.kv_policy, 0, n, n, n_prompt) * 2 * PAGE * HEAD * 4);
-    static const size_t some[] = {0, FIRST_SNAP, FIRST_DEALT, FIRST_HEAVY};
-    for (size_t i = 0; i < 4; i++) {
+    static const size_t some[] = {0, FIRST_MEAN, FIRST_SNAP, FIRST_DEALT, FIRST_HEAVY};
+    for (size_t i = 0; i < 5; i++) {
         struct ask less = {.kv_policy = policies[some[i]]};
         score(house.model, &less, ids, n + 1, n_prompt, b, &bytes);
         ck_assert_uint_lt(bytes, all_bytes * 4 / 5);
@@ -393,6 +402,8 @@ START_TEST(bad_policies_are_refused)
          .deal = LAC_KV_BY_MASS},
         {.kind = LAC_KV_SNAP, .n_budget = 90, .deal = (enum lac_kv_deal)2},
         {.kind = LAC_KV_HEAVY, .n_budget = 90, .deal = LAC_KV_BY_MASS},
+        {.kind = LAC_KV_SNAP, .n_budget = 90, .rest = LAC_KV_MEAN},
+        {.kind = LAC_KV_STREAM, .n_window = 90, .rest = (enum lac_kv_rest)2},
         {.kind = LAC_KV_HEAVY},
         {.kind = LAC_KV_HEAVY, .n_budget = 9, .n_window = 10},
         {.kind = LAC_KV_HEAVY, .n_budget = (size_t)LAC_KV_MOST + 1},

@@ -102,7 +102,8 @@ START_TEST(scarce_memory_changes_no_text)
                       .draft = _i == 2 ? house.model : NULL,
                       .sampling = {.temperature = 0.7, .seed = 4}};
     if (_i == 3) {
-        ask.kv_policy = (struct lac_kv_policy){.kind = LAC_KV_STREAM, .n_window = 1};
+        ask.kv_policy =
+            (struct lac_kv_policy){.kind = LAC_KV_STREAM, .n_window = 1, .rest = LAC_KV_MEAN};
         ask.max_new_tokens = 130;
         ask.batch_tokens = 9;
     }

@@ -122,12 +122,37 @@ static bool is_voter(const struct naive *s, size_t token)
     return s->policy->kind == LAC_KV_HEAVY && (!n || token + n >= s->n_prompt);
 }
 
+/* Means of the keys and values that the query does not see, if they are remembered; how many. */
+static size_t find_lost(const struct naive *s, size_t layer, size_t head, size_t token, double *k,
+                        double *v)
+{
+    const struct memory *m = &s->memories[layer][head];
+    size_t n = 0;
+    memset(k, 0, HEAD * sizeof *k);
+    memset(v, 0, HEAD * sizeof *v);
+    if (s->policy->rest != LAC_KV_MEAN || s->tiny->window)
+        return 0;
+    for (size_t j = 0; j <= token; j++)
+        if (!is_seen(s->policy, 0, layer, head, token, j)) {
+            n++;
+            for (size_t i = 0; i < HEAD; i++) {
+                k[i] += (m->k[j][i] - k[i]) / (double)n;
+                v[i] += (m->v[j][i] - v[i]) / (double)n;
+            }
+        }
+    return n;
+}
+
 /* One head's query of a token. */
 static void attend(struct naive *s, size_t layer, size_t head, size_t token, const double *q,
                    double *y)
 {
     struct memory *m = &s->memories[layer][head / GROUP];
-    double weights[MOST_TOKENS], sum = 0;
+    double weights[MOST_TOKENS], k[HEAD], v[HEAD], sum = 0, lost = 0;
+    size_t n_lost = find_lost(s, layer, head / GROUP, token, k, v);
+    for (size_t i = 0; i < HEAD; i++)
+        lost += q[i] * k[i];
+    sum = lost = (double)n_lost * exp(lost / sqrt(HEAD));
     for (size_t j = 0; j <= token; j++) {
         double score = 0;
         for (size_t i = 0; i < HEAD; i++)
@@ -137,7 +162,8 @@ static void attend(struct naive *s, size_t layer, size_t head, size_t token, con
         weights[j] = sees ? exp(score / sqrt(HEAD)) : 0;
         sum += weights[j];
     }
-    memset(y, 0, HEAD * sizeof *y);
+    for (size_t i = 0; i < HEAD; i++)
+        y[i] = lost / sum * v[i];
     for (size_t j = 0; j <= token; j++) {
         for (size_t i = 0; i < HEAD; i++)
             y[i] += weights[j] / sum * m->v[j][i];

@@ -105,6 +105,14 @@ enum lac_kv_policy_kind {
      * Zhang et al., H2O: heavy-hitter oracle for efficient generative inference, 2023. */
     LAC_KV_HEAVY = 3,
 };
+/* What becomes of keys that a head of STREAM does not keep. */
+enum lac_kv_rest {
+    LAC_KV_FORGET = 0,
+    /* Those between the sinks and the window are seen as one key and one value, their means, that
+     * count as often as there are keys.  Tang et al., RazorAttention: efficient KV cache
+     * compression through retrieval heads, 2024. */
+    LAC_KV_MEAN = 1,
+};
 /* How a budget of SNAP becomes that of each layer. */
 enum lac_kv_deal {
     LAC_KV_EVEN = 0, /* it is that of each */
@@ -131,6 +139,7 @@ struct lac_kv_policy {
                                   */
     size_t n_layer_budgets;
     enum lac_kv_deal deal; /* SNAP, of n_budget */
+    enum lac_kv_rest rest; /* STREAM */
 };
 /* LAC_KV_FULL unless set.  Of a session's own model, not of its draft.  Copied; LAC_E_MEMORY, and
  * options are unchanged then. */

@@ -151,6 +151,7 @@ static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype
     }
     if (r.sum > 0)
         lac_range_join(&all, &r, a->head_dim, lac_exp);
+    lac_range_join_lost(&all, a->lost, q.q, q.ld, a->head_dim, a->scale, 1, lac_exp);
     lac_range_finish(&all, a->head_dim, s->y + i, s->ld);
 }
 
@@ -200,6 +201,8 @@ static void attend_row(const struct lac_attention_row_args *a, const struct sour
     }
     for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
         a->votes[j] += lac_exp(a->scores[j] - all.max) * (1.0f / all.sum);
+    if (a->y)
+        lac_range_join_lost(&all, a->lost, q.q, 1, a->head_dim, a->scale, 1, lac_exp);
     if (a->y)
         lac_range_finish(&all, a->head_dim, a->y + i * a->head_dim, 1);
 }

@@ -169,6 +169,8 @@ static void attend_lane(const struct lac_attention_s8_args *a, const struct lac_
     }
     if (r.sum > 0)
         lac_range_join(&all, &r, a->head_dim, vec_exp2_weight);
+    lac_range_join_lost(&all, a->lost, s->q + i, s->ld, a->head_dim, a->scale,
+                        0x1.715476p0f /* log2 e */, vec_exp2_weight);
     float most = lac_range_finish(&all, a->head_dim, s->y + i, s->ld);
     if (s->abs_max)
         s->abs_max[i] = fmaxf(s->abs_max[i], most);
@@ -211,6 +213,9 @@ static void attend_row(const struct lac_attention_row_args *a, size_t i)
     }
     for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
         a->votes[j] += vec_exp2_weight(a->scores[j] - all.max) * (1.0f / all.sum);
+    if (a->y)
+        lac_range_join_lost(&all, a->lost, a->q + i * a->head_dim, 1, a->head_dim, a->scale,
+                            0x1.715476p0f /* log2 e */, vec_exp2_weight);
     if (a->y)
         lac_range_finish(&all, a->head_dim, a->y + i * a->head_dim, 1);
 }

@@ -31,6 +31,22 @@ static inline void lac_range_join(struct lac_range *to, const struct lac_range *
         to->o[d] = fmaf(to->o[d], old, r->o[d] * new);
 }
 
+/* lost may be NULL; unit: log2 e for powers of 2, or 1. */
+static inline void lac_range_join_lost(struct lac_range *to, const struct lac_lost_keys *lost,
+                                       const float *q, size_t q_ld, size_t head_dim, float scale,
+                                       float unit, float (*power)(float))
+{
+    struct lac_range r = {.sum = 1};
+    float dot = 0;
+    if (!lost)
+        return;
+    for (size_t d = 0; d < head_dim; d++)
+        dot = fmaf(lost->k[d], q[d * q_ld], dot);
+    r.max = (dot * scale + lost->log_n) * unit;
+    memcpy(r.o, lost->v, head_dim * sizeof *r.o);
+    lac_range_join(to, &r, head_dim, power);
+}
+
 /* Returns max|y|. */
 static inline float lac_range_finish(const struct lac_range *r, size_t head_dim, float *y,
                                      size_t y_ld)

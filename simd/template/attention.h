@@ -380,6 +380,8 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, struct query_block
         state.ranges.is_begun = 1;
     }
     end_ranges(&state.ranges, a->head_dim, vec_exp, n_vecs);
+    if (a->lost)
+        join_lost(&state.ranges, a->lost, q, a->head_dim, a->scale, 1, vec_exp, n_vecs);
     finish(&state, a->head_dim, q, n_vecs);
 }
 

@@ -226,6 +226,8 @@ static void attend_rows(const struct lac_attention_row_args *a, const struct row
     }
     if (a->votes)
         cast_votes(a, &joined, n, vec_exp);
+    if (a->lost && a->y)
+        join_lost_keys(&joined, a, first, n, 1, vec_exp);
     for (size_t i = 0; a->y && i < n; i++)
         finish_row(joined.o[i], joined.sum[i], a->head_dim, a->y + (first + i) * a->head_dim);
 }

@@ -298,6 +298,8 @@ static void attend_rows(const struct lac_attention_row_args *a, size_t first, si
     }
     if (a->votes)
         cast_votes(a, &joined, n, vec_exp2_weight);
+    if (a->lost && a->y)
+        join_lost_keys(&joined, a, first, n, 0x1.715476p0f /* log2 e */, vec_exp2_weight);
     for (size_t i = 0; a->y && i < n; i++)
         finish_row(joined.o[i], joined.sum[i], a->head_dim, a->y + (first + i) * a->head_dim);
 }

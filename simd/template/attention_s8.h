@@ -424,6 +424,9 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, struct query_bl
         state.ranges.is_begun = 1;
     }
     end_ranges(&state.ranges, a->head_dim, vec_exp2_weight, n_vecs);
+    if (a->lost)
+        join_lost(&state.ranges, a->lost, queries->x + lane, a->head_dim, a->scale,
+                  0x1.715476p0f /* log2 e */, vec_exp2_weight, n_vecs);
     finish(&state, a->head_dim, queries->x + lane, queries->abs_max + lane, n_vecs);
 }
 

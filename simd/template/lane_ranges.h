@@ -94,8 +94,35 @@ RANGES_INLINE void end_ranges(struct lane_ranges *r, size_t head_dim, vec (*powe
         return;
     r->joined_o = r->rooms[0];
     memset(r->joined_o, 0, head_dim * (size_t)n_vecs * VEC_LANES * sizeof *r->joined_o);
-    for (int i = 0; i < n_vecs; i++)
+    for (int i = 0; i < n_vecs; i++) {
+        r->joined_max[i] = vec_set1(-INFINITY);
         r->joined_sum[i] = vec_set1(0);
+    }
+}
+
+/* Behind end_ranges; q: [head_dim][LAC_QUERY_BLOCK], from the first lane on.  unit: log2 e for
+ * powers of 2, or 1. */
+RANGES_INLINE void join_lost(struct lane_ranges *r, const struct lac_lost_keys *lost,
+                             const float *q, size_t head_dim, float scale, float unit,
+                             vec (*power)(vec), const int n_vecs)
+{
+    vec old[ATTENTION_VECS], new[ATTENTION_VECS];
+    for (int i = 0; i < n_vecs; i++) {
+        vec dot = vec_set1(0);
+        for (size_t d = 0; d < head_dim; d++)
+            dot = vec_fma(vec_set1(lost->k[d]), vec_load(q + d * LAC_QUERY_BLOCK + i * VEC_LANES),
+                          dot);
+        vec score = vec_add(vec_mul(dot, vec_set1(scale)), vec_set1(lost->log_n));
+        score = vec_mul(score, vec_set1(unit));
+        vec max = vec_max(r->joined_max[i], score);
+        old[i] = power(vec_sub(r->joined_max[i], max));
+        new[i] = power(vec_sub(score, max));
+        r->joined_sum[i] = vec_fma(r->joined_sum[i], old[i], new[i]);
+    }
+    float *to = r->joined_o;
+    for (size_t d = 0; d < head_dim; d++)
+        for (int i = 0; i < n_vecs; i++, to += VEC_LANES)
+            vec_store(to, vec_fma(vec_load(to), old[i], vec_mul(vec_set1(lost->v[d]), new[i])));
 }
 
 #endif

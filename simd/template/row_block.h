@@ -144,6 +144,24 @@ ROW_INLINE void join_rows(struct row_joined *j, const float *max, const float *s
     }
 }
 
+/* Behind all ranges, of n queries from `first` on; unit: log2 e for powers of 2, or 1. */
+ROW_INLINE void join_lost_keys(struct row_joined *j, const struct lac_attention_row_args *a,
+                               size_t first, size_t n, float unit, vec (*power)(vec))
+{
+    float max[LAC_LANES] = {0}, sum[LAC_LANES] = {0}, o[LAC_ROW_QUERIES][LAC_MAX_HEAD_DIM];
+    for (size_t i = 0; i < n; i++) {
+        const float *q = a->q + (first + i) * a->head_dim;
+        float dot = 0;
+        for (size_t d = 0; d < a->head_dim; d++)
+            dot = fmaf(a->lost->k[d], q[d], dot);
+        max[i] = (dot * a->scale + a->lost->log_n) * unit;
+        sum[i] = 1;
+        memset(o[i], 0, sizeof o[i]);
+        memcpy(o[i], a->lost->v, a->head_dim * sizeof *o[i]);
+    }
+    join_rows(j, max, sum, o, n, a->head_dim, power);
+}
+
 /* A range's parts of n queries from `first` on; b is its first entry. */
 static inline void store_parts(const struct lac_attention_row_args *a, size_t b,
                                const struct row_softmax *r, float (*o)[LAC_MAX_HEAD_DIM],

@@ -28,8 +28,11 @@ static bool parse_stream(const char *text, struct lac_kv_policy *policy)
 {
     const char *end;
     *policy = (struct lac_kv_policy){.kind = LAC_KV_STREAM};
-    return read_number(text, &end, &policy->n_sinks) && *end++ == '+' &&
-           read_number(end, &end, &policy->n_window) && !*end && policy->n_window;
+    if (!read_number(text, &end, &policy->n_sinks) || *end++ != '+' ||
+        !read_number(end, &end, &policy->n_window) || !policy->n_window)
+        return false;
+    policy->rest = strcmp(end, "/mean") ? LAC_KV_FORGET : LAC_KV_MEAN;
+    return !*end || policy->rest == LAC_KV_MEAN;
 }
 
 static bool read_size(const json_t *root, const char *key, size_t usual, size_t *value)
@@ -69,7 +72,15 @@ static bool read_heads(const json_t *layers, struct lac_kv_policy *policy)
     return true;
 }
 
-/* {"retrieval_heads": [[0, 3], [], ...], "sinks": 64, "window": 256} */
+/* Is "rest" there, it is "mean". */
+static bool read_rest(const json_t *root, struct lac_kv_policy *policy)
+{
+    const json_t *rest = json_object_get(root, "rest");
+    policy->rest = rest ? LAC_KV_MEAN : LAC_KV_FORGET;
+    return !rest || (json_is_string(rest) && !strcmp(json_string_value(rest), "mean"));
+}
+
+/* {"retrieval_heads": [[0, 3], [], ...], "sinks": 64, "window": 256, "rest": "mean"} */
 static bool read_duo(const char *path, struct lac_kv_policy *policy)
 {
     json_error_t error;
@@ -77,12 +88,13 @@ static bool read_duo(const char *path, struct lac_kv_policy *policy)
     *policy = (struct lac_kv_policy){.kind = LAC_KV_STREAM};
     bool good = root && read_size(root, "sinks", DUO_SINKS, &policy->n_sinks) &&
                 read_size(root, "window", DUO_WINDOW, &policy->n_window) &&
+                read_rest(root, policy) &&
                 read_heads(json_object_get(root, "retrieval_heads"), policy);
     if (!root)
         complain("--kv: %s: line %d: %s", path, error.line, error.text);
     else if (!good)
         complain("--kv: %s: expected {\"retrieval_heads\": [[key/value heads], one list a layer], "
-                 "\"sinks\": number, \"window\": number}",
+                 "\"sinks\": number, \"window\": number, \"rest\": \"mean\"}",
                  path);
     json_decref(root);
     return good;
@@ -163,7 +175,7 @@ bool kv_parse(const char *text, struct lac_kv_policy *policy)
         if (!strncmp(text, names[i].name, n) && names[i].parse(text + n, policy))
             return true;
     }
-    complain("--kv: '%s' is none of full, stream:SINKS+WINDOW, duo:FILE, snap:BUDGET, "
+    complain("--kv: '%s' is none of full, stream:SINKS+WINDOW[/mean], duo:FILE, snap:BUDGET, "
              "prefix:BUDGET, heavy:BUDGET",
              text);
     return false;

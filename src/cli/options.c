@@ -163,7 +163,8 @@ static const struct row rows[] = {
     {"kv-dtype", 0, CHOICE, ON_DECODERS, AT(kv_dtype), "TYPE", 0, 0, kv_dtypes,
      "number format of cached keys and values (default: int8 for int8 and int4, else fp32)"},
     {"kv", 0, TEXTS, ON_DECODERS, AT(kv), "POLICY", 0, 0, NULL,
-     "keys and values that caches keep: full; stream:SINKS+WINDOW, the first and the last so many; "
+     "keys and values that caches keep: full; stream:SINKS+WINDOW[/mean], the first and the last "
+     "so many, and what is between by its mean; "
      "duo:FILE, in JSON which heads keep all; snap:BUDGET[,BUDGET...], what a prompt's end looks "
      "at, in all layers or in each; prefix:BUDGET, the mean of the layers; "
      "heavy:BUDGET[,BUDGET...], what is looked at most (default full); score: several are "

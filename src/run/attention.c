@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "simd/attention.h"
+#include "src/run/kv_lost.h"
 #include "src/run/rows.h"
 
 /* Tokens [begin, end) of a sequence, counted from the first in the batch. */
@@ -293,7 +294,8 @@ static struct lanes lanes_of(const struct lac_member *m, const struct queries *q
 }
 
 static void attend_segments(const struct lac_member *m, const struct lanes *q,
-                            const struct keys *keys, const struct lac_seen *seen)
+                            const struct keys *keys, const struct lac_seen *seen,
+                            const struct lac_lost_keys *lost)
 {
     struct lac_attention_args args = {
         .queries = q->segments,
@@ -305,12 +307,13 @@ static void attend_segments(const struct lac_member *m, const struct lanes *q,
         .segment_keys = keys->segment_keys,
         .n_keys = keys->n_keys,
         .seen = *seen,
+        .lost = lost,
     };
     m->network->kernels.attention[keys->dtype]->run.attention(&args);
 }
 
 static void attend_s8(const struct lac_member *m, const struct lanes *q, const struct keys *keys,
-                      const struct lac_seen *seen)
+                      const struct lac_seen *seen, const struct lac_lost_keys *lost)
 {
     struct lac_attention_s8_args args = {
         .queries = q->segments,
@@ -320,6 +323,7 @@ static void attend_s8(const struct lac_member *m, const struct lanes *q, const s
         .pages = (const void *const *)keys->pages,
         .n_keys = keys->n_keys,
         .seen = *seen,
+        .lost = lost,
     };
     m->network->kernels.attention[LAC_S8]->run.attention_s8(&args);
 }
@@ -346,6 +350,19 @@ static struct span listed_together(const struct lac_member *m, const struct quer
     return (struct span){span.begin, span.begin + lac_min_size(span.end - span.begin, n)};
 }
 
+/* Of queries that are listed together; NULL: nothing. */
+static const struct lac_lost_keys *
+find_lost(const struct lac_member *m, const struct queries *queries, struct lac_lost_keys *lost)
+{
+    const struct lac_kv *kv = m->forward->sequences[queries->sequence]->kv;
+    float *room = m->region->lost + m->rank * 2 * m->network->config.head_dim;
+    if (!kv)
+        return NULL;
+    size_t slot = (size_t)place_of(m, queries, queries->span.begin);
+    bool has = lac_kv_find_lost(kv, queries->layer, kv_head_of(m, queries), slot, room, lost);
+    return has ? lost : NULL;
+}
+
 /* Queries in lanes, a head at a time, of heads that see alike. */
 static void attend_lanes(const struct lac_member *m, const struct queries *queries,
                          const struct keys *keys)
@@ -359,9 +376,11 @@ static void attend_lanes(const struct lac_member *m, const struct queries *queri
         struct lac_sight_queries listed = sight_queries(m, &some);
         struct lac_seen seen = lac_sight_list(sight, &listed, r->blocks + m->rank * r->n_blocks,
                                               r->masks + m->rank * r->n_blocks);
+        struct lac_lost_keys room;
+        const struct lac_lost_keys *lost = find_lost(m, &some, &room);
         for (size_t i = 0; i < queries->n_heads; i++) {
             struct lanes q = lanes_of(m, &some, queries->head + i);
-            (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, keys, &seen);
+            (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, keys, &seen, lost);
         }
     }
 }

@@ -7,6 +7,7 @@
 
 #include "src/base/checked.h"
 #include "src/run/kv_choice.h"
+#include "src/run/kv_lost.h"
 #include "src/run/kv_votes.h"
 
 /* What stands before a page's bytes, which are aligned as it is. */
@@ -94,6 +95,7 @@ void lac_kv_clear(struct lac_kv *kv)
             drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
     lac_free(kv->host, kv->pages);
     lac_free(kv->host, kv->n_gone);
+    lac_free(kv->host, kv->lost);
     lac_free(kv->host, kv->votes);
     lac_kv_init(kv, kv->host, &kv->shape);
 }
@@ -114,8 +116,9 @@ static enum lac_status grow_tables(struct lac_kv *kv, size_t n_pages, struct lac
         if (!kv->n_gone)
             return no_memory(kv, n_pages, error);
     }
-    if (n_most <= kv->capacity)
-        return LAC_OK;
+    enum lac_status status = lac_kv_open_lost(kv, error);
+    if (status || n_most <= kv->capacity)
+        return status;
     size_t capacity = lac_max_size(lac_max_size(8, n_most), kv->capacity * 2);
     void **pages =
         lac_mul_size(n_tables(kv), capacity, &n) ? lac_alloc(kv->host, n, sizeof *pages) : NULL;
@@ -230,11 +233,25 @@ static enum lac_status copy_gone(struct lac_kv *to, const struct lac_kv *from,
     return LAC_OK;
 }
 
+static enum lac_status copy_lost(struct lac_kv *to, const struct lac_kv *from,
+                                 struct lac_error *error)
+{
+    if (!from->lost)
+        return LAC_OK;
+    to->lost = lac_alloc(to->host, 1, lac_kv_lost_bytes(from));
+    if (!to->lost)
+        return no_memory(to, from->n_pages, error);
+    memcpy(to->lost, from->lost, lac_kv_lost_bytes(from));
+    return LAC_OK;
+}
+
 enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_t n_keys,
                              struct lac_error *error)
 {
     size_t n_pages = lac_ceil_div(n_keys, LAC_LANES);
     enum lac_status status = copy_gone(to, from, error);
+    if (!status)
+        status = copy_lost(to, from, error);
     if (!status)
         status = lac_kv_copy_votes(to, from, error);
     if (!status)
@@ -297,8 +314,11 @@ static void stream(struct lac_kv *kv, size_t t, size_t n_sure)
     const struct lac_kv_rule *rule = &kv->shape.rules->of[t];
     size_t own = (n_sure - kv->n_gone[t]) / LAC_KEY_BLOCK;
     size_t first = own - lac_min_size(own, rule->n_left);
-    if (first > rule->n_sinks)
-        remove_pages(kv, t, rule->n_sinks * BLOCK_PAGES, first * BLOCK_PAGES);
+    if (first <= rule->n_sinks)
+        return;
+    if (rule->remembers)
+        lac_kv_lose(kv, t, rule->n_sinks * BLOCK_PAGES, first * BLOCK_PAGES);
+    remove_pages(kv, t, rule->n_sinks * BLOCK_PAGES, first * BLOCK_PAGES);
 }
 
 enum lac_status lac_kv_new_pages(const struct lac_kv *kv, size_t n, void **pages,
@@ -383,5 +403,5 @@ size_t lac_kv_bytes(const struct lac_kv *kv)
     size_t n_pages = 0;
     for (size_t t = 0; t < n_tables(kv); t++)
         n_pages += kv->n_pages - gone_pages(kv, t);
-    return n_pages * page_bytes(kv) + lac_kv_votes_bytes(kv);
+    return n_pages * page_bytes(kv) + lac_kv_lost_bytes(kv) + lac_kv_votes_bytes(kv);
 }

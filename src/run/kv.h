@@ -41,6 +41,7 @@ struct lac_kv {
     size_t capacity; /* of each head's table */
     void **pages;    /* [n_layers][n_heads][capacity] */
     size_t *n_gone;  /* [n_layers][n_heads]; NULL: all 0 */
+    double *lost;    /* src/run/kv_lost.h; or NULL */
     struct lac_kv_votes *votes; /* src/run/kv_votes.h; or NULL */
 };
 

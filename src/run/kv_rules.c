@@ -107,6 +107,10 @@ enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
     default:
         return lac_fail(error, LAC_E_ARGUMENT, "no cache follows policy %d", (int)policy->kind);
     }
+    if (!status && policy->rest != LAC_KV_FORGET &&
+        (policy->rest != LAC_KV_MEAN || policy->kind != LAC_KV_STREAM))
+        return lac_fail(error, LAC_E_ARGUMENT, "policy %d does not remember in way %d",
+                        (int)policy->kind, (int)policy->rest);
     for (size_t i = 0; i < policy->n_full_heads && !status; i++) {
         const struct lac_kv_head *head = &policy->full_heads[i];
         if (head->layer >= config->n_layers || head->head >= config->n_kv_heads)
@@ -147,6 +151,7 @@ static struct lac_kv_rule usual(const struct lac_kv_rules *rules,
         .kind = LAC_KV_STREAM,
         .n_sinks = lac_ceil_div(policy->n_sinks, LAC_KEY_BLOCK),
         .n_left = blocks_left(policy->n_window),
+        .remembers = policy->rest == LAC_KV_MEAN,
         .sight = &rules->streaming,
     };
 }
@@ -181,6 +186,7 @@ enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_
         return lac_fail(error, LAC_E_MEMORY, "no memory for the rules of %zu layers",
                         config->n_layers);
     made->deal = policy->deal;
+    made->rest = policy->rest;
     if (policy->kind == LAC_KV_STREAM)
         make_sights(made, policy);
     for (size_t i = 0; i < n; i++) {

@@ -3,6 +3,7 @@
 #ifndef LACUNA_RUN_KV_RULES_H
 #define LACUNA_RUN_KV_RULES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <lacuna/generate.h>
@@ -19,11 +20,13 @@ struct lac_kv_rule {
     /* STREAM: besides its own block a query needs the first n_sinks blocks and the n_left before
      * its own. */
     size_t n_sinks, n_left;
+    bool remembers;        /* STREAM: what goes, by its means */
     size_t budget, n_last; /* SNAP and HEAVY, in keys: all that stay, those that do unasked */
     size_t n_observed;     /* SNAP and HEAVY: tokens of a prompt's end that vote */
 };
 
 struct lac_kv_rules {
+    enum lac_kv_rest rest;                /* of what streaming heads give up */
     enum lac_kv_deal deal;                /* of the heads' budgets */
     struct lac_sight_term terms[2];       /* of a streaming head: the window, the sinks */
     struct lac_sight streaming, windowed; /* with sinks and without */

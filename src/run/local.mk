@@ -19,6 +19,8 @@ libcore_la_SOURCES += \
 	src/run/kv_choice.h \
 	src/run/kv_deal.c \
 	src/run/kv_deal.h \
+	src/run/kv_lost.c \
+	src/run/kv_lost.h \
 	src/run/kv_rules.c \
 	src/run/kv_rules.h \
 	src/run/kv_votes.c \

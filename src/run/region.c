@@ -59,6 +59,7 @@ static void lay_out_decoder(struct lac_region *r, const struct lac_config *confi
     r->seen_keys = cut(c, m, r->n_blocks, sizeof *r->seen_keys);
     r->seen_rows = cut(c, m, 1, sizeof *r->seen_rows);
     r->row = cut(c, 2 * m, lac_query_size(config), sizeof *r->row);
+    r->lost = cut(c, 2 * m, config->head_dim, sizeof *r->lost);
     r->next = cut(c, n, 1, sizeof *r->next);
     size_t group = config->n_heads / config->n_kv_heads;
     r->n_parts =

@@ -24,6 +24,7 @@
  *   blocks, masks        what the queries in work see, a worker's own: sparse/seen.h
  *   seen_keys, seen_rows the same of one token: decoders
  *   row                  a token's queries and attention, a worker's own: decoders
+ *   lost                 means of keys and values that a query has lost, a worker's own: decoders
  *   parts, n_done        ranges of the keys of a token whose attention workers share, of the worker
  *                        that has the first of them, and how many are done: src/run/rows.h
  *   first, kept, out     where sequences begin; lanes that are kept; their result rows
@@ -83,6 +84,7 @@ struct lac_region {
     struct lac_seen_keys *seen_keys; /* [n_members][n_blocks] */
     struct lac_seen_row *seen_rows;  /* [n_members] */
     float *row;                      /* [n_members][2][n_heads * head_dim] */
+    float *lost;                     /* [n_members][2][head_dim] */
     size_t n_parts;                  /* floats of a worker's parts */
     float *parts;                    /* [n_members - 1][n_parts] */
     atomic_size_t *n_done;           /* [n_members]; 0 between rows */

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "simd/attention.h"
+#include "src/run/kv_lost.h"
 
 /* What a token sees; kept for the next head and layer. */
 static const struct lac_seen_row *list_row(const struct lac_member *m, const struct lac_row *row)
@@ -46,6 +47,9 @@ static void run_kernel(const struct lac_member *m, const struct lac_row *row,
     float *q = m->region->row + m->rank * 2 * lac_query_size(config);
     for (size_t i = 0; i < n; i++)
         q[i] = row->q[i * row->ld];
+    struct lac_lost_keys lost;
+    bool has_lost = lac_kv_find_lost(row->kv, row->layer, row->kv_head, row->place,
+                                     m->region->lost + m->rank * 2 * config->head_dim, &lost);
     struct lac_attention_row_args args = {
         .q = q,
         .n_queries = row->n_heads,
@@ -54,6 +58,7 @@ static void run_kernel(const struct lac_member *m, const struct lac_row *row,
         .pages = (const void *const *)lac_kv_head(row->kv, row->layer, row->kv_head),
         .seen = seen,
         .n_seen = n_seen,
+        .lost = y && has_lost ? &lost : NULL,
         .y = y,
         .parts = parts,
     };

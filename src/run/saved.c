@@ -9,6 +9,7 @@
 
 #include "src/base/checked.h"
 #include "src/model/tensor.h"
+#include "src/run/kv_lost.h"
 #include "src/run/kv_votes.h"
 #include "src/run/packed.h"
 #include "src/run/sample.h"
@@ -219,6 +220,7 @@ static enum lac_status write_contents(const struct lac_network *network, const s
 {
     const size_t heads[] = {s->kv.shape.n_layers, s->kv.shape.n_heads};
     const size_t pages[] = {c->n_pages, page_bytes(&s->kv)};
+    const size_t lost[] = {n_tables(&s->kv), lac_kv_lost_size(&s->kv)};
     const size_t votes[] = {n_tables(&s->kv), s->kv.votes ? s->kv.votes->n_slots : 0};
     struct numbers numbers = numbers_of(network, s);
     numbers.data = sum_of(s->ids, s->n_ids * sizeof *s->ids, c->gone,
@@ -233,6 +235,8 @@ static enum lac_status write_contents(const struct lac_network *network, const s
         status = lac_tensor_writer_add(writer, "gone", LAC_STORE_I64, 2, heads, c->gone, error);
     if (!status)
         status = lac_tensor_writer_add(writer, "pages", LAC_STORE_U8, 2, pages, c->pages, error);
+    if (!status && s->kv.lost)
+        status = lac_tensor_writer_add(writer, "lost", LAC_STORE_F64, 2, lost, s->kv.lost, error);
     if (!status && s->kv.votes)
         status =
             lac_tensor_writer_add(writer, "votes", LAC_STORE_F32, 2, votes, s->kv.votes->at, error);
@@ -261,7 +265,7 @@ struct reader {
     const char *path;
     struct lac_error *error;
     struct lac_tensors *tensors;
-    const struct lac_tensor *ids, *gone, *pages, *votes;
+    const struct lac_tensor *ids, *gone, *pages, *lost, *votes;
     struct numbers numbers;
 };
 
@@ -331,6 +335,27 @@ static enum lac_status check_votes(const struct reader *r, const struct lac_kv *
     return LAC_OK;
 }
 
+/* Sums of no more keys than heads have given up. */
+static enum lac_status check_lost(const struct reader *r, const struct lac_kv *kv)
+{
+    size_t size = lac_kv_lost_size(kv);
+    const double *lost = r->lost->data;
+    const int64_t *gone = r->gone->data;
+    if (!is_shaped(r->lost, LAC_STORE_F64, 2) || r->lost->shape[0] != n_tables(kv) ||
+        r->lost->shape[1] != size)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: sums of other heads", r->path);
+    for (size_t t = 0; t < n_tables(kv); t++, lost += size) {
+        for (size_t i = 0; i < size; i++)
+            if (!isfinite(lost[i]))
+                return lac_fail(r->error, LAC_E_FORMAT, "%s: head %zu: sum %zu is no number",
+                                r->path, t, i);
+        if (lost[size - 1] < 0 || lost[size - 1] > (double)gone[t])
+            return lac_fail(r->error, LAC_E_FORMAT, "%s: head %zu: sums of %g keys", r->path, t,
+                            lost[size - 1]);
+    }
+    return LAC_OK;
+}
+
 static enum lac_status check_pages(const struct reader *r, const struct lac_kv *kv)
 {
     size_t n_pages = n_pages_of(kv, (size_t)r->numbers.n_keys, r->gone->data);
@@ -351,6 +376,7 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
     r->ids = lac_tensors_find(r->tensors, "ids");
     r->gone = lac_tensors_find(r->tensors, "gone");
     r->pages = lac_tensors_find(r->tensors, "pages");
+    r->lost = lac_tensors_find(r->tensors, "lost");
     r->votes = lac_tensors_find(r->tensors, "votes");
     if (!is_shaped(r->ids, LAC_STORE_I32, 1) || !is_shaped(r->gone, LAC_STORE_I64, 2) ||
         !is_shaped(r->pages, LAC_STORE_U8, 2))
@@ -362,6 +388,8 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
                         " in the cache; the model takes %zu",
                         r->path, n_ids, n->n_fed, n->n_keys, max_tokens);
     enum lac_status status = check_gone(r, kv);
+    if (!status && r->lost)
+        status = check_lost(r, kv);
     if (!status && (r->votes || n->votes_prompt))
         status = check_votes(r, kv);
     return status ? status : check_pages(r, kv);
@@ -419,6 +447,13 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
         status = read_ids(r, s);
     if (!status)
         status = lac_kv_restore(&s->kv, (size_t)r->numbers.n_keys, r->gone->data, r->error);
+    if (!status && r->lost && !s->kv.lost) {
+        s->kv.lost = lac_alloc(s->kv.host, 1, r->lost->size_bytes);
+        if (!s->kv.lost)
+            status = lac_fail(r->error, LAC_E_MEMORY, "%s: no memory for sums", r->path);
+    }
+    if (!status && r->lost)
+        memcpy(s->kv.lost, r->lost->data, r->lost->size_bytes);
     if (!status && r->votes) {
         const struct lac_kv_votes sizes = {
             .n_prompt = (size_t)r->numbers.votes_prompt,
