@@ -302,6 +302,46 @@ START_TEST(votes_are_copied)
 }
 END_TEST
 
+/* Whatever a file's policy was, a session goes on by its own with what is there: the same however
+ * often, with any passes. */
+START_TEST(files_change_policies)
+{
+    static const struct lac_kv_policy full = {0};
+    static const size_t some[] = {0, FIRST_MEAN, FIRST_SNAP, FIRST_DEALT, FIRST_HEAVY, N_POLICIES};
+    struct house house = open_tiny(1, 0, test_seed(), naive_tiny(0));
+    struct ask ask = ask_of(&policies[_i]);
+    struct lac_session *session = open_session(house.model, &ask);
+    size_t sequence = add_text(session, PROMPT), restored;
+    char path[512];
+    snprintf(path, sizeof path, "%s/other", scratch_directory());
+    ck_assert_ok(session, lac_session_prepare(session));
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        struct ask other = ask_of(some[i] < N_POLICIES ? &policies[some[i]] : &full);
+        struct outcome expected = {0};
+        ck_assert_ok(session, lac_session_save(session, sequence, path));
+        for (size_t k = 0; k < 2; k++) {
+            int32_t more[90];
+            make_text(90, i, more);
+            other.batch_tokens = k ? 7 : 0;
+            struct lac_session *next = open_session(house.model, &other);
+            ck_assert_ok(next, lac_session_restore(next, path, &restored));
+            ck_assert_ok(next, lac_session_feed_ids(next, restored, more + 1, 89));
+            ck_assert_ok(next, lac_session_set_max_new_tokens(next, restored, 5));
+            ck_assert_ok(next, lac_session_run(next));
+            if (k)
+                assert_outcome(next, restored, &expected);
+            else
+                expected = outcome_of(next, restored);
+            lac_session_free(next);
+        }
+        outcome_clear(&expected);
+        ck_assert_ok(session, lac_session_next(session, NULL, NULL));
+    }
+    lac_session_free(session);
+    close_house(&house);
+}
+END_TEST
+
 /* A second prompt chooses anew among what is left. */
 START_TEST(turns_depend_on_no_batch)
 {
@@ -433,6 +473,7 @@ void add_kv_tests(Suite *suite)
     tcase_add_loop_test(tc, texts_stay_their_own, 0, N_POLICIES);
     tcase_add_loop_test(tc, copies_go_on, 0, N_POLICIES);
     tcase_add_loop_test(tc, votes_are_copied, FIRST_SNAP, N_POLICIES);
+    tcase_add_loop_test(tc, files_change_policies, 0, N_POLICIES);
     tcase_add_loop_test(tc, turns_depend_on_no_batch, 0, N_POLICIES);
     tcase_add_loop_test(tc, cancelled_texts_go_on, 0, N_POLICIES);
     tcase_add_loop_test(tc, caches_stay_small, 0, N_POLICIES);

@@ -75,7 +75,7 @@ bool lac_kv_find_lost(const struct lac_kv *kv, size_t layer, size_t head, size_t
 {
     size_t t = layer * kv->shape.n_heads + head, n = kv->shape.head_dim;
     double sums[2 * LAC_MAX_HEAD_DIM + 1];
-    if (!kv->lost || !kv->shape.rules->of[t].remembers)
+    if (!kv->lost || !kv->shape.rules || !kv->shape.rules->of[t].remembers)
         return false;
     const struct lac_kv_rule *rule = &kv->shape.rules->of[t];
     size_t own = slot / LAC_KEY_BLOCK, first = own - lac_min_size(own, rule->n_left);
