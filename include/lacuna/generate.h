@@ -99,7 +99,8 @@ enum lac_kv_policy_kind {
     /* Each head keeps n_budget of its keys, up to 15 more: the last n_window, and those that have
      * been looked at most by all tokens since they came, by softmax weights added up over tokens
      * and the heads that share the key.  It gives up the others when a prompt has gone through, and
-     * behind it at positions that are multiples of 64.  As every token votes, none is guessed.
+     * behind it at positions that are multiples of 64; between these what comes is kept as well.
+     * As every token votes, none is guessed.
      * Votes are 4 bytes for each key of a head, and of a long prompt they take longer than its
      * attention does: with n_observed only the last so many of its tokens vote.
      * Zhang et al., H2O: heavy-hitter oracle for efficient generative inference, 2023. */
@@ -276,9 +277,9 @@ enum lac_pace { LAC_PACE_PASSES = 0, LAC_PACE_STEPS = 1 };
 /* log_probabilities[i] of ids[n_context + i], given all before it: n - n_context natural
  * logarithms.  best[i], unless best is NULL, is the most probable token in its place: where they
  * are the ids themselves, greedy generation writes just these.  The first n_context ids are the
- * prompt, at whose end LAC_KV_SNAP acts.  n_context is at least 1 and less than n, which is at most
- * lac_model_max_tokens; the session's texts are not touched.  The perplexity is exp of the
- * logarithms' negative mean.  LAC_E_CANCELLED as in lac_session_next. */
+ * prompt, at whose end LAC_KV_SNAP and _HEAVY act.  n_context is at least 1 and less than n, which
+ * is at most lac_model_max_tokens; the session's texts are not touched.  The perplexity is exp of
+ * the logarithms' negative mean.  LAC_E_CANCELLED as in lac_session_next. */
 LAC_API enum lac_status lac_session_score(struct lac_session *session, const int32_t *ids, size_t n,
                                           size_t n_context, enum lac_pace pace,
                                           double *log_probabilities, int32_t *best);
