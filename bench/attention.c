@@ -13,9 +13,10 @@
 #include "bench/store.h"
 #include "bench/sweep.h"
 #include "src/base/checked.h"
+#include "src/run/plan.h"
 
 static struct {
-    const char *length, *head_dim, *dtype, *mode, *rule, *zeros, *block, *window, *isa;
+    const char *length, *head_dim, *dtype, *mode, *rule, *zeros, *threshold, *block, *window, *isa;
 } texts = {
     .length = "128,512",
     .head_dim = "64",
@@ -23,6 +24,7 @@ static struct {
     .mode = "full",
     .rule = "dense",
     .zeros = "0.5,0.75,0.9,0.95",
+    .threshold = "0.01",
     .block = "64",
     .window = "1024",
     .isa = "best",
@@ -34,10 +36,14 @@ static const struct bench_option options[] = {
     {"dtype", "LIST", "of keys and values: int8, bf16, fp32 [int8,fp32]", &texts.dtype},
     {"mode", "LIST", "full, causal, or decode: the last token alone [full]", &texts.mode},
     {"rule", "LIST",
-     "what queries see: dense, window, sinks, global, bigbird, strided, neighbours, blocks [dense]",
+     "what queries see: dense, window, sinks, global, bigbird, strided, neighbours, blocks; chosen "
+     "at run time: vertical_slash, pooled, estimate [dense]",
      &texts.rule},
-    {"zeros", "LIST", "share of blocks not seen, of blocks drawn [0.5,0.75,0.9,0.95]",
+    {"zeros", "LIST",
+     "share of keys not seen, of blocks drawn, vertical_slash and pooled [0.5,0.75,0.9,0.95]",
      &texts.zeros},
+    {"threshold", "X", "of estimate: what a key weighs beside the best known [0.01]",
+     &texts.threshold},
     {"block", "N", "tokens of a block, of rules that have blocks [64]", &texts.block},
     {"window", "N", "tokens of a window [1024]", &texts.window},
     {"isa", "LIST", "caps of the instruction set: avx2, avx512_vnni, ... [best]", &texts.isa},
@@ -45,13 +51,35 @@ static const struct bench_option options[] = {
 };
 
 static const struct bench_column columns[] = {
-    {"kernel", BENCH_TEXT},  {"isa", BENCH_TEXT}, {"dtype", BENCH_TEXT}, {"mode", BENCH_TEXT},
-    {"rule", BENCH_TEXT},    {"length", 0},       {"head_dim", 0},       {"heads", 0},
-    {"density", 4},          {"density_real", 4}, {"hidden", 4},         {"threads", 0},
-    {"binding", BENCH_TEXT}, {"measured", 3},     {"time_us_median", 1}, {"time_us_min", 1},
-    {"time_us_p95", 1},      {"nnz_gops", 1},     {"gbps", 2},           {"roof", BENCH_TEXT},
-    {"roof_rate", 1},        {"roof_share", 3},   {"vs_dense", 2},       {"vs_ideal", 3},
-    {"vs_scalar", 2},        {"max_err", 2},      {"dense_err", 3},      {0},
+    {"kernel", BENCH_TEXT},
+    {"isa", BENCH_TEXT},
+    {"dtype", BENCH_TEXT},
+    {"mode", BENCH_TEXT},
+    {"rule", BENCH_TEXT},
+    {"length", 0},
+    {"head_dim", 0},
+    {"heads", 0},
+    {"density", 4},
+    {"density_real", 4},
+    {"hidden", 4},
+    {"threads", 0},
+    {"binding", BENCH_TEXT},
+    {"measured", 3},
+    {"time_us_median", 1},
+    {"time_us_min", 1},
+    {"time_us_p95", 1},
+    {"nnz_gops", 1},
+    {"gbps", 2},
+    {"roof", BENCH_TEXT},
+    {"roof_rate", 1},
+    {"roof_share", 3},
+    {"vs_dense", 2},
+    {"vs_ideal", 3},
+    {"vs_scalar", 2},
+    {"selection", 4},
+    {"max_err", 2},
+    {"dense_err", 3},
+    {0},
 };
 
 /* Plain C works on the whole of sequences up to MOST_PLAIN tokens. */
@@ -81,6 +109,7 @@ struct entry {
     struct bench_peak peak;
     size_t dense; /* the contender with this kernel that sees all */
     int is_row;
+    int only_chooses; /* for the entry before it; has no row */
 };
 
 struct comparison {
@@ -99,7 +128,10 @@ struct comparison {
 static void attend(void *context)
 {
     const struct entry *entry = context;
-    (entry->is_row ? bench_attend_row : bench_attend)(&entry->attention);
+    if (entry->only_chooses)
+        bench_choose(&entry->attention);
+    else
+        (entry->is_row ? bench_attend_row : bench_attend)(&entry->attention);
 }
 
 /* Pages come from memory when a token is alone: between two of its turns a model reads all else. */
@@ -123,15 +155,19 @@ static enum lac_status make_rules(struct comparison *c, struct lac_error *error)
     enum lac_status status = LAC_OK;
     for (size_t i = 0; i <= rules.n && !status; i++) {
         int name = i ? rules.at[i - 1] : 0;
-        size_t n = name == bench_rule_blocks ? zeros.n : 1;
+        size_t n = bench_rule_has_zeros(name) ? zeros.n : 1;
         if (i && !name)
             continue; /* it stands first already */
         for (size_t k = 0; k < n && !status; k++) {
             if (c->n_rules == BENCH_LIST_MOST)
                 return lac_fail(error, LAC_E_ARGUMENT, "too many rules");
-            c->rule_names[c->n_rules] = bench_rule_names[name];
-            status = bench_rule_make(&c->rules[c->n_rules++], name, zeros.at[k], c->mode != FULL,
-                                     c->head.length, &rule_settings, &c->head.arena, error);
+            struct bench_rule *rule = &c->rules[c->n_rules];
+            c->rule_names[c->n_rules++] = bench_rule_names[name];
+            status = bench_rule_make(rule, name, zeros.at[k], c->mode != FULL, c->head.length,
+                                     &rule_settings, &c->head.arena, error);
+            if (!status && rule->is_chosen && c->mode == DECODE)
+                return lac_fail(error, LAC_E_ARGUMENT, "rule %s is for many queries",
+                                bench_rule_names[name]);
         }
     }
     return status;
@@ -149,7 +185,7 @@ static void thin_out(struct entry *entry, size_t every)
 {
     size_t n_groups = lac_ceil_div(lac_ceil_div(entry->attention.head->length, LAC_QUERY_BLOCK),
                                    BENCH_GROUP_BLOCKS);
-    if (every != BENCH_FIRST_BLOCK)
+    if (every != BENCH_LAST_BLOCK)
         every = lac_max_size(1, lac_min_size(n_groups / 2, every));
     entry->attention.every = every;
     entry->pairs = bench_count_pairs(&entry->attention);
@@ -177,57 +213,75 @@ static double row_bytes(const struct entry *entry)
     return entry->pairs.computed / LAC_LANES * (double)lac_kv_page_bytes(head->dtype, head->dim);
 }
 
-static enum lac_status add_entry(struct comparison *c, size_t rule, unsigned features,
+static enum lac_status add_contender(struct comparison *c, const struct entry *entry,
+                                     struct lac_error *error)
+{
+    struct entry *own = &c->entries[c->n];
+    if (c->n == MOST_CONTENDERS)
+        return lac_fail(error, LAC_E_ARGUMENT, "more than %d contenders", (int)MOST_CONTENDERS);
+    *own = *entry;
+    const struct bench_roof *roof = bench_roof_find(bench_kernel_isa(own->attention.kernel),
+                                                    c->head.dtype == LAC_S8 ? "int8" : "fp32");
+    c->contenders[c->n++] = (struct bench_contender){
+        .turn = turn,
+        .context = own,
+        .ceiling = own->is_row ? bench_stream_ceiling(&c->stream)
+                               : bench_peak_ceiling(&own->peak, roof, &c->crew),
+        /* Scores and sums: a product and an addition each, for every pair and feature. */
+        .load = own->is_row ? row_bytes(own) : 4.0 * own->pairs.seen * (double)c->head.dim,
+    };
+    return LAC_OK;
+}
+
+/* `dense`: the contender that sees all. */
+static enum lac_status add_entry(struct comparison *c, size_t rule, size_t dense, unsigned features,
                                  struct lac_error *error)
 {
     struct bench_head *head = &c->head;
-    if (c->n == MOST_CONTENDERS)
-        return lac_fail(error, LAC_E_ARGUMENT, "more than %d contenders", (int)MOST_CONTENDERS);
-    struct entry *entry = &c->entries[c->n];
     const bool has_pages = head->dtype != LAC_F32 || c->mode == DECODE;
-    *entry = (struct entry){
+    struct entry entry = {
         .attention = {.head = head,
                       .kernel = lac_kernel_find_dtype(op_of(c), head->dtype, features),
                       .sight = &c->rules[rule].sight,
+                      .choice = c->rules[rule].is_chosen ? &c->rules[rule].choice : NULL,
                       .every = 1},
         .rule = &c->rules[rule],
         .rule_name = c->rule_names[rule],
-        .dense = rule ? c->n - rule : c->n,
+        .dense = dense,
         .is_row = c->mode == DECODE,
     };
+    lac_plan_shared(&entry.attention.kernels, features);
     if (has_pages)
-        entry->attention.pager = lac_kernel_find_dtype(LAC_OP_KV_PAGES, head->dtype, features);
-    entry->whole = entry->is_row ? row_pairs(entry) : bench_count_pairs(&entry->attention);
-    entry->pairs = entry->whole;
-    entry->share = 1;
-    if (!entry->is_row)
-        thin_out(entry, (size_t)(entry->whole.computed / MOST_PAIRS));
-    const struct bench_roof *roof = bench_roof_find(bench_kernel_isa(entry->attention.kernel),
-                                                    head->dtype == LAC_S8 ? "int8" : "fp32");
-    c->contenders[c->n++] = (struct bench_contender){
-        .turn = turn,
-        .context = entry,
-        .ceiling = entry->is_row ? bench_stream_ceiling(&c->stream)
-                                 : bench_peak_ceiling(&entry->peak, roof, &c->crew),
-        /* Scores and sums: a product and an addition each, for every pair and feature. */
-        .load = entry->is_row ? row_bytes(entry) : 4.0 * entry->pairs.seen * (double)head->dim,
-    };
-    return LAC_OK;
+        entry.attention.pager = lac_kernel_find_dtype(LAC_OP_KV_PAGES, head->dtype, features);
+    if (entry.attention.pager)
+        bench_fill_pages(&entry.attention);
+    entry.whole = entry.is_row ? row_pairs(&entry) : bench_count_pairs(&entry.attention);
+    entry.pairs = entry.whole;
+    entry.share = 1;
+    /* What is chosen is measured on the queries that the dense one is. */
+    const struct bench_pairs *pairs =
+        entry.attention.choice ? &c->entries[dense].whole : &entry.whole;
+    if (!entry.is_row)
+        thin_out(&entry, (size_t)(pairs->computed / MOST_PAIRS));
+    if (add_contender(c, &entry, error))
+        return error->status;
+    entry.only_chooses = entry.attention.choice != NULL;
+    return entry.only_chooses ? add_contender(c, &entry, error) : LAC_OK;
 }
 
 /* The kernels of all caps under all rules, and last plain C on a small part of the dense one. */
 static enum lac_status add_entries(struct comparison *c, struct lac_error *error)
 {
     for (size_t i = 0; i < isas.n; i++)
-        for (size_t rule = 0; rule < c->n_rules; rule++)
-            if (add_entry(c, rule, bench_isa_features(isas.at[i]), error))
+        for (size_t rule = 0, dense = c->n; rule < c->n_rules; rule++)
+            if (add_entry(c, rule, dense, bench_isa_features(isas.at[i]), error))
                 return error->status;
-    if (add_entry(c, 0, 0, error))
+    if (add_entry(c, 0, c->n, 0, error))
         return error->status;
     struct entry *scalar = &c->entries[c->n - 1];
     c->contenders[c->n - 1].most_rounds = 2;
     if (!scalar->is_row && c->head.length > MOST_PLAIN) {
-        thin_out(scalar, BENCH_FIRST_BLOCK);
+        thin_out(scalar, BENCH_LAST_BLOCK);
         c->contenders[c->n - 1].load = 4.0 * scalar->pairs.seen * (double)c->head.dim;
     }
     return LAC_OK;
@@ -235,13 +289,13 @@ static enum lac_status add_entries(struct comparison *c, struct lac_error *error
 
 /* ---- How far off ---- */
 
-/* Results of an entry's work, of long sequences on the first tile. */
+/* Results of an entry's work, of long sequences on the last block. */
 static enum lac_status results_of(struct comparison *c, const struct bench_attention *attention,
                                   float **y, size_t *n, struct lac_error *error)
 {
     struct bench_attention a = *attention;
     const bool is_row = c->mode == DECODE;
-    a.every = c->head.length > MOST_PLAIN ? BENCH_FIRST_BLOCK : 1;
+    a.every = c->head.length > MOST_PLAIN ? BENCH_LAST_BLOCK : 1;
     if (a.pager)
         bench_fill_pages(&a);
     (is_row ? bench_attend_row : bench_attend)(&a);
@@ -271,6 +325,8 @@ static enum lac_status find_errors(struct comparison *c, const struct entry *ent
     size_t n;
     *errors = (struct errors){0};
     plain.sight = entry->attention.sight;
+    plain.choice = entry->attention.choice;
+    plain.kernels = entry->attention.kernels;
     if (results_of(c, &entry->attention, &found, &n, error) ||
         results_of(c, &plain, &expected, &n, error) ||
         results_of(c, &c->entries[entry->dense].attention, &dense, &n, error))
@@ -327,6 +383,9 @@ static void report_numbers(struct bench_report *report, struct comparison *c, si
     bench_report_number(report, "vs_dense", vs_dense);
     bench_report_number(report, "vs_ideal", vs_dense * real);
     bench_report_number(report, "vs_scalar", speedup(c, at, c->n - 1));
+    /* The time of choosing, of the dense one's. */
+    bench_report_number(report, "selection",
+                        entry->attention.choice ? 1 / speedup(c, at + 1, entry->dense) : 0);
 }
 
 static enum lac_status report_entry(struct bench_report *report, struct comparison *c, size_t at,
@@ -379,7 +438,7 @@ static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LIST
     if (bench_measure(c->contenders, c->n, &bench_settings.effort, &record->progress, error))
         return error->status;
     for (size_t i = 0; i < c->n; i++)
-        if (report_entry(&record->report, c, i, error))
+        if (!c->entries[i].only_chooses && report_entry(&record->report, c, i, error))
             return error->status;
     return LAC_OK;
 }
@@ -402,6 +461,7 @@ static enum lac_status run(struct lac_error *error)
         bench_read_choices("mode", texts.mode, mode_names, &modes, error) ||
         bench_read_choices("rule", texts.rule, bench_rule_names, &rules, error) ||
         bench_read_reals("zeros", texts.zeros, 0, 1, &zeros, error) ||
+        bench_read_real("threshold", texts.threshold, 0, 1, &rule_settings.threshold, error) ||
         bench_read_count("block", texts.block, 1, MOST_LENGTH, &rule_settings.block, error) ||
         bench_read_count("window", texts.window, 1, MOST_LENGTH, &rule_settings.window, error) ||
         bench_read_isas(texts.isa, &isas, error))

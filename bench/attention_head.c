@@ -26,27 +26,85 @@ static float *random_panel(struct bench_head *head, size_t ld, uint64_t *random)
     return panel;
 }
 
+/* Directions of subjects, and of what all look at: features of 1 and -1. */
+struct topics {
+    float of[BENCH_TOPICS + 1][LAC_MAX_HEAD_DIM];
+};
+
+static void make_topics(struct topics *topics, size_t dim, uint64_t *random)
+{
+    for (size_t i = 0; i <= BENCH_TOPICS; i++)
+        for (size_t d = 0; d < dim; d++)
+            topics->of[i][d] = bench_random_float(random) < 0 ? -1.0f : 1.0f;
+}
+
+/* Subjects follow one another in an order that looks random. */
+static size_t topic_of(size_t token)
+{
+    return (token / LAC_KEY_BLOCK * UINT64_C(2654435761) >> 7) % BENCH_TOPICS;
+}
+
+static void add_direction(float *panel, size_t ld, size_t lane, const float *direction, float size,
+                          size_t dim)
+{
+    for (size_t d = 0; d < dim; d++)
+        panel[d * ld + lane] += size * direction[d];
+}
+
+/* Scores are larger by about 8 for keys of the query's subject, and for those that all look at. */
+static void add_topics(const struct topics *topics, size_t token, size_t ld, size_t lane,
+                       size_t dim, float *q, float *k)
+{
+    const float size = sqrtf(8 / sqrtf((float)dim)), *own = topics->of[topic_of(token)];
+    const float *all = topics->of[BENCH_TOPICS];
+    add_direction(q, ld, lane, own, size, dim);
+    add_direction(k, ld, lane, own, size, dim);
+    add_direction(q, ld, lane, all, 0.5f * size, dim);
+    if (token % BENCH_HEAVY == BENCH_HEAVY / 2)
+        add_direction(k, ld, lane, all, 2 * size, dim);
+}
+
 static int make_panels(struct bench_head *head)
 {
     uint64_t random = bench_settings.seed;
+    struct topics topics;
+    make_topics(&topics, head->dim, &random);
     head->q = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->q);
     head->y = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->y);
     head->panels = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->panels);
-    if (!head->q || !head->y || !head->panels)
+    head->queries = lac_arena_alloc(&head->arena, head->n_tiles, sizeof *head->queries);
+    if (!head->q || !head->y || !head->panels || !head->queries)
         return 0;
     for (size_t i = 0; i < head->n_tiles; i++) {
         size_t ld = tile_lanes(head, i);
+        float *k = random_panel(head, ld, &random), *v = random_panel(head, ld, &random);
         head->q[i] = random_panel(head, ld, &random);
         head->y[i] = random_panel(head, ld, &random);
-        head->panels[i] = (struct lac_kv_segment){.k = random_panel(head, ld, &random),
-                                                  .v = random_panel(head, ld, &random),
-                                                  .k_ld = ld,
-                                                  .v_ld = ld,
-                                                  .v_step = 1,
-                                                  .n_keys = tile_tokens(head, i)};
-        if (!head->q[i] || !head->y[i] || !head->panels[i].k || !head->panels[i].v)
+        if (!head->q[i] || !head->y[i] || !k || !v)
             return 0;
+        for (size_t lane = 0; lane < tile_tokens(head, i); lane++)
+            add_topics(&topics, i * LAC_TILE + lane, ld, lane, head->dim, head->q[i], k);
+        head->panels[i] = (struct lac_kv_segment){
+            .k = k, .v = v, .k_ld = ld, .v_ld = ld, .v_step = 1, .n_keys = tile_tokens(head, i)};
+        head->queries[i] = (struct lac_query_segment){
+            .q = head->q[i], .ld = ld, .n_queries = tile_tokens(head, i)};
     }
+    return 1;
+}
+
+static int make_room(struct bench_head *head)
+{
+    size_t bytes = lac_pick_room_bytes(head->length, head->dim);
+    void *memory = lac_arena_alloc(&head->arena, bytes, 1);
+    head->bits = lac_arena_alloc(&head->arena, LAC_SPAN_BLOCKS * lac_pick_words(head->length),
+                                 sizeof *head->bits);
+    if (!memory || !head->bits)
+        return 0;
+    head->room = lac_pick_room_at(memory, head->length, head->dim);
+    for (size_t i = 0; i < lac_ceil_div(head->length, LAC_LANES); i++)
+        head->room.pages[i] = head->room.page_memory + i * lac_kv_page_bytes(LAC_S8, head->dim);
+    struct lac_kv_pages_args args = {head->panels, head->n_tiles, head->dim, head->room.pages, 0};
+    lac_kernel_find_dtype(LAC_OP_KV_PAGES, LAC_S8, lac_cpu_features())->run.kv_pages(&args);
     return 1;
 }
 
@@ -88,7 +146,7 @@ enum lac_status bench_head_open(struct bench_head *head, enum lac_dtype dtype, s
     head->keys = lac_arena_alloc(&head->arena, n_blocks, sizeof *head->keys);
     head->row = lac_arena_alloc_zero(&head->arena, 2 * dim, sizeof *head->row);
     if (!head->blocks || !head->masks || !head->keys || !head->row || !make_panels(head) ||
-        !make_pages(head))
+        !make_pages(head) || !make_room(head))
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu tokens", length);
     return LAC_OK;
 }
@@ -111,6 +169,35 @@ static uint64_t lanes_of(const struct stretch *s)
     return ~UINT64_C(0) >> (LAC_QUERY_BLOCK - (s->end - s->begin));
 }
 
+/* Chooses for the span that a query is in. */
+static void choose_span(const struct bench_attention *a, size_t query)
+{
+    struct bench_head *h = a->head;
+    const int in_pages = h->dtype != LAC_F32;
+    size_t begin = query / LAC_PICK_SPAN * LAC_PICK_SPAN;
+    struct lac_pick_args args = {
+        .choice = a->choice,
+        .kernels = &a->kernels,
+        .is_causal = a->sight->is_causal,
+        .head_dim = h->dim,
+        .scale = 1 / sqrtf((float)h->dim),
+        .dtype = h->dtype,
+        .segments = in_pages ? h->page_segments : h->panels,
+        .n_segments = in_pages ? h->n_pages : h->n_tiles,
+        .segment_keys = in_pages ? LAC_LANES : LAC_TILE,
+        .pages = (const void *const *)h->page_at,
+        .n_keys = h->length,
+        .queries = h->queries + begin / LAC_TILE,
+        .first = begin,
+        .n_queries = lac_min_size(LAC_PICK_SPAN, h->length - begin),
+        .room = &h->room,
+        .bits = h->bits,
+    };
+    if (h->chosen != begin)
+        lac_pick_keys(&args);
+    h->chosen = begin;
+}
+
 static struct lac_seen list_of(const struct bench_attention *a, const struct stretch *s)
 {
     struct lac_sight_queries queries = {
@@ -118,7 +205,12 @@ static struct lac_seen list_of(const struct bench_attention *a, const struct str
         .lanes = lanes_of(s),
         .n_keys = a->head->length,
     };
-    return lac_sight_list(a->sight, &queries, a->head->blocks, a->head->masks);
+    if (!a->choice)
+        return lac_sight_list(a->sight, &queries, a->head->blocks, a->head->masks);
+    choose_span(a, s->begin);
+    size_t block = s->begin % LAC_PICK_SPAN / LAC_PICK_QUERIES;
+    return lac_pick_list(a->head->bits + block * lac_pick_words(a->head->length),
+                         a->sight->is_causal, &queries, a->head->blocks, a->head->masks);
 }
 
 enum { MOST_SEGMENTS = LAC_QUERY_BLOCK / LAC_TILE + 2 };
@@ -179,8 +271,8 @@ static void attend_stretch_s8(const struct bench_attention *a, const struct stre
 static size_t next_block(const struct bench_attention *a, size_t block)
 {
     size_t n_blocks = lac_ceil_div(a->head->length, LAC_QUERY_BLOCK);
-    if (a->every == BENCH_FIRST_BLOCK)
-        return block ? n_blocks : 0;
+    if (a->every == BENCH_LAST_BLOCK)
+        return lac_max_size(block, n_blocks - 1);
     while (block < n_blocks && block / BENCH_GROUP_BLOCKS % a->every)
         block++;
     return block;
@@ -229,7 +321,7 @@ static void attend_any(const struct bench_attention *a, const struct stretch *s,
 static void fill_pages(const struct bench_attention *a, size_t every)
 {
     const struct bench_head *h = a->head;
-    size_t n = every == BENCH_FIRST_BLOCK ? 1 : lac_ceil_div(h->n_tiles, every);
+    size_t n = every == BENCH_LAST_BLOCK ? 1 : lac_ceil_div(h->n_tiles, every);
     struct lac_kv_pages_args pages = {h->panels, n, h->dim, h->page_at, 0};
     if (a->pager)
         a->pager->run.kv_pages(&pages);
@@ -240,10 +332,37 @@ void bench_fill_pages(const struct bench_attention *a)
     fill_pages(a, 1);
 }
 
+/* Nothing is chosen yet; keys in floats that are to be quantised to choose by, are, as large a
+ * share of them as of the queries is measured. */
+static void begin_choice(const struct bench_attention *a)
+{
+    struct bench_head *h = a->head;
+    h->chosen = SIZE_MAX;
+    h->room.is_quantized = 1;
+    if (!a->choice || a->choice->kind != LAC_PICK_ESTIMATE || h->dtype != LAC_F32)
+        return;
+    size_t n = a->every == BENCH_LAST_BLOCK ? 1 : lac_ceil_div(h->n_tiles, a->every);
+    struct lac_kv_pages_args pages = {h->panels, n, h->dim, h->room.pages, 0};
+    a->kernels.kv_pages[LAC_S8]->run.kv_pages(&pages);
+}
+
+static void choose_any(const struct bench_attention *a, const struct stretch *s, void *context)
+{
+    (void)context;
+    choose_span(a, s->begin);
+}
+
+void bench_choose(const struct bench_attention *a)
+{
+    begin_choice(a);
+    each_stretch(a, (struct visit){choose_any, NULL});
+}
+
 void bench_attend(const struct bench_attention *a)
 {
     if (a->head->dtype == LAC_S8)
         fill_pages(a, a->every);
+    begin_choice(a);
     each_stretch(a, (struct visit){attend_any, NULL});
 }
 
@@ -301,6 +420,7 @@ static void count_stretch(const struct bench_attention *a, const struct stretch 
 struct bench_pairs bench_count_pairs(const struct bench_attention *a)
 {
     struct bench_pairs pairs = {0};
+    begin_choice(a);
     each_stretch(a, (struct visit){count_stretch, &pairs});
     return pairs;
 }

@@ -7,11 +7,28 @@
 #include "bench/bench.h"
 #include "src/base/checked.h"
 
-enum { DENSE, WINDOW, SINKS, GLOBAL, BIGBIRD, STRIDED, NEIGHBOURS, BLOCKS };
+enum {
+    DENSE,
+    WINDOW,
+    SINKS,
+    GLOBAL,
+    BIGBIRD,
+    STRIDED,
+    NEIGHBOURS,
+    BLOCKS,
+    VERTICAL_SLASH,
+    POOLED,
+    ESTIMATE
+};
 
-const char *const bench_rule_names[] = {"dense",   "window",     "sinks",  "global", "bigbird",
-                                        "strided", "neighbours", "blocks", NULL};
-const int bench_rule_blocks = BLOCKS;
+const char *const bench_rule_names[] = {"dense",          "window",  "sinks",      "global",
+                                        "bigbird",        "strided", "neighbours", "blocks",
+                                        "vertical_slash", "pooled",  "estimate",   NULL};
+
+int bench_rule_has_zeros(int name)
+{
+    return name == BLOCKS || name == VERTICAL_SLASH || name == POOLED;
+}
 
 /* A decoder's window is behind the query, an encoder's half behind and half before it. */
 static struct lac_sight_term window_term(size_t n, size_t block, int is_causal)
@@ -73,6 +90,31 @@ static enum lac_status draw_blocks(struct bench_rule *rule, double zeros, int is
     return LAC_OK;
 }
 
+/* What is chosen at run time: as many keys as are not zeros, three quarters of them in columns, or
+ * as many blocks; or what comes near the best. */
+static void make_choice(struct bench_rule *rule, int name, double zeros, size_t length,
+                        const struct bench_rule_settings *settings)
+{
+    const double n_kept = (1 - zeros) * (double)length;
+    rule->is_chosen = 1;
+    rule->choice = (struct lac_pick){.kind = LAC_PICK_ESTIMATE,
+                                     .n_first = LAC_KEY_BLOCK,
+                                     .n_near = LAC_KEY_BLOCK,
+                                     .threshold = settings->threshold};
+    if (name == ESTIMATE)
+        return;
+    rule->asked = 1 - zeros;
+    if (name == POOLED) {
+        rule->choice.kind = LAC_PICK_POOLED;
+        rule->choice.blocks.n = lac_max_size(1, (size_t)lround(n_kept / LAC_KEY_BLOCK));
+        return;
+    }
+    rule->choice.kind = LAC_PICK_LINES;
+    rule->choice.n_sampled = 2 * LAC_PICK_LANES;
+    rule->choice.columns.n = lac_max_size(1, (size_t)lround(0.75 * n_kept));
+    rule->choice.diagonals.n = lac_max_size(1, (size_t)lround(0.25 * n_kept));
+}
+
 enum lac_status bench_rule_make(struct bench_rule *rule, int name, double zeros, int is_causal,
                                 size_t length, const struct bench_rule_settings *settings,
                                 struct lac_arena *arena, struct lac_error *error)
@@ -82,6 +124,14 @@ enum lac_status bench_rule_make(struct bench_rule *rule, int name, double zeros,
     struct lac_sight_term *term = rule->terms;
     *rule = (struct bench_rule){.sight = {is_causal, rule->terms, 1}, .asked = NAN};
     switch (name) {
+    case VERTICAL_SLASH:
+    case POOLED:
+    case ESTIMATE:
+        make_choice(rule, name, zeros, length, settings);
+        if (lac_pick_check(&rule->choice, error))
+            return error->status;
+        *term = (struct lac_sight_term){.kind = LAC_SIGHT_ALL};
+        break;
     case DENSE:
         *term = (struct lac_sight_term){.kind = LAC_SIGHT_ALL};
         break;

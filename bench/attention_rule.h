@@ -6,18 +6,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sparse/pick.h"
 #include "sparse/sight.h"
 #include "src/base/arena.h"
 
 /* What the numbers of all rules are made from. */
 struct bench_rule_settings {
     size_t window, block;
+    double threshold;
     uint64_t seed;
 };
 
 enum { BENCH_RULE_TERMS = 4 };
 
 struct bench_rule {
+    struct lac_pick choice; /* in place of sight, if is_chosen */
+    int is_chosen;
     struct lac_sight sight;
     struct lac_sight_term terms[BENCH_RULE_TERMS];
     double asked; /* share of all pairs that are seen, as asked for; NaN where the rule says */
@@ -25,8 +29,8 @@ struct bench_rule {
 
 /* "dense", "window", ...; the last is NULL. */
 extern const char *const bench_rule_names[];
-/* The rule whose blocks are drawn: "blocks". */
-extern const int bench_rule_blocks;
+/* Does it depend on the share of zeros? */
+int bench_rule_has_zeros(int name);
 
 /* A rule for sequences of so many tokens; zeros: the share of blocks that are hidden, where they
  * are drawn.  Memory of the mask is the arena's. */

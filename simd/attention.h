@@ -204,4 +204,43 @@ static inline float *lac_attention_part_at(const struct lac_attention_row_args *
     return a->parts + (range * a->n_queries + query) * lac_attention_part(a->head_dim);
 }
 
+/* The score of a key that a query does not see: the lowest number. */
+#define LAC_NOT_SEEN (-0x1.fffffep127f)
+
+/* Scores alone, as attention would make them, for whoever chooses what to attend to: of block i of
+ * the list
+ *
+ *   scores[i][j][lane]   of key j, or LAC_NOT_SEEN
+ *   most[i][lane]        the largest of them
+ *   sums[i][lane]        of those seen: in four parts, by the key's number mod 4, as weights are
+ *                        added up above
+ *
+ * for lanes that have queries; others get something.  Scores of integers are those of struct
+ * lac_attention_s8_args, in powers of 2. */
+struct lac_scores_args {
+    /* Queries, up to LAC_LANES, keys and list, in the form of the kernel's dtype; nothing is
+     * written there. */
+    const struct lac_attention_args *of; /* fp32, bf16 */
+    const struct lac_attention_s8_args *of_s8;
+    float *scores;      /* [n_blocks][LAC_KEY_BLOCK][LAC_LANES], or NULL */
+    float *most, *sums; /* [n_blocks][LAC_LANES]; each may be NULL */
+};
+
+/* Softmax of scores, added up by lines.  With m, p and l of each lane as in attention, but l in one
+ * go over all keys of all blocks in their order, and 1 / l = 0 for a lane that is not in the mask or
+ * sees nothing: for page i (of LAC_LANES keys j) of the blocks,
+ *
+ *   low[i] += sum of p[j][lane] (1 / l), lane >= j        high[i] += the same for lane < j
+ *
+ * fused over keys in each lane, then over lanes as struct lac_norm_args says.  When lanes are
+ * consecutive queries from a multiple of LAC_LANES on, low + high is what a page weighs, and each
+ * is half of what the keys weigh that are so far behind the queries. */
+struct lac_score_lines_args {
+    float *scores;     /* [n_blocks][LAC_KEY_BLOCK][LAC_LANES]: p afterwards */
+    const float *most; /* [n_blocks][LAC_LANES] */
+    size_t n_blocks;
+    uint64_t lane_mask;
+    float *low, *high; /* [n_blocks * LAC_KEY_BLOCK / LAC_LANES] */
+};
+
 #endif

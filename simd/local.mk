@@ -49,6 +49,8 @@ libcore_la_SOURCES += \
 	simd/template/row_block.h \
 	simd/template/scale_s8.h \
 	simd/template/lane_ranges.h \
+	simd/template/score_lines.h \
+	simd/template/scores.h \
 	simd/template/sight.h \
 	simd/template/softmax.h \
 	simd/scalar/attention.c \

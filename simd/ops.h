@@ -21,13 +21,17 @@
     X(attention_f32, attention, LAC_OP_ATTENTION, LAC_F32, isa, needs)                             \
     X(attention_bf16, attention, LAC_OP_ATTENTION, LAC_BF16, isa, needs)                           \
     X(attention_row_f32, attention_row, LAC_OP_ATTENTION_ROW, LAC_F32, isa, needs)                 \
-    X(attention_row_bf16, attention_row, LAC_OP_ATTENTION_ROW, LAC_BF16, isa, needs)
+    X(attention_row_bf16, attention_row, LAC_OP_ATTENTION_ROW, LAC_BF16, isa, needs)               \
+    X(scores_f32, scores, LAC_OP_SCORES, LAC_F32, isa, needs)                                      \
+    X(scores_bf16, scores, LAC_OP_SCORES, LAC_BF16, isa, needs)                                    \
+    X(score_lines, score_lines, LAC_OP_SCORE_LINES, 0, isa, needs)
 
 /* and for attention in integers, which needs other instructions than the rest. */
 #define LAC_ATTENTION_S8_OPS(X, isa, needs)                                                        \
     X(kv_pages_s8, kv_pages, LAC_OP_KV_PAGES, LAC_S8, isa, needs)                                  \
     X(attention_s8, attention_s8, LAC_OP_ATTENTION_S8, LAC_S8, isa, needs)                         \
-    X(attention_row_s8, attention_row, LAC_OP_ATTENTION_ROW, LAC_S8, isa, needs)
+    X(attention_row_s8, attention_row, LAC_OP_ATTENTION_ROW, LAC_S8, isa, needs)                   \
+    X(scores_s8, scores, LAC_OP_SCORES, LAC_S8, isa, needs)
 
 /* Neurons, by number format. */
 #define LAC_NEURON_OPS(X, suffix, dtype, isa, needs)                                               \

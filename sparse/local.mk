@@ -15,6 +15,8 @@ libcore_la_SOURCES += \
 	sparse/outliers.c \
 	sparse/outliers.h \
 	sparse/pattern.c \
+	sparse/pick.c \
+	sparse/pick.h \
 	sparse/quantize.c \
 	sparse/seen.h \
 	sparse/sight.c \

@@ -108,6 +108,13 @@ tests_check_ops_SOURCES = tests/check_ops.c
 tests_check_ops_CPPFLAGS = $(test_cppflags)
 tests_check_ops_LDADD = $(test_libraries)
 
+check_PROGRAMS += tests/check_pick
+TESTS += tests/check_pick
+tests_check_pick_SOURCES = tests/check_pick.c tests/pick_methods.c \
+	tests/pick_network.c tests/pick_suite.h tests/run_support.c tests/run_suite.h
+tests_check_pick_CPPFLAGS = $(test_cppflags)
+tests_check_pick_LDADD = $(test_libraries)
+
 check_PROGRAMS += tests/check_sight
 TESTS += tests/check_sight
 tests_check_sight_SOURCES = tests/check_sight.c

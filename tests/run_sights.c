@@ -10,18 +10,29 @@ enum { LAYERS = 2, HEADS = 3 };
 static const struct lac_sight usual[1];
 
 /* Reads a plan over usual rules. */
+static enum lac_status read_choices(const char *text, struct lac_arena *arena,
+                                    const struct lac_sight *sights[LAYERS * HEADS],
+                                    const struct lac_pick *choices[LAYERS * HEADS],
+                                    struct lac_error *error)
+{
+    json_t *json = NULL;
+    struct lac_sight_plan plan = {LAYERS, HEADS, false, sights, choices};
+    ck_assert_int_eq(lac_json_parse("plan", text, strlen(text), &json, error), LAC_OK);
+    for (size_t i = 0; i < LAYERS * HEADS; i++) {
+        sights[i] = usual;
+        choices[i] = NULL;
+    }
+    enum lac_status status = lac_sight_plan_read(json, arena, &plan, error);
+    json_decref(json);
+    return status;
+}
+
 static enum lac_status read_plan(const char *text, struct lac_arena *arena,
                                  const struct lac_sight *sights[LAYERS * HEADS],
                                  struct lac_error *error)
 {
-    json_t *json = NULL;
-    struct lac_sight_plan plan = {LAYERS, HEADS, false, sights};
-    ck_assert_int_eq(lac_json_parse("plan", text, strlen(text), &json, error), LAC_OK);
-    for (size_t i = 0; i < LAYERS * HEADS; i++)
-        sights[i] = usual;
-    enum lac_status status = lac_sight_plan_read(json, arena, &plan, error);
-    json_decref(json);
-    return status;
+    const struct lac_pick *choices[LAYERS * HEADS];
+    return read_choices(text, arena, sights, choices, error);
 }
 
 START_TEST(plans)
@@ -64,6 +75,38 @@ START_TEST(plans)
 }
 END_TEST
 
+START_TEST(plans_with_choices)
+{
+    struct lac_arena arena = {.host = &lac_default_host};
+    struct lac_error error = {0};
+    const struct lac_sight *sights[LAYERS * HEADS];
+    const struct lac_pick *choices[LAYERS * HEADS];
+    static const char text[] =
+        "{\"rules\": {\"lines\": [{\"kind\": \"vertical_slash\", \"columns\": 1000, "
+        "\"diagonals\": 200, \"mass\": 0.9, \"sample\": 32, \"first\": 4, \"near\": 100}],"
+        " \"pooled\": [{\"kind\": \"pooled\", \"blocks\": 7}, {\"kind\": \"window\", "
+        "\"left\": 3}],"
+        " \"estimate\": [{\"kind\": \"sinks\", \"n\": 2}, {\"kind\": \"estimate\"}]},"
+        " \"layers\": [[\"lines\", \"pooled\", \"estimate\"], \"usual\"]}";
+    ck_assert_msg(!read_choices(text, &arena, sights, choices, &error), "%s", error.text);
+    const struct lac_pick *c = choices[0];
+    ck_assert(c->kind == LAC_PICK_LINES && c->columns.n == 1000 && c->diagonals.n == 200);
+    ck_assert(c->columns.mass == 0.9 && c->diagonals.mass == 0.9 && c->n_sampled == 32);
+    ck_assert(c->n_first == 4 && c->n_near == 100);
+    ck_assert_ptr_eq(sights[0], usual);
+    c = choices[1];
+    ck_assert(c->kind == LAC_PICK_POOLED && c->blocks.n == 7 && c->blocks.mass == 0);
+    ck_assert_ptr_ne(sights[1], usual);
+    ck_assert(lac_sight_sees(sights[1], 12, 6, 3) && !lac_sight_sees(sights[1], 12, 6, 2));
+    c = choices[2];
+    ck_assert(c->kind == LAC_PICK_ESTIMATE && c->threshold == 0.01);
+    ck_assert(lac_sight_sees(sights[2], 12, 6, 1) && !lac_sight_sees(sights[2], 12, 6, 2));
+    for (size_t i = 3; i < LAYERS * HEADS; i++)
+        ck_assert(!choices[i] && sights[i] == usual);
+    lac_arena_clear(&arena);
+}
+END_TEST
+
 START_TEST(no_plans)
 {
     static const struct {
@@ -88,6 +131,19 @@ START_TEST(no_plans)
          "ranges"},
         {"{\"rules\": {\"a\": [{\"kind\": \"global\", \"ranges\": [[2, 1]]}]}, \"layers\": \"a\"}",
          "ranges"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"pooled\"}, {\"kind\": \"estimate\"}]},"
+         " \"layers\": \"a\"}",
+         "more than one choice"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"pooled\", \"mass\": 2}]}, \"layers\": \"a\"}",
+         "blocks out of bounds"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"pooled\", \"blocks\": -1}]}, \"layers\": \"a\"}",
+         "blocks"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"vertical_slash\", \"sample\": 17}]},"
+         " \"layers\": \"a\"}",
+         "sampled queries"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"estimate\", \"threshold\": \"x\"}]},"
+         " \"layers\": \"a\"}",
+         "threshold"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct lac_arena arena = {.host = &lac_default_host};
@@ -105,5 +161,6 @@ END_TEST
 void add_sight_tests(Suite *suite)
 {
     add_test(suite, "plans", plans);
+    add_test(suite, "plans_with_choices", plans_with_choices);
     add_test(suite, "no_plans", no_plans);
 }

@@ -238,10 +238,11 @@ static void write_llama_config(const struct tiny *t, const char *directory)
             "\"intermediate_size\": %zu, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-6,\n"
             "\"max_position_embeddings\": %zu, \"rope_theta\": 10000.0,\n"
             "\"rope_scaling\": %s, \"sliding_window\": %zu,\n"
-            "\"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": %zu}\n",
+            "\"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": %zu,\n"
+            "\"lacuna_attention\": %s}\n",
             t->window ? "mistral" : "llama", t->window ? "Mistral" : "Llama", t->vocab, t->hidden,
             t->layers, t->heads, t->heads / 2, t->ffn, t->max_tokens, t->rope ? t->rope : "null",
-            t->window, t->end);
+            t->window, t->end, t->attention ? t->attention : "null");
     fclose(f);
 }
 
@@ -281,6 +282,8 @@ static void write_config(const struct tiny *t, const char *directory)
         fprintf(f, "\"type_vocab_size\": %zu, \"layer_norm_eps\": %g,\n", t->types, t->eps);
     if (t->problem)
         fprintf(f, "\"problem_type\": \"%s\",\n", t->problem);
+    if (t->attention)
+        fprintf(f, "\"lacuna_attention\": %s,\n", t->attention);
     fprintf(f, "\"id2label\": {");
     for (size_t i = 0; i < t->labels; i++)
         fprintf(f, "%s\"%zu\": \"L%zu\"", i ? ", " : "", i, i);

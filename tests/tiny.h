@@ -30,11 +30,12 @@ struct tiny {
     enum tiny_family family;
     enum tiny_head head;
     size_t vocab, hidden, layers, heads, ffn, max_tokens, types, labels;
-    size_t end;          /* LLAMA: the token that ends texts, TINY_LLAMA_END unless set */
-    size_t window;       /* LLAMA: 0, or sliding_window of Mistral, which is the same otherwise */
-    const char *rope;    /* LLAMA: rope_scaling, or NULL */
-    const char *act;     /* "gelu", "gelu_new", "relu" */
-    const char *problem; /* problem_type, or NULL */
+    size_t end;            /* LLAMA: the token that ends texts, TINY_LLAMA_END unless set */
+    size_t window;         /* LLAMA: 0, or sliding_window of Mistral, which is the same otherwise */
+    const char *rope;      /* LLAMA: rope_scaling, or NULL */
+    const char *attention; /* lacuna_attention, or NULL */
+    const char *act;       /* "gelu", "gelu_new", "relu" */
+    const char *problem;   /* problem_type, or NULL */
     double eps;
     struct tiny_tensor {
         char name[96];

@@ -4,6 +4,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "simd/ops.h"
@@ -97,6 +98,14 @@ struct query {
     float *scores; /* of every key, or NULL */
 };
 
+static float score(const struct query *q, const struct source *from, const struct key *key)
+{
+    float dot = 0;
+    for (size_t d = 0; d < from->head_dim; d++)
+        dot = fmaf(load(from->dtype, key->k, key->k_at + d * key->k_ld), q->q[d * q->ld], dot);
+    return dot * q->scale;
+}
+
 /* The keys of one block that the query sees. */
 static void add_block(const struct query *q, const struct source *from, struct lac_seen_keys seen,
                       struct lac_range *r)
@@ -105,12 +114,8 @@ static void add_block(const struct query *q, const struct source *from, struct l
     struct key keys[LAC_KEY_BLOCK];
     size_t at[LAC_KEY_BLOCK], n = lac_list_keys(seen, at);
     for (size_t j = 0; j < n; j++) {
-        const struct key *key = &keys[j];
-        float dot = 0;
         keys[j] = find_key(from, at[j]);
-        for (size_t d = 0; d < from->head_dim; d++)
-            dot = fmaf(load(from->dtype, key->k, key->k_at + d * key->k_ld), q->q[d * q->ld], dot);
-        p[j] = dot * q->scale;
+        p[j] = score(q, from, &keys[j]);
         max = vec_max(max, p[j]);
         if (q->scores)
             q->scores[at[j]] = p[j];
@@ -222,6 +227,89 @@ static void attention_row_f32(const struct lac_attention_row_args *a)
 static void attention_row_bf16(const struct lac_attention_row_args *a)
 {
     attention_row(a, LAC_BF16);
+}
+
+/* ---- Scores alone. ---- */
+
+static void score_lane(const struct lac_scores_args *o, enum lac_dtype dtype, const struct query *q,
+                       size_t lane)
+{
+    const struct lac_attention_args *a = o->of;
+    struct source from = {.dtype = dtype, .head_dim = a->head_dim, .segments = a->segments};
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        size_t keys[LAC_KEY_BLOCK];
+        size_t n = lac_list_keys(lac_lane_keys(&a->seen, i, lane, a->n_keys), keys);
+        float s[LAC_KEY_BLOCK];
+        for (size_t j = 0; j < n; j++) {
+            struct key key = find_key(&from, keys[j]);
+            s[j] = score(q, &from, &key);
+        }
+        lac_put_scores(o, i, lane, keys, s, n);
+    }
+}
+
+static void scores(const struct lac_scores_args *o, enum lac_dtype dtype)
+{
+    const struct lac_attention_args *a = o->of;
+    const struct lac_query_segment *end = a->queries + a->n_query_segments;
+    size_t lane = 0;
+    for (const struct lac_query_segment *s = a->queries; s < end; s++)
+        for (size_t i = 0; i < s->n_queries; i++) {
+            struct query q = {s->q + i, s->ld, a->scale, NULL};
+            score_lane(o, dtype, &q, lane++);
+        }
+}
+
+static void scores_f32(const struct lac_scores_args *a)
+{
+    scores(a, LAC_F32);
+}
+
+static void scores_bf16(const struct lac_scores_args *a)
+{
+    scores(a, LAC_BF16);
+}
+
+/* Scores of a lane to p; returns 1 / l. */
+static float line_weights(const struct lac_score_lines_args *a, size_t lane)
+{
+    float max = LAC_NOT_SEEN, part[4] = {0};
+    for (size_t i = 0; i < a->n_blocks; i++)
+        max = vec_max(max, a->most[i * LAC_LANES + lane]);
+    for (size_t j = 0; j < a->n_blocks * LAC_KEY_BLOCK; j++) {
+        float *s = &a->scores[j * LAC_LANES + lane];
+        *s = *s > LAC_NOT_SEEN ? lac_exp(*s - max) : 0;
+        part[j % 4] += *s;
+    }
+    float sum = (part[0] + part[1]) + (part[2] + part[3]);
+    return sum > 0 ? 1.0f / sum : 0;
+}
+
+/* Of one page, below the diagonal or above it. */
+static float line_sum(const float *p, const float share[LAC_LANES], uint64_t lanes, bool is_low)
+{
+    float sum[LAC_LANES] = {0};
+    for (size_t j = 0; j < LAC_LANES; j++)
+        for (size_t lane = 0; lane < LAC_LANES; lane++)
+            if (lanes >> lane & 1 && (lane >= j) == is_low)
+                sum[lane] = fmaf(p[j * LAC_LANES + lane], share[lane], sum[lane]);
+    for (size_t half = LAC_LANES / 2; half; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            sum[i] += sum[i + half];
+    return sum[0];
+}
+
+static void score_lines(const struct lac_score_lines_args *a)
+{
+    float share[LAC_LANES] = {0};
+    for (size_t lane = 0; lane < LAC_LANES; lane++)
+        if (a->lane_mask >> lane & 1)
+            share[lane] = line_weights(a, lane);
+    for (size_t i = 0; i < a->n_blocks * (LAC_KEY_BLOCK / LAC_LANES); i++) {
+        const float *p = a->scores + i * LAC_LANES * LAC_LANES;
+        a->low[i] += line_sum(p, share, a->lane_mask, true);
+        a->high[i] += line_sum(p, share, a->lane_mask, false);
+    }
 }
 
 LAC_ATTENTION_OPS_DEFINE(scalar, 0)

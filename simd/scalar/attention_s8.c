@@ -226,4 +226,29 @@ static void attention_row_s8(const struct lac_attention_row_args *a)
         attend_row(a, i);
 }
 
+static void score_lane(const struct lac_scores_args *o, const struct query *q, size_t lane)
+{
+    const struct lac_attention_s8_args *a = o->of_s8;
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        size_t keys[LAC_KEY_BLOCK];
+        size_t n = lac_list_keys(lac_lane_keys(&a->seen, i, lane, a->n_keys), keys);
+        float s[LAC_KEY_BLOCK];
+        for (size_t j = 0; j < n; j++)
+            s[j] = score(q, page_of(a->pages, keys[j]), keys[j] % LAC_LANES, a->head_dim);
+        lac_put_scores(o, i, lane, keys, s, n);
+    }
+}
+
+static void scores_s8(const struct lac_scores_args *o)
+{
+    const struct lac_attention_s8_args *a = o->of_s8;
+    const struct lac_query_segment *end = a->queries + a->n_query_segments;
+    size_t lane = 0;
+    for (const struct lac_query_segment *s = a->queries; s < end; s++)
+        for (size_t i = 0; i < s->n_queries; i++) {
+            struct query q = quantize_query(s->q + i, s->ld, a->head_dim, a->scale);
+            score_lane(o, &q, lane++);
+        }
+}
+
 LAC_ATTENTION_S8_OPS_DEFINE(scalar, 0)

@@ -29,6 +29,27 @@ static inline size_t lac_list_keys(struct lac_seen_keys seen, size_t keys[LAC_KE
     return n;
 }
 
+/* One lane's scores of block i, in the form of `o`: s of the keys seen, n of them. */
+static inline void lac_put_scores(const struct lac_scores_args *o, size_t i, size_t lane,
+                                  const size_t *keys, const float *s, size_t n)
+{
+    float part[4] = {0}, most = LAC_NOT_SEEN, *to = o->scores;
+    if (to)
+        to += i * LAC_KEY_BLOCK * LAC_LANES + lane;
+    for (size_t j = 0; to && j < LAC_KEY_BLOCK; j++)
+        to[j * LAC_LANES] = LAC_NOT_SEEN;
+    for (size_t j = 0; j < n; j++) {
+        part[keys[j] % 4] += s[j];
+        most = s[j] > most ? s[j] : most;
+        if (to)
+            to[keys[j] % LAC_KEY_BLOCK * LAC_LANES] = s[j];
+    }
+    if (o->most)
+        o->most[i * LAC_LANES + lane] = most + 0.0f;
+    if (o->sums)
+        o->sums[i * LAC_LANES + lane] = (part[0] + part[1]) + (part[2] + part[3]);
+}
+
 /* How many keys queries that vote see: all of the first ones. */
 static inline size_t lac_voting_keys(const struct lac_attention_row_args *a)
 {

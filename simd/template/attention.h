@@ -16,6 +16,8 @@
 #include "simd/attention.h"
 #include "simd/template/lane_ranges.h"
 #include "simd/template/queries.h"
+#include "simd/template/score_lines.h"
+#include "simd/template/scores.h"
 #include "simd/template/sight.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -383,6 +385,27 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, struct query_block
     if (a->lost)
         join_lost(&state.ranges, a->lost, q, a->head_dim, a->scale, 1, vec_exp, n_vecs);
     finish(&state, a->head_dim, q, n_vecs);
+}
+
+/* Their scores alone. */
+ALWAYS_INLINE void score_lanes(const struct lac_scores_args *o, const struct query_block *queries,
+                               size_t lane, struct wide_keys *wide,
+                               const struct attention_tiles *tiles, const int n_vecs)
+{
+    const struct lac_attention_args *a = o->of;
+    struct attention_state state;
+    struct key_block block;
+    struct block_sight sight;
+    const uint64_t lanes = query_lanes(queries, lane, (size_t)n_vecs * VEC_LANES);
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        if (look(&a->seen, i, a->n_keys, lane, lanes, &sight)) {
+            gather_block(a, &sight, wide, &block);
+            score_block(a, queries->x + lane, &block, tiles, &state, n_vecs);
+            if (sight.hides)
+                hide_keys(&sight, state.s, n_vecs);
+        }
+        write_scores(o, i, lane, &sight, state.s, n_vecs);
+    }
 }
 
 #endif

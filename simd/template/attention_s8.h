@@ -31,6 +31,7 @@
 #include "simd/template/quantize.h"
 #include "simd/template/queries.h"
 #include "simd/template/row.h"
+#include "simd/template/scores.h"
 #include "simd/template/sight.h"
 #include "src/base/checked.h"
 
@@ -394,6 +395,14 @@ ALWAYS_INLINE void finish(const struct integer_state *state, size_t head_dim, fl
     }
 }
 
+static inline void find_block(const struct lac_attention_s8_args *a,
+                              const struct block_sight *sight, struct page_block *block)
+{
+    for (size_t page = 0; page < sight->n_pages; page++)
+        block->pages[page] = a->pages[sight->pages[page]];
+    block->n_keys = sight->n_keys;
+}
+
 /* Queries from lane on, as many as n_vecs vectors hold. */
 ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, struct query_block *queries,
                           size_t lane, const struct integer_tiles *tiles, const int n_vecs)
@@ -410,9 +419,7 @@ ALWAYS_INLINE void attend(const struct lac_attention_s8_args *a, struct query_bl
         if (!look(&a->seen, i, a->n_keys, lane, lanes, &sight))
             continue;
         enter_range(&state.ranges, a->seen.blocks[i].block, a->head_dim, vec_exp2_weight, n_vecs);
-        for (size_t page = 0; page < sight.n_pages; page++)
-            block.pages[page] = a->pages[sight.pages[page]];
-        block.n_keys = sight.n_keys;
+        find_block(a, &sight, &block);
         score_block(&block, tiles, &state, n_vecs);
         if (sight.hides) {
             hide_keys(&sight, state.s, n_vecs);
@@ -440,6 +447,37 @@ ALWAYS_INLINE void attend_by(const struct lac_attention_s8_args *a,
         attend(a, &queries, lane, tiles, n_vecs);
     scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
     raise_abs_max(&queries, a->queries, a->n_query_segments);
+}
+
+/* Their scores alone. */
+ALWAYS_INLINE void score_lanes(const struct lac_scores_args *o, const struct query_block *queries,
+                               size_t lane, const struct integer_tiles *tiles, const int n_vecs)
+{
+    const struct lac_attention_s8_args *a = o->of_s8;
+    struct integer_state state;
+    struct page_block block = {.n_dwords = lac_ceil_div(a->head_dim, 4)};
+    struct block_sight sight;
+    const uint64_t lanes = query_lanes(queries, lane, (size_t)n_vecs * VEC_LANES);
+    quantize_query(a, queries->x + lane, &state, n_vecs);
+    for (size_t i = 0; i < a->seen.n_blocks; i++) {
+        if (look(&a->seen, i, a->n_keys, lane, lanes, &sight)) {
+            find_block(a, &sight, &block);
+            score_block(&block, tiles, &state, n_vecs);
+            if (sight.hides)
+                hide_keys(&sight, state.s, n_vecs);
+        }
+        write_scores(o, i, lane, &sight, state.s, n_vecs);
+    }
+}
+
+ALWAYS_INLINE void score_by(const struct lac_scores_args *o, const struct integer_tiles *tiles,
+                            const int n_vecs)
+{
+    const struct lac_attention_s8_args *a = o->of_s8;
+    struct query_block queries;
+    gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
+    for (size_t lane = 0; lane < LAC_LANES; lane += (size_t)n_vecs * VEC_LANES)
+        score_lanes(o, &queries, lane, tiles, n_vecs);
 }
 
 #endif

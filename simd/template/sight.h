@@ -16,7 +16,7 @@
 #include "src/base/checked.h"
 
 /* The lowest number, and the next: scores above it were seen. */
-#define NOT_SEEN  (-0x1.fffffep127f)
+#define NOT_SEEN  LAC_NOT_SEEN
 #define LOWEST_OF (-0x1.fffffcp127f)
 
 enum { BLOCK_PAGES = LAC_KEY_BLOCK / LAC_LANES };
@@ -56,14 +56,16 @@ static inline int look(const struct lac_seen *seen, size_t i, size_t n_keys, siz
     s->n_pages = s->n_keys = 0;
     for (size_t page = 0; page * LAC_LANES < n; page++) {
         size_t end = lac_min_size(n - page * LAC_LANES, LAC_LANES), last = 0;
+        uint64_t all_page = lanes;
         for (size_t j = 0; j < end; j++) {
             uint64_t x = from[page * LAC_LANES + j] >> lane & lanes;
             s->lanes[s->n_pages * LAC_LANES + j] = x;
-            all &= x;
+            all_page &= x;
             last = x ? j + 1 : last;
         }
         if (!last)
             continue;
+        all &= all_page;
         s->n_keys = s->n_pages * LAC_LANES + last;
         s->pages[s->n_pages++] = s->first_page + page;
     }

@@ -58,6 +58,15 @@ static enum lac_status run(struct lac_generator *g, struct scored *s, size_t end
     return lac_decoder_run(&g->decoder, &step, 1, lac_generator_should_stop, g, error);
 }
 
+/* How many of the next tokens a call asks for: where attention is chosen for units of tokens, calls
+ * end between them. */
+static size_t asked_for(const struct lac_generator *g, size_t at, size_t left, size_t most)
+{
+    size_t n = lac_min_size(left, most), unit = g->model->network->pick_unit;
+    size_t end = unit ? (at + n - 1) / unit * unit : 0;
+    return n < left && end >= at ? end - at + 1 : n;
+}
+
 /* The context goes first, and by itself, to what it leaves behind in the cache: what comes then is
  * timed, and steps are steps. */
 static enum lac_status score(struct lac_generator *g, struct scored *s, enum lac_pace pace,
@@ -66,7 +75,7 @@ static enum lac_status score(struct lac_generator *g, struct scored *s, enum lac
     size_t most = pace == LAC_PACE_STEPS ? 1 : MOST_AT_ONCE;
     uint64_t begin = 0;
     for (size_t at = s->n_context; at < s->n;) {
-        size_t n_next = at == s->n_context ? 1 : lac_min_size(s->n - at, most);
+        size_t n_next = at == s->n_context ? 1 : asked_for(g, at, s->n - at, most);
         enum lac_status status = run(g, s, at + n_next - 1, n_next, error);
         if (status)
             return status;

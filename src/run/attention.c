@@ -8,6 +8,7 @@
 
 #include "simd/attention.h"
 #include "src/run/kv_lost.h"
+#include "src/run/picked.h"
 #include "src/run/rows.h"
 
 /* Tokens [begin, end) of a sequence, counted from the first in the batch. */
@@ -260,6 +261,24 @@ static const struct lac_sight *sight_of(const struct lac_member *m, const struct
     return m->network->sights[queries->layer * config->n_heads + head];
 }
 
+/* NULL: the head follows its rule. */
+static const struct lac_pick *choice_of(const struct lac_member *m, const struct queries *queries,
+                                        size_t head)
+{
+    return queries->part == GLOBAL ? NULL : lac_pick_of(m, queries->sequence, queries->layer, head);
+}
+
+/* Is it chosen what the first head's queries see?  They are of one block. */
+static bool is_chosen(const struct lac_member *m, const struct queries *queries)
+{
+    const struct lac_pick *choice = choice_of(m, queries, queries->head);
+    if (!choice)
+        return false;
+    struct lac_range chosen = lac_picked_for(m, queries->sequence, choice);
+    size_t at = place_of(m, queries, queries->span.begin);
+    return at >= chosen.begin && at < chosen.end;
+}
+
 /* Panels that a block of queries can lie in. */
 enum { MOST_SEGMENTS = (LAC_QUERY_BLOCK - 2) / LAC_TILE + 2 };
 
@@ -363,6 +382,36 @@ find_lost(const struct lac_member *m, const struct queries *queries, struct lac_
     return has ? lost : NULL;
 }
 
+static void attend_list(const struct lac_member *m, const struct queries *queries, size_t head,
+                        const struct keys *keys, const struct lac_seen *seen,
+                        const struct lac_lost_keys *lost)
+{
+    struct lanes q = lanes_of(m, queries, head);
+    (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, keys, seen, lost);
+}
+
+/* One head's queries of a block that is chosen for: it has lost no keys. */
+static void attend_chosen(const struct lac_member *m, const struct queries *queries,
+                          const struct keys *keys)
+{
+    struct lac_region *r = m->region;
+    struct lac_sight_queries listed = sight_queries(m, queries);
+    struct lac_pick_args args = {
+        .dtype = keys->dtype,
+        .segments = keys->segments,
+        .n_segments = keys->n_segments,
+        .segment_keys = keys->segment_keys,
+        .pages = (const void *const *)keys->pages,
+        .n_keys = keys->n_keys,
+    };
+    const uint64_t *bits = lac_picked_bits(m, queries->sequence, queries->layer, queries->head,
+                                           (size_t)listed.first, &args);
+    struct lac_seen seen =
+        lac_pick_list(bits, lac_family_is_decoder(m->network->config.family), &listed,
+                      r->blocks + m->rank * r->n_blocks, r->masks + m->rank * r->n_blocks);
+    attend_list(m, queries, queries->head, keys, &seen, NULL);
+}
+
 /* Queries in lanes, a head at a time, of heads that see alike. */
 static void attend_lanes(const struct lac_member *m, const struct queries *queries,
                          const struct keys *keys)
@@ -378,10 +427,8 @@ static void attend_lanes(const struct lac_member *m, const struct queries *queri
                                               r->masks + m->rank * r->n_blocks);
         struct lac_lost_keys room;
         const struct lac_lost_keys *lost = find_lost(m, &some, &room);
-        for (size_t i = 0; i < queries->n_heads; i++) {
-            struct lanes q = lanes_of(m, &some, queries->head + i);
-            (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, keys, &seen, lost);
-        }
+        for (size_t i = 0; i < queries->n_heads; i++)
+            attend_list(m, &some, queries->head + i, keys, &seen, lost);
     }
 }
 
@@ -390,16 +437,19 @@ enum { ROW_TOKENS = 6 };
 
 static bool is_rows(const struct lac_member *m, const struct queries *queries)
 {
-    return m->forward->sequences[queries->sequence]->kv &&
+    return m->forward->sequences[queries->sequence]->kv && !is_chosen(m, queries) &&
            queries->span.end - queries->span.begin <= ROW_TOKENS;
 }
 
-/* How many of n heads from the queries' on see like the first. */
+/* How many of n heads from the queries' on see like the first; one that chooses is alone. */
 static size_t heads_alike(const struct lac_member *m, const struct queries *queries, size_t n)
 {
     const struct lac_sight *sight = sight_of(m, queries, queries->head);
     size_t alike = 1;
-    while (alike < n && sight_of(m, queries, queries->head + alike) == sight)
+    if (choice_of(m, queries, queries->head))
+        return 1;
+    while (alike < n && sight_of(m, queries, queries->head + alike) == sight &&
+           !choice_of(m, queries, queries->head + alike))
         alike++;
     return alike;
 }
@@ -484,6 +534,8 @@ static size_t cost_alike(const struct lac_member *m, const struct queries *queri
     }
     struct lac_sight_queries listed = sight_queries(m, queries);
     size_t n = lac_sight_count(sight_of(m, queries, queries->head), &listed);
+    if (is_chosen(m, queries))
+        n = lac_pick_cost(choice_of(m, queries, queries->head), n);
     return lac_max_size(1, lac_ceil_div(span.end - span.begin, LAC_LANES) * n * queries->n_heads);
 }
 
@@ -547,7 +599,7 @@ static void attend_group(const struct lac_member *m, struct queries queries, str
         if (!keys->n_keys)
             *keys = kv ? cached_keys(m, queries.sequence, queries.layer, kv_head)
                        : batch_keys(m, queries.sequence, kv_head);
-        attend_lanes(m, &queries, keys);
+        (is_chosen(m, &queries) ? attend_chosen : attend_lanes)(m, &queries, keys);
     }
 }
 
@@ -564,6 +616,7 @@ static void attend_all(const struct lac_member *m, const struct pass *pass)
         size_t head = item / n_sequences, s = item % n_sequences;
         struct query_blocks blocks = blocks_of(m, pass, s, head);
         struct keys keys = {0};
+        lac_forget_picked(m);
         for (size_t i = 0; i < n_blocks(&blocks); i++) {
             struct queries queries = wanted_queries(m, pass, s, &blocks, i, head);
             if (!is_empty(queries.span))

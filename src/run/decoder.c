@@ -21,7 +21,8 @@ enum lac_status lac_decoder_open(struct lac_decoder *d, const struct lac_host *h
         .host = host,
         .network = network,
         .pool = pool,
-        .batch_tokens = lac_max_size(1, lac_min_size(batch_tokens, MOST_BATCH_TOKENS)),
+        .batch_tokens = lac_max_size(lac_max_size(1, network->pick_unit),
+                                     lac_min_size(batch_tokens, MOST_BATCH_TOKENS)),
         .region = {.host = host, .has_lists = activations != NULL},
         .activations = activations,
     };
@@ -78,14 +79,28 @@ struct pass {
     size_t n_texts, n_tokens, n_kept, n_keys; /* n_keys: of the longest */
 };
 
-/* The next tokens of a text, as many as there is room for. */
-static void add_part(struct pass *pass, const struct lac_step_text *text, size_t n_before)
+/* Where attention is chosen, passes end where units of queries do: no pass decides over a part. */
+static size_t cut_units(const struct lac_decoder *d, const struct lac_kv *kv, size_t n, size_t left)
+{
+    size_t unit = d->network->pick_unit;
+    if (!unit || n == left)
+        return n;
+    size_t end = (kv->n_keys + n) / unit * unit;
+    return end > kv->n_keys ? end - kv->n_keys : 0;
+}
+
+/* The next tokens of a text, as many as there is room for; false: not one. */
+static bool add_part(struct pass *pass, const struct lac_step_text *text, size_t n_before)
 {
     struct lac_decoder *d = pass->decoder;
     size_t n_done = text->kv->n_keys - n_before;
     size_t stop = lac_kv_stop(text->kv, text->n_prompt) - text->kv->n_keys;
     size_t room = lac_min_size(d->batch_tokens - pass->n_tokens, stop);
-    size_t n = lac_min_size(text->n_tokens - n_done, room);
+    size_t left = text->n_tokens - n_done, n = lac_min_size(left, room);
+    if (n < stop)
+        n = cut_units(d, text->kv, n, left);
+    if (!n)
+        return false;
     size_t first_next = text->n_tokens - text->n_next; /* of the text's tokens */
     size_t first = lac_max_size(first_next, n_done), end = n_done + n;
     struct lac_sequence *part = &d->parts[pass->n_texts];
@@ -105,6 +120,7 @@ static void add_part(struct pass *pass, const struct lac_step_text *text, size_t
     d->order[pass->n_texts++] = part;
     pass->n_tokens += n;
     pass->n_keys = lac_max_size(pass->n_keys, lac_kv_most_slots(text->kv) + n);
+    return true;
 }
 
 /* What the cache's rules give up goes before room is made for what comes.  The last token that is
@@ -190,7 +206,8 @@ static enum lac_status run_texts(struct lac_decoder *d, const struct lac_step_te
             return lac_fail(error, LAC_E_CANCELLED, "cancelled");
         while (next < n && pass.n_tokens < d->batch_tokens) {
             const struct lac_step_text *text = &texts[next];
-            add_part(&pass, text, d->n_before[next]);
+            if (!add_part(&pass, text, d->n_before[next]))
+                break;
             size_t n_keys = text->kv->n_keys + d->parts[pass.n_texts - 1].n_tokens;
             if (n_keys < d->n_before[next] + text->n_tokens)
                 break; /* the rest of it comes first in the next pass */

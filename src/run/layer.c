@@ -4,6 +4,7 @@
 
 #include "src/run/activations.h"
 #include "src/run/choose.h"
+#include "src/run/picked.h"
 #include "src/run/steps.h"
 
 /* ---- Steps between two attentions.  Each does some lanes or some rows of one tile. ---- */
@@ -48,6 +49,19 @@ static bool has_voters(const struct lac_member *m, struct lac_tile tile)
     return false;
 }
 
+/* Has it tokens that are asked for others' sake? */
+static bool has_asked(const struct lac_member *m, const struct lac_layer *layer,
+                      struct lac_tile tile)
+{
+    const size_t *first = m->region->first, index = (size_t)(layer - m->network->layers);
+    size_t begin = tile.index * LAC_TILE, end = begin + tile.n_tokens;
+    for (size_t s = 0; s < m->forward->n_sequences && m->network->pick_unit; s++)
+        for (size_t i = lac_max_size(begin, first[s]); i < lac_min_size(end, first[s + 1]); i++)
+            if (lac_is_asked(m, index, s, i - first[s]))
+                return true;
+    return false;
+}
+
 /* In the last layer only kept tokens ask. */
 static void step_kept_query(const struct lac_member *m, const struct lac_layer *layer,
                             struct lac_tile tile, struct lac_rows rows)
@@ -55,7 +69,7 @@ static void step_kept_query(const struct lac_member *m, const struct lac_layer *
     bool asks = has_voters(m, tile);
     for (size_t i = 0; !asks && i < m->region->n_kept; i++)
         asks = m->region->kept[i] / LAC_TILE == tile.index;
-    if (asks)
+    if (asks || has_asked(m, layer, tile))
         step_query(m, layer, tile, rows);
 }
 

@@ -36,6 +36,10 @@ libcore_la_SOURCES += \
 	src/run/pack.c \
 	src/run/packed.c \
 	src/run/packed.h \
+	src/run/pick.c \
+	src/run/pick.h \
+	src/run/picked.c \
+	src/run/picked.h \
 	src/run/plan.c \
 	src/run/plan.h \
 	src/run/plan_measure.c \

@@ -9,6 +9,7 @@
 #include "simd/kernel.h"
 #include "sparse/bundle.h"
 #include "sparse/layout.h"
+#include "sparse/pick.h"
 #include "sparse/sight.h"
 #include "src/base/arena.h"
 #include "src/base/error.h"
@@ -50,6 +51,8 @@ struct lac_kernels {
     const struct lac_kernel *attention_row[LAC_N_DTYPES]; /* one token's queries */
     /* LAC_S8, LAC_F32. */
     const struct lac_kernel *neuron_rows[LAC_N_DTYPES], *neuron_columns[LAC_N_DTYPES];
+    const struct lac_kernel *scores[LAC_N_DTYPES]; /* to choose by */
+    const struct lac_kernel *score_lines;
 };
 
 struct lac_network {
@@ -69,6 +72,8 @@ struct lac_network {
     struct lac_linear pooler, classifier_dense, classifier, answer, fill_dense, fill_decoder;
     struct lac_linear project_in, project_out, lm_head;
     const struct lac_sight **sights; /* [n_layers][n_heads]: heads that see alike share theirs */
+    const struct lac_pick **picks;   /* the same, for queries that come together; or NULL */
+    size_t pick_unit;                /* the largest lac_pick_unit() of them; 0: nothing is chosen */
     const float *rope_frequencies;   /* [head_dim / 2]: src/run/rope.h; NULL without */
     bool takes_rows; /* a single token of a decoder is worked on as a row: every linear layer has an
                         output-lane kernel for it */

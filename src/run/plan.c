@@ -398,6 +398,7 @@ size_t lac_plan_batch_tokens(const struct lac_network *network, size_t cache_byt
 void lac_plan_shared(struct lac_kernels *kernels, unsigned features)
 {
     kernels->quantize = lac_kernel_find(LAC_OP_QUANTIZE, features);
+    kernels->score_lines = lac_kernel_find(LAC_OP_SCORE_LINES, features);
     kernels->norm = lac_kernel_find(LAC_OP_NORM, features);
     kernels->rope = lac_kernel_find(LAC_OP_ROPE, features);
     kernels->attention[LAC_F32] = lac_kernel_find_dtype(LAC_OP_ATTENTION, LAC_F32, features);
@@ -408,6 +409,7 @@ void lac_plan_shared(struct lac_kernels *kernels, unsigned features)
         kernels->kv_pages[cached[i]] = lac_kernel_find_dtype(LAC_OP_KV_PAGES, cached[i], features);
         kernels->attention_row[cached[i]] =
             lac_kernel_find_dtype(LAC_OP_ATTENTION_ROW, cached[i], features);
+        kernels->scores[cached[i]] = lac_kernel_find_dtype(LAC_OP_SCORES, cached[i], features);
     }
     static const enum lac_dtype bundled[] = {LAC_F32, LAC_S8};
     for (size_t i = 0; i < sizeof bundled / sizeof bundled[0]; i++) {

@@ -83,6 +83,17 @@ static void lay_out_encoder(struct lac_region *r, const struct lac_network *netw
     r->out = cut(c, r->n_lanes, 1, sizeof *r->out);
 }
 
+static void lay_out_choices(struct lac_region *r, const struct lac_config *config, struct cutter *c)
+{
+    size_t m = r->n_members, n_keys = r->n_blocks * LAC_KEY_BLOCK;
+    size_t group = config->n_heads / config->n_kv_heads;
+    r->picking = cut(c, m, 1, sizeof *r->picking);
+    r->pick_rooms = cut(c, m, lac_pick_room_bytes(n_keys, config->head_dim), 1);
+    r->picked = cut(c, m, config->n_heads, sizeof *r->picked);
+    r->picked_bits =
+        cut(c, m * group, LAC_SPAN_BLOCKS * lac_pick_words(n_keys), sizeof *r->picked_bits);
+}
+
 static void lay_out(struct lac_region *r, const struct lac_network *network,
                     const struct lac_head *head, struct cutter *c)
 {
@@ -109,6 +120,8 @@ static void lay_out(struct lac_region *r, const struct lac_network *network,
     r->segments = cut(c, m, r->n_segments, sizeof *r->segments);
     r->blocks = cut(c, m, r->n_blocks, sizeof *r->blocks);
     r->masks = cut(c, m, r->n_blocks, sizeof *r->masks);
+    if (network->pick_unit)
+        lay_out_choices(r, config, c);
     r->first = cut(c, n + 1, 1, sizeof *r->first);
     r->kept = cut(c, n, 1, sizeof *r->kept);
     if (lac_family_is_decoder(config->family))

@@ -23,6 +23,8 @@
  *   kv, pages            the same quantised, with its pages one by one: int8 encoders
  *   blocks, masks        what the queries in work see, a worker's own: sparse/seen.h
  *   seen_keys, seen_rows the same of one token: decoders
+ *   picking, pick_rooms, picked, picked_bits
+ *                        what is chosen at run time, a worker's own: src/run/picked.h
  *   row                  a token's queries and attention, a worker's own: decoders
  *   lost                 means of keys and values that a query has lost, a worker's own: decoders
  *   parts, n_done        ranges of the keys of a token whose attention workers share, of the worker
@@ -40,6 +42,7 @@
 #include <stdint.h>
 
 #include "sparse/sight.h"
+#include "src/run/pick.h"
 #include "src/run/forward.h"
 
 /* What a token of a decoder sees. */
@@ -83,6 +86,10 @@ struct lac_region {
     struct lac_seen_mask *masks;     /* [n_members][n_blocks] */
     struct lac_seen_keys *seen_keys; /* [n_members][n_blocks] */
     struct lac_seen_row *seen_rows;  /* [n_members] */
+    struct lac_pick_room *picking;   /* [n_members] */
+    char *pick_rooms;                /* [n_members] of lac_pick_room_bytes() */
+    size_t *picked;                  /* [n_members][n_heads] */
+    uint64_t *picked_bits;           /* [n_members][group][LAC_SPAN_BLOCKS][words] */
     float *row;                      /* [n_members][2][n_heads * head_dim] */
     float *lost;                     /* [n_members][2][head_dim] */
     size_t n_parts;                  /* floats of a worker's parts */

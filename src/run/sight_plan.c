@@ -211,10 +211,12 @@ static enum lac_status read_blocks(const struct reader *r, const json_t *json,
     return status;
 }
 
+typedef enum lac_status read_function(const struct reader *r, const json_t *json,
+                                      struct lac_sight_term *term);
+
 static const struct {
     const char *name;
-    enum lac_status (*read)(const struct reader *r, const json_t *json,
-                            struct lac_sight_term *term);
+    read_function *read;
 } kinds[] = {
     {"all", read_all},
     {"window", read_window},
@@ -226,28 +228,113 @@ static const struct {
     {"blocks", read_blocks},
 };
 
-static enum lac_status read_term(const struct reader *r, const json_t *json,
+static enum lac_status read_term(const struct reader *r, const json_t *json, const char *kind,
                                  struct lac_sight_term *term)
 {
-    const char *kind = "";
     *term = (struct lac_sight_term){0};
-    if (!json_is_object(json))
-        return lac_fail(r->error, LAC_E_FORMAT, "expected an object, found %s",
-                        lac_json_kind(json));
-    enum lac_status status = lac_json_string(json, "kind", "", &kind, r->error);
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && !status; i++)
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (!strcmp(kind, kinds[i].name))
             return kinds[i].read(r, json, term);
-    return status ? status
-                  : lac_fail(r->error, LAC_E_UNSUPPORTED, "kind \"%.100s\" is not known", kind);
+    return lac_fail(r->error, LAC_E_UNSUPPORTED, "kind \"%.100s\" is not known", kind);
+}
+
+/* ---- Choices ---- */
+
+static enum lac_status read_seen(const struct reader *r, const json_t *json, size_t first,
+                                 size_t near, struct lac_pick *choice)
+{
+    enum lac_status status = read_size(r, json, "first", first, 0, &choice->n_first);
+    return status ? status : read_size(r, json, "near", near, 0, &choice->n_near);
+}
+
+static enum lac_status read_top(const struct reader *r, const json_t *json, const char *key,
+                                struct lac_pick_top *top)
+{
+    enum lac_status status = read_size(r, json, key, 0, 0, &top->n);
+    return status ? status : lac_json_real(json, "mass", 0, &top->mass, r->error);
+}
+
+static enum lac_status read_lines(const struct reader *r, const json_t *json,
+                                  struct lac_pick *choice)
+{
+    enum lac_status status = read_seen(r, json, LAC_PICK_PAGE, LAC_KEY_BLOCK, choice);
+    if (!status)
+        status = read_top(r, json, "columns", &choice->columns);
+    if (!status)
+        status = read_top(r, json, "diagonals", &choice->diagonals);
+    return status ? status : read_size(r, json, "sample", 32, 1, &choice->n_sampled);
+}
+
+static enum lac_status read_pooled(const struct reader *r, const json_t *json,
+                                   struct lac_pick *choice)
+{
+    enum lac_status status = read_seen(r, json, LAC_KEY_BLOCK, 0, choice);
+    return status ? status : read_top(r, json, "blocks", &choice->blocks);
+}
+
+static enum lac_status read_estimate(const struct reader *r, const json_t *json,
+                                     struct lac_pick *choice)
+{
+    enum lac_status status = read_seen(r, json, LAC_KEY_BLOCK, LAC_KEY_BLOCK, choice);
+    return status ? status : lac_json_real(json, "threshold", 0.01, &choice->threshold, r->error);
+}
+
+static const struct {
+    const char *name;
+    enum lac_pick_kind kind;
+    enum lac_status (*read)(const struct reader *r, const json_t *json, struct lac_pick *choice);
+} choices[] = {
+    {"vertical_slash", LAC_PICK_LINES, read_lines},
+    {"pooled", LAC_PICK_POOLED, read_pooled},
+    {"estimate", LAC_PICK_ESTIMATE, read_estimate},
+};
+
+/* The place of a kind among choices; past the end: it is none. */
+static size_t find_choice(const char *kind)
+{
+    size_t i = 0;
+    while (i < sizeof choices / sizeof choices[0] && strcmp(kind, choices[i].name))
+        i++;
+    return i;
+}
+
+static enum lac_status read_choice(const struct reader *r, const json_t *json, size_t at,
+                                   const struct lac_pick **choice)
+{
+    if (*choice)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: more than one choice", choices[at].name);
+    struct lac_pick *own = lac_arena_alloc_zero(r->arena, 1, sizeof *own);
+    if (!own)
+        return no_memory(r);
+    own->kind = choices[at].kind;
+    *choice = own;
+    enum lac_status status = choices[at].read(r, json, own);
+    return status ? status : lac_pick_check(own, r->error);
 }
 
 /* ---- Rules ---- */
 
 struct rule {
     const char *name;
-    const struct lac_sight *sight;
+    const struct lac_sight *sight; /* NULL: the usual one */
+    const struct lac_pick *choice;
 };
+
+static enum lac_status read_item(const struct reader *r, const json_t *json, struct rule *rule,
+                                 struct lac_sight_term *terms, size_t *n_terms)
+{
+    const char *kind = "";
+    if (!json_is_object(json))
+        return lac_fail(r->error, LAC_E_FORMAT, "expected an object, found %s",
+                        lac_json_kind(json));
+    enum lac_status status = lac_json_string(json, "kind", "", &kind, r->error);
+    size_t at = find_choice(kind);
+    if (status)
+        return status;
+    if (at < sizeof choices / sizeof choices[0])
+        return read_choice(r, json, at, &rule->choice);
+    return read_term(r, json, kind, &terms[(*n_terms)++]);
+}
 
 static enum lac_status read_rule(const struct reader *r, const char *name, const json_t *terms,
                                  bool is_causal, struct rule *rule)
@@ -261,12 +348,15 @@ static enum lac_status read_rule(const struct reader *r, const char *name, const
     if (!sight || !own)
         return no_memory(r);
     enum lac_status status = LAC_OK;
+    size_t n_terms = 0;
+    *rule = (struct rule){.name = name};
     for (size_t i = 0; i < n && !status; i++)
-        status = read_term(r, json_array_get(terms, i), &own[i]);
-    *sight = (struct lac_sight){is_causal, own, n, 0};
+        status = read_item(r, json_array_get(terms, i), rule, own, &n_terms);
+    *sight = (struct lac_sight){is_causal, own, n_terms, 0};
     if (!status)
         status = lac_sight_check(sight, r->error);
-    *rule = (struct rule){name, sight};
+    if (n_terms || !rule->choice)
+        rule->sight = sight;
     return status ? lac_fail_in(r->error, status, "rule \"%.100s\"", name) : LAC_OK;
 }
 
@@ -288,7 +378,7 @@ static enum lac_status read_rules(const struct reader *r, bool is_causal, struct
 
 /* One head follows the rule that the item names. */
 static enum lac_status follow(const struct reader *r, const struct rule *rules, const json_t *item,
-                              const struct lac_sight **sight)
+                              const struct lac_sight **sight, const struct lac_pick **choice)
 {
     const char *name = json_string_value(item);
     if (!name)
@@ -298,7 +388,8 @@ static enum lac_status follow(const struct reader *r, const struct rule *rules, 
         return LAC_OK;
     for (size_t i = 0; i < json_object_size(r->rules); i++)
         if (!strcmp(name, rules[i].name)) {
-            *sight = rules[i].sight;
+            *sight = rules[i].sight ? rules[i].sight : *sight;
+            *choice = rules[i].choice;
             return LAC_OK;
         }
     return lac_fail(r->error, LAC_E_FORMAT, "layers: no rule \"%.100s\"", name);
@@ -318,7 +409,8 @@ static enum lac_status assign(const struct reader *r, const struct rule *rules,
                             json_array_size(layer), plan->n_heads, i);
         for (size_t head = 0; head < plan->n_heads && !status; head++)
             status = follow(r, rules, json_is_array(layer) ? json_array_get(layer, head) : layer,
-                            &plan->sights[i * plan->n_heads + head]);
+                            &plan->sights[i * plan->n_heads + head],
+                            &plan->picks[i * plan->n_heads + head]);
         if (status)
             return status;
     }

@@ -18,10 +18,22 @@
  *   {"kind": "neighbours", "axes": [{"size", "window", "stride" [1], "dilation" [1]}, ...]}
  *   {"kind": "blocks", "block" [64], "mask": ["0110...", ...]}: a text for each row of blocks
  *
- * with the meanings of sparse/sight.h, which also says where they come from. */
+ * with the meanings of sparse/sight.h, which also says where they come from.  One of a rule's terms
+ * may be a choice (sparse/pick.h):
+ *
+ *   {"kind": "vertical_slash", "columns", "diagonals": keys [0], "mass" [0], "sample": queries
+ *    [32], "first" [16], "near" [64]}
+ *   {"kind": "pooled", "blocks" [0], "mass" [0], "first" [64], "near" [0]}
+ *   {"kind": "estimate", "threshold" [0.01], "first" [64], "near" [64]}
+ *
+ * with the first and the near keys always seen; a number of 0 is no limit where a mass is given.
+ * Queries that nothing is chosen for then follow the other terms, or if there are none what the
+ * model asks for: those that come one by one, and of a decoder those that do not fill a unit of
+ * lac_pick_unit(). */
 #ifndef LACUNA_RUN_SIGHT_PLAN_H
 #define LACUNA_RUN_SIGHT_PLAN_H
 
+#include "sparse/pick.h"
 #include "sparse/sight.h"
 #include "src/base/arena.h"
 #include "src/base/json.h"
@@ -30,6 +42,7 @@ struct lac_sight_plan {
     size_t n_layers, n_heads;
     bool is_causal;
     const struct lac_sight **sights; /* [n_layers][n_heads]: on entry the usual ones */
+    const struct lac_pick **picks;   /* the same: on entry NULL */
 };
 
 /* Puts what the plan says in place of the usual rules; what they point to is the arena's.  On

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "src/base/checked.h"
 #include "src/base/json.h"
 #include "src/run/sight_plan.h"
 
@@ -64,6 +65,7 @@ static enum lac_status follow_plan(struct lac_network *network, struct lac_error
         .n_heads = config->n_heads,
         .is_causal = lac_family_is_decoder(config->family),
         .sights = network->sights,
+        .picks = network->picks,
     };
     const json_t *own = json_object_get(json, "lacuna_attention");
     if (own && !json_is_null(own))
@@ -80,7 +82,8 @@ enum lac_status lac_network_make_sights(struct lac_network *network, struct lac_
     struct lac_sight *sights = lac_arena_alloc(arena, n, sizeof *sights);
     struct lac_sight_term *terms = lac_arena_alloc(arena, n, 2 * sizeof *terms);
     network->sights = lac_arena_alloc(arena, n * config->n_heads, sizeof *network->sights);
-    if (!sights || !terms || !network->sights)
+    network->picks = lac_arena_alloc_zero(arena, n * config->n_heads, sizeof *network->picks);
+    if (!sights || !terms || !network->sights || !network->picks)
         return lac_fail(error, LAC_E_MEMORY, "no memory for the attention rules of %zu layers", n);
     for (size_t i = 0; i < n; i++) {
         /* Layers with the same rule share it. */
@@ -97,5 +100,10 @@ enum lac_status lac_network_make_sights(struct lac_network *network, struct lac_
         for (size_t head = 0; head < config->n_heads; head++)
             network->sights[i * config->n_heads + head] = &sights[like];
     }
-    return follow_plan(network, error);
+    enum lac_status status = follow_plan(network, error);
+    network->pick_unit = 0;
+    for (size_t i = 0; i < n * config->n_heads && !status; i++)
+        if (network->picks[i])
+            network->pick_unit = lac_max_size(network->pick_unit, lac_pick_unit(network->picks[i]));
+    return status;
 }

@@ -74,4 +74,9 @@ static void attention_s8(const struct lac_attention_s8_args *a)
     attend_by(a, &tiles_2, 2);
 }
 
+static void scores_s8(const struct lac_scores_args *a)
+{
+    score_by(a, &tiles_2, 2);
+}
+
 LAC_ATTENTION_S8_OPS_DEFINE(neon_dotprod, LAC_CPU_NEON | LAC_CPU_DOTPROD)

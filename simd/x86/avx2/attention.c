@@ -41,4 +41,22 @@ static void attention_bf16(const struct lac_attention_args *a)
     attention(a, &wide);
 }
 
+static void scores(const struct lac_scores_args *a, struct wide_keys *wide)
+{
+    struct query_block queries;
+    gather_queries(a->of->queries, a->of->n_query_segments, a->of->head_dim, &queries);
+    score_lanes(a, &queries, 0, wide, tiles_2, 2);
+}
+
+static void scores_f32(const struct lac_scores_args *a)
+{
+    scores(a, NULL);
+}
+
+static void scores_bf16(const struct lac_scores_args *a)
+{
+    struct wide_keys wide;
+    scores(a, &wide);
+}
+
 LAC_ATTENTION_OPS_DEFINE(avx2, LAC_CPU_AVX2)

@@ -230,4 +230,9 @@ static void attention_s8(const struct lac_attention_s8_args *a)
     attend_by(a, &tiles_2, 2);
 }
 
+static void scores_s8(const struct lac_scores_args *a)
+{
+    score_by(a, &tiles_2, 2);
+}
+
 LAC_ATTENTION_S8_OPS_DEFINE(avx2, LAC_CPU_AVX2)

@@ -231,4 +231,9 @@ static void attention_s8(const struct lac_attention_s8_args *a)
     raise_abs_max(&queries, a->queries, a->n_query_segments);
 }
 
+static void scores_s8(const struct lac_scores_args *a)
+{
+    score_by(a, &tiles_1, 1);
+}
+
 LAC_ATTENTION_S8_OPS_DEFINE(avx512_vnni, LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI)
