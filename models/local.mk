@@ -18,6 +18,11 @@ dist_wordnetdecoder_DATA = \
 	models/wordnet-decoder-sparse/tokenizer_config.json
 EXTRA_DIST += \
 	models/README.md \
+	models/needle/config.json \
+	models/needle/generation_config.json \
+	models/needle/heads.json \
+	models/needle/model.safetensors \
+	models/needle/tokenizer.json \
 	models/wordnet-decoder-dense/config.json \
 	models/wordnet-decoder-dense/generation_config.json \
 	models/wordnet-decoder-dense/model.safetensors \

@@ -319,5 +319,6 @@ int main(void)
     tcase_add_loop_test(tcase, classes_are_those_of_the_reference, 0, 2);
     suite_add_tcase(suite, tcase);
     add_decoder_tests(suite);
+    add_needle_tests(suite);
     return run_suite(suite);
 }

@@ -320,7 +320,8 @@ EXTRA_DIST += \
 # The shipped models on what was held out of their training.
 check_PROGRAMS += tests/check_trained
 TESTS += tests/check_trained
-tests_check_trained_SOURCES = tests/check_trained.c tests/trained_decoder.c tests/trained_suite.h
+tests_check_trained_SOURCES = tests/check_trained.c tests/trained_decoder.c \
+	tests/trained_needle.c tests/trained_suite.h
 tests_check_trained_CPPFLAGS = $(test_cppflags)
 tests_check_trained_LDADD = tests/libtest.la liblacuna.la $(CHECK_LIBS) $(JANSSON_LIBS) -lm
 EXTRA_DIST += tests/data/reference/trained.json tests/data/reference/trained.py \

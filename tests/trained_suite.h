@@ -26,5 +26,7 @@ void trained_assert_weights(const char *kind, const char *name, const json_t *ex
 
 /* tests/trained_decoder.c */
 void add_decoder_tests(Suite *suite);
+/* tests/trained_needle.c */
+void add_needle_tests(Suite *suite);
 
 #endif

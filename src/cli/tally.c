@@ -231,13 +231,24 @@ static const struct figure {
     {"  of the first's", WITH_SEVERAL, 3, cache_ratio},
 };
 
+/* Of a column: its names may be long. */
+static int width_of(const struct tallies *t, size_t column)
+{
+    const char *const names[] = {tallies_kv(t, column), tallies_activations(t, column)};
+    size_t width = COLUMN_WIDTH;
+    for (size_t i = 0; i < 2; i++)
+        if (names[i] && strlen(names[i]) > width)
+            width = strlen(names[i]);
+    return (int)width;
+}
+
 static void print_row(const struct tallies *t, struct output *out, const struct figure *figure,
                       const char *name, const struct tally *cells)
 {
     size_t n = t->n_columns;
     fprintf(out->file, "%-*s", NAME_WIDTH, name);
     for (size_t i = 0; i < n; i++)
-        fprintf(out->file, " %*.*f", COLUMN_WIDTH, figure->digits, figure->of(&cells[i], cells));
+        fprintf(out->file, " %*.*f", width_of(t, i), figure->digits, figure->of(&cells[i], cells));
     fputc('\n', out->file);
 }
 
@@ -248,7 +259,7 @@ static void print_names(const struct tallies *t, struct output *out,
         return;
     fprintf(out->file, "%-*s", NAME_WIDTH, "");
     for (size_t i = 0; i < t->n_columns; i++)
-        fprintf(out->file, " %*s", COLUMN_WIDTH, name(t, i));
+        fprintf(out->file, " %*s", width_of(t, i), name(t, i));
     fputc('\n', out->file);
 }
 
