@@ -41,24 +41,41 @@
 
 enum { BITMAP = 0 }; /* in the place of rows */
 
+/* From so many tokens on, of four side by side, dword_spread_quad takes less than dword_spread for
+ * each: its shuffles do in AVX-512. */
+enum { LEAST_QUAD = VEC_LANES == 16 ? 2 : QUAD };
+
 /* Ahead of the line in use, in bytes: the hardware stops at the end of every page.  Not 4096, where
  * the lines would want the places of those in use. */
-enum { PREFETCH_AHEAD = 3072, MOST_TOKENS_PREFETCHED = 8 };
+enum { PREFETCH_AHEAD = 3072, PREFETCH_FAR = 3584, PREFETCH_NEAR = 1024 };
 
 /* From here on a pointer of its own.  gcc would else keep the address of each token, and more of
  * them than there are registers, instead of adding constants to one. */
 #define KEEP_POINTER(p) __asm__("" : "+r"(p))
 
-ALWAYS_INLINE void prefetch_line(const uint8_t *line, const size_t tokens)
+/* Where products take about as long as the memory, what waits for it in L1 keeps the activations
+ * waiting: lines come into L2 first. */
+ALWAYS_INLINE bool in_two_steps(const size_t rows, const size_t tokens)
 {
-    if (tokens <= MOST_TOKENS_PREFETCHED)
+    return rows >= LINE && tokens > 4 && tokens <= 8;
+}
+
+ALWAYS_INLINE void prefetch_line(const uint8_t *line, const size_t rows, const size_t tokens)
+{
+    if (in_two_steps(rows, tokens)) {
+        __builtin_prefetch(line + PREFETCH_FAR, 0, 2);
+        __builtin_prefetch(line + PREFETCH_NEAR);
+    } else {
         __builtin_prefetch(line + PREFETCH_AHEAD);
+    }
 }
 
 /* The indices of the blocks that prefetch_line fetches. */
 ALWAYS_INLINE void prefetch_index(const uint16_t *index, const size_t rows, const size_t tokens)
 {
-    if (tokens <= MOST_TOKENS_PREFETCHED)
+    if (in_two_steps(rows, tokens))
+        __builtin_prefetch(index + PREFETCH_FAR / (rows * 4), 0, 2);
+    else
         __builtin_prefetch(index + PREFETCH_AHEAD / (rows * 4));
 }
 
@@ -120,7 +137,7 @@ ALWAYS_INLINE void add_line(ACC *acc, struct columns c, size_t d, const uint8_t 
         ws[v] = line_of(veci_load(line + v * VEC_BYTES), &factors[v]);
     UNROLL
     for (size_t l = 0; l < rows; l += LINE)
-        prefetch_line(line + l * 4, tokens);
+        prefetch_line(line + l * 4, rows, tokens);
     add_whole(acc, c, d, ws, vecs, tokens, 0);
 }
 
@@ -168,9 +185,9 @@ ALWAYS_INLINE void sum_bitmap(ACC *acc, const struct lac_weight *w, struct colum
         struct w_line ws[LINE_VECS];
         /* Some lines of sparse values are one of the cache, and so are masks of 8 lines of int8. */
         if (s % 4 == 0)
-            prefetch_line(at.values, tokens);
+            prefetch_line(at.values, BITMAP, tokens);
         if (!s)
-            prefetch_line(at.mask, tokens);
+            prefetch_line(at.mask, BITMAP, tokens);
         bitmap_line(&at, parts);
         UNROLL
         for (size_t v = 0; v < LINE_VECS; v++)
@@ -207,7 +224,7 @@ ALWAYS_INLINE void add_narrow(ACC *acc, struct columns c, const uint16_t *index,
         for (size_t t = 0; t < tokens; t += QUAD) {
             const size_t some = tokens - t < QUAD ? tokens - t : QUAD;
             veci xs[QUAD];
-            if (rows > 1 && some == QUAD)
+            if (rows > 1 && some >= LEAST_QUAD)
                 dword_spread_quad(xs, dwords[part] + first / rows, t * 4, rows);
             else
                 UNROLL
@@ -240,7 +257,7 @@ ALWAYS_INLINE void sum_narrow(ACC *acc, const struct lac_weight *w, struct colum
             break;
         if (!s)
             prefetch_index(w->index + at, rows, tokens);
-        prefetch_line(line, tokens);
+        prefetch_line(line, rows, tokens);
         if (s * per_line % GROUP_BLOCKS == 0)
             factors_at(factors, w, b, at - begin, LINE, rows);
         add_narrow(acc + s % sets * n, c, w->index + at, line, factors, LINE, rows, tokens);
@@ -342,51 +359,78 @@ static struct columns panel_columns(const struct lac_linear_args *a, size_t t)
     };
 }
 
-/* Few tokens are copied side by side first, from lines of the cache of which the panel's other
- * tokens take most: more than L1 has when inputs are many. */
-enum { MOST_COPIED = 8, COPY_BYTES = 1 << 16, COPIED = 32 };
+/* Tokens are copied side by side first, from lines of the cache of which the panel's other tokens
+ * take most: more than L1 has when inputs are many.  Of few tokens the distance is then known when
+ * compiled; more are copied where the panel would be more than a third of L1. */
+enum { COPY_BYTES = 1 << 16, MOST_FIXED = 8, SMALL_PANEL = 1 << 14 };
 
-static bool can_copy(const struct lac_weight *w, size_t tokens)
+/* Tokens that a tile reads: blocks of 4 and 8 rows may load four at once. */
+ALWAYS_INLINE size_t tokens_read(const size_t rows, const size_t tokens)
 {
-    return tokens <= MOST_COPIED && w->n_dwords * PARTS * tokens * 4 <= COPY_BYTES;
+    return rows > 1 && rows < LINE && tokens % QUAD >= LEAST_QUAD ? lac_round_up(tokens, QUAD)
+                                                                  : tokens;
 }
 
-/* n tokens of `tokens`; the others are what the panel has behind them, or copies of the first. */
-ALWAYS_INLINE void output_copied(const struct lac_linear_args *a, size_t t, size_t n,
-                                 const size_t rows, const size_t tokens, const size_t span)
+static bool can_copy(const struct lac_weight *w, size_t width)
 {
-    _Alignas(64) uint8_t copy[COPY_BYTES];
-    const size_t row = tokens * 4;
-    struct columns panel = panel_columns(a, t);
+    return w->n_dwords * PARTS * width * 4 <= COPY_BYTES;
+}
+
+/* `width` tokens from the t-th on, of which n are wanted: the others are what the panel has behind
+ * them, or copies of the first. */
+ALWAYS_INLINE void copy_columns(const struct lac_linear_args *a, struct columns panel, size_t t,
+                                size_t n, const size_t width, uint8_t *copy)
+{
     for (size_t d = 0; d < a->w->n_dwords; d++)
         UNROLL
-    for (size_t part = 0; part < PARTS; part++) {
+    for (size_t part = 0; part < PARTS; part++, copy += width * 4) {
         const uint8_t *from = column_at(panel, d, part);
-        uint8_t *to = copy + (d * PARTS + part) * row;
-        if (t + tokens <= a->ld)
-            memcpy(to, from, row);
+        if (t + width <= a->ld)
+            memcpy(copy, from, width * 4);
         else
-            for (size_t i = 0; i < tokens; i++)
-                memcpy(to + i * 4, from + (i < n ? i : 0) * 4, 4);
+            for (size_t i = 0; i < width; i++)
+                memcpy(copy + i * 4, from + (i < n ? i : 0) * 4, 4);
     }
-    struct columns c = {.x = copy, .stride = row * PARTS, .half = row, .last = SIZE_MAX};
+}
+
+ALWAYS_INLINE void output_tile(const struct lac_linear_args *a, size_t t, size_t n, uint8_t *copy,
+                               const size_t rows, const size_t tokens, const size_t span)
+{
+    const size_t width = tokens_read(rows, tokens), row = width * 4;
+    struct columns c = panel_columns(a, t);
+    const struct columns aside = {.x = copy, .stride = row * PARTS, .half = row, .last = SIZE_MAX};
+    if (tokens <= MOST_FIXED && can_copy(a->w, width)) {
+        struct columns fixed = aside;
+        if (a->ld == width && c.last == SIZE_MAX)
+            fixed.x = c.x; /* they are side by side */
+        else
+            copy_columns(a, c, t, n, width, copy);
+        output_lanes(a, fixed, t, n, rows, tokens, span);
+        return;
+    }
+    const bool is_large = a->ld > width && a->w->n_dwords * c.stride > SMALL_PANEL;
+    if (tokens > MOST_FIXED && (t + width > a->ld || (is_large && can_copy(a->w, width)))) {
+        copy_columns(a, c, t, n, width, copy);
+        c = aside;
+    }
     output_lanes(a, c, t, n, rows, tokens, span);
 }
 
 /* The tile for `left` tokens, `fit` at most, with `room` lanes of the panel from the first on: the
- * smallest that takes all, else the largest that they fill. */
-static size_t choose_tile(const struct lac_weight *w, size_t left, size_t room, size_t fit)
+ * smallest that takes all, else the largest that they fill.  It reads what the panel has, or can be
+ * copied. */
+static size_t choose_tile(const struct lac_weight *w, const size_t rows, size_t left, size_t room,
+                          size_t fit)
 {
-    static const uint8_t tiles[] = {16, 14, 12, 10, 9, 8, 6, 5, 4, 2, 1};
+    static const uint8_t tiles[] = {16, 14, 12, 10, 9, 8, 7, 6, 5, 4, 2, 1};
     size_t all = 0;
     for (size_t i = 0; i < sizeof tiles; i++) {
-        size_t tile = tiles[i];
-        if (tile > fit)
+        size_t tile = tiles[i], width = tokens_read(rows, tile);
+        if (tile > fit || (width > room && !can_copy(w, width)))
             continue;
         if (tile <= left)
             return all && left > tile ? all : tile;
-        if (tile <= room || can_copy(w, tile))
-            all = tile;
+        all = tile;
     }
     return 1;
 }
@@ -402,38 +446,28 @@ ALWAYS_INLINE void output_tokens(const struct lac_linear_args *a, const size_t r
     const size_t lanes = rows == BITMAP || rows >= LINE ? MOST_TOKENS : rows > 1 ? 8 : 4;
     const size_t room = MOST_ACCS / vecs / (rows == BITMAP ? BITMAP_PARTS : 1);
     const size_t fit = room < lanes ? room : lanes;
+    _Alignas(64) uint8_t copy[COPY_BYTES];
     for (size_t t = 0, n; t < a->n_tokens; t += n) {
-        size_t tile = choose_tile(a->w, a->n_tokens - t, a->ld - t, fit);
-        bool copied = can_copy(a->w, tile);
+        size_t tile = choose_tile(a->w, rows, a->n_tokens - t, a->ld - t, fit);
         n = lac_min_size(tile, a->n_tokens - t);
-        switch (copied ? tile + COPIED : tile) {
-#define PANEL_CASE(tokens)                                                                         \
+        switch (tile) {
+#define TILE_CASE(tokens)                                                                          \
     case tokens:                                                                                   \
         if ((tokens) <= fit)                                                                       \
-            output_lanes(a, panel_columns(a, t), t, n, rows, TILE(tokens), span);                  \
+            output_tile(a, t, n, copy, rows, TILE(tokens), span);                                  \
         break;
-#define COPIED_CASE(tokens)                                                                        \
-    case COPIED + (tokens):                                                                        \
-        if ((tokens) <= fit)                                                                       \
-            output_copied(a, t, n, rows, TILE(tokens), span);                                      \
-        break;
-            COPIED_CASE(1)
-            COPIED_CASE(2)
-            COPIED_CASE(4)
-            COPIED_CASE(5)
-            COPIED_CASE(6)
-            COPIED_CASE(8)
-            PANEL_CASE(1)
-            PANEL_CASE(2)
-            PANEL_CASE(4)
-            PANEL_CASE(5)
-            PANEL_CASE(6)
-            PANEL_CASE(8)
-            PANEL_CASE(9)
-            PANEL_CASE(10)
-            PANEL_CASE(12)
-            PANEL_CASE(14)
-            PANEL_CASE(16)
+            TILE_CASE(1)
+            TILE_CASE(2)
+            TILE_CASE(4)
+            TILE_CASE(5)
+            TILE_CASE(6)
+            TILE_CASE(7)
+            TILE_CASE(8)
+            TILE_CASE(9)
+            TILE_CASE(10)
+            TILE_CASE(12)
+            TILE_CASE(14)
+            TILE_CASE(16)
         }
     }
 }

@@ -26,8 +26,9 @@
 #ifdef WIDE_GROUPS
 #define SETS(n) ((n)*4 <= IN_FLIGHT ? 4 : (n)*2 <= IN_FLIGHT ? 2 : 1)
 #else
-#define SETS(n)       ((n) < IN_FLIGHT ? IN_FLIGHT / (n) : 1)
-#define ELEMENT_BYTES 1
+#define ENOUGH_SETS(n) ((IN_FLIGHT + (n)-1) / (n))
+#define SETS(n)        ((n)*ENOUGH_SETS(n) <= MOST_ACCS ? ENOUGH_SETS(n) : MOST_ACCS / (n))
+#define ELEMENT_BYTES  1
 #define HAS_LOOSE
 #ifndef expand
 #define expand(mask, values) expand_bytes(mask, values)

@@ -66,7 +66,7 @@ ALWAYS_INLINE void sum_loose(ACC *acc, const struct lac_weight *w, struct column
             break;
         if (!s)
             prefetch_index(w->index + at * LAC_LOOSE_INPUTS, 1, tokens);
-        prefetch_line(line, tokens);
+        prefetch_line(line, 4, tokens);
         add_loose(acc + s * n, c, w->index + at * LAC_LOOSE_INPUTS, line, LINE, tokens);
         line += LINE * 4;
     }

@@ -76,6 +76,6 @@ static inline void rest_store(int32_t *sums, veci acc, const size_t rows)
 /* vpdpbusd takes 5 cycles and two start in each: ten in flight, or at least nearly. */
 #define TOKEN_SETS(rows, vecs) ((rows) == 1 ? 4 : (rows) == 4 && (vecs) < 3 ? 2 : 1)
 #define IN_FLIGHT              12
-#define MOST_ACCS              24
+#define MOST_ACCS              28
 
 #endif

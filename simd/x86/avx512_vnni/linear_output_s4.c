@@ -6,6 +6,9 @@
 #define ISA         avx512_vnni
 #define ISA_NEEDS   (LAC_CPU_AVX512 | LAC_CPU_AVX512_VNNI)
 #define WIDE_GROUPS 1
+/* A widened line takes two registers. */
+#undef MOST_ACCS
+#define MOST_ACCS 24
 
 #define wide_line(line, factors) wide_s4(line, factors)
 
