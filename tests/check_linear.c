@@ -203,8 +203,8 @@ static void try_shape(const struct lac_kernel *kernel, size_t n_out, size_t n_in
     free_product(&p);
 }
 
-static const size_t tokens[] = {1,  2,  3,  4,  5,  7,  8,  9,  11, 13,
-                                15, 16, 17, 18, 19, 31, 33, 34, 47, 48};
+static const size_t tokens[] = {1,  2,  3,  4,  5,  7,  8,  9,  11, 13, 15, 16,
+                                17, 18, 19, 25, 27, 31, 33, 34, 39, 47, 48};
 
 static bool is_onednn(const struct lac_kernel *kernel)
 {
@@ -235,9 +235,11 @@ static void try_shapes(const struct lac_kernel *kernel, uint64_t *state)
         try_shape(kernel, 37, 70, tokens[t], RANDOM, state);
     try_shape(kernel, 80, 1030, 48, RANDOM, state);
     try_shape(kernel, 48, 515, 5, EXTREME, state);
-    /* More inputs of a few tokens than output-lane kernels copy; an odd number. */
-    if (kernel->op == LAC_OP_LINEAR_OUTPUT)
+    /* More inputs than output-lane kernels copy; an odd number. */
+    if (kernel->op == LAC_OP_LINEAR_OUTPUT) {
         try_shape(kernel, 20, 20001, 3, EXTREME, state);
+        try_shape(kernel, 20, 20001, 11, EXTREME, state);
+    }
     /* Sums of 2^22, the largest that are read as floats, and one product more. */
     try_shape(kernel, 48, 256, 48, LARGEST, state);
     try_shape(kernel, 48, 257, 48, LARGEST, state);

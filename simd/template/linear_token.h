@@ -39,7 +39,7 @@
  * where there are quads of single inputs (HAS_LOOSE: int8)
  *   x_of(veci), and what loose.h wants
  *   ONE_VEC_ROWS          rows of the tile where N is 1, if not TILE_ROWS
- *   MOST_REST             8, with what linear_token_rest.h wants, or not at all
+ *   MOST_REST             12, with what linear_token_rest.h wants, or not at all
  * and where weights have half the width of activations (linear_token_wide.h)
  *   WIDE_GROUPS           1 for int4, else 0; struct wide, wide_line() */
 #include <stdbool.h>
@@ -272,13 +272,14 @@ ALWAYS_INLINE bool is_plain(const struct lac_linear_args *a, const size_t block_
            !a->abs_max && !a->w->outliers.n && a->out_end % unit == 0;
 }
 
-/* One or two vectors of tokens and a few more, rounded up to 1, 2, 4, 6 or 8.  False: it is none.
- * Beyond what is tried here another vector takes less: the fewer rows a block has, the more of
- * these products there are. */
+/* One or two vectors of tokens and a few more, rounded up to 1, 2, 4, 6, 8, 10 or 12.  False: it is
+ * none.  Beyond what is tried here another vector takes less: the fewer rows a block has, the more
+ * of these products there are. */
 ALWAYS_INLINE bool rest_tile(const struct lac_linear_args *a, const size_t block_rows,
                              const size_t span)
 {
-    const size_t most = !MOST_REST ? 0 : block_rows < 8 ? 2 : block_rows < 16 ? 4 : MOST_REST;
+    const size_t few = block_rows < 8 ? 2 : block_rows < 16 ? 4 : 8;
+    const size_t most = !MOST_REST ? 0 : span == DENSE ? MOST_REST : few;
     const size_t rest = a->n_tokens % LAC_LANES, even = rest > 1 ? lac_round_up(rest, 2) : rest;
     switch (even <= most ? a->n_tokens - rest + even : 0) {
 #define REST_CASE(vecs, rest)                                                                      \
@@ -292,10 +293,13 @@ ALWAYS_INLINE bool rest_tile(const struct lac_linear_args *a, const size_t block
         REST_CASE(1, 4)
         REST_CASE(1, 6)
         REST_CASE(1, 8)
+        REST_CASE(1, 10)
+        REST_CASE(1, 12)
         REST_CASE(2, 1)
         REST_CASE(2, 2)
         REST_CASE(2, 4)
         REST_CASE(2, 6)
+        REST_CASE(2, 8)
     default:
         return false;
     }

@@ -57,12 +57,12 @@ ALWAYS_INLINE void rest_end(const struct lac_linear_args *a, size_t t, const str
 
 #include "simd/template/linear_output_finish.h"
 
-enum { MOST_REST_SUMS = 8 };
+enum { MOST_REST_SUMS = 12 };
 
 /* Partial sums of a token: of few tokens a block follows the last sooner than a product is done. */
 ALWAYS_INLINE size_t rest_sets(const size_t rest)
 {
-    return rest <= MOST_REST_SUMS / 2 ? 2 : 1;
+    return rest <= 4 ? 2 : 1;
 }
 
 struct rest {

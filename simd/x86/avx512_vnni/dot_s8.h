@@ -69,7 +69,7 @@ static inline void rest_store(int32_t *sums, veci acc, const size_t rows)
         veci_store(sums, acc);
 }
 
-#define MOST_REST    8
+#define MOST_REST    12
 #define ONE_VEC_ROWS 16
 #define TILE_VECS    3
 #define TILE_ROWS    8
