@@ -15,7 +15,7 @@
 
 static struct {
     const char *model, *pattern, *dtype, *sparsity, *head, *sequences, *context, *prompt, *kv_dtype,
-        *threads, *layers, *isa;
+        *threads, *layers, *isa, *core;
 } texts = {
     .model = "tinyllama",
     .pattern = "dense,16x4,8x4",
@@ -29,6 +29,7 @@ static struct {
     .threads = "1",
     .layers = "0",
     .isa = "best",
+    .core = "1",
 };
 
 static const struct bench_option options[] = {
@@ -47,6 +48,7 @@ static const struct bench_option options[] = {
      "of keys and values: int8, bf16, fp32, or usual, as generate has it "
      "[usual]",
      &texts.kv_dtype},
+    {"core", "LIST", "share of the neurons that a text goes on with; 1: all [1]", &texts.core},
     {"threads", "LIST", "threads that share each layer [1]", &texts.threads},
     {"layers", "N", "of so many of the model's layers, to save memory; 0: all [0]", &texts.layers},
     {"isa", "LIST", "caps of the instruction set [best]", &texts.isa},
@@ -68,10 +70,13 @@ static const struct bench_column columns[] = {
     {"binding", BENCH_TEXT},
     {"sequences", 0},
     {"context", 0},
+    {"core", 2},
     {"tokens", 0},
     {"stored_mib", 1},
     {"head_share", 3},
     {"kv_mib", 2},
+    {"core_mib", 1},
+    {"core_ms", 1},
     {"time_ms_median", 3},
     {"time_ms_min", 3},
     {"time_ms_p95", 3},
@@ -83,6 +88,7 @@ static const struct bench_column columns[] = {
     {"roof_rate", 1},
     {"roof_share", 3},
     {"vs_dense", 2},
+    {"vs_all_neurons", 2},
     {"vs_one_sequence", 2},
     {"vs_one_thread", 2},
     {0},
@@ -107,7 +113,7 @@ enum {
 
 static struct bench_models models;
 static struct bench_choices patterns, dtypes, heads, kv_choice, isas;
-static struct bench_reals sparsities;
+static struct bench_reals sparsities, cores;
 static struct bench_counts sequences, contexts, prompts, threads;
 static size_t most_layers;
 
@@ -205,13 +211,17 @@ static enum lac_status add_works(struct comparison *c, struct lac_error *error)
 {
     enum lac_dtype kv_dtype = kv_dtypes[kv_choice.at[0]];
     for (size_t p = 0; p < prompts.n; p++)
-        if (prompts.at[p] && add_work(c, (struct bench_work){1, 0, prompts.at[p], kv_dtype}, error))
+        if (prompts.at[p] &&
+            add_work(c, (struct bench_work){1, 0, prompts.at[p], kv_dtype, 1}, error))
             return error->status;
     for (size_t s = 0; s < sequences.n; s++)
         for (size_t i = 0; i < contexts.n && sequences.at[s]; i++)
-            if (add_work(c, (struct bench_work){sequences.at[s], contexts.at[i], 0, kv_dtype},
-                         error))
-                return error->status;
+            for (size_t k = 0; k < cores.n; k++)
+                if (add_work(c,
+                             (struct bench_work){sequences.at[s], contexts.at[i], 0, kv_dtype,
+                                                 cores.at[k]},
+                             error))
+                    return error->status;
     return c->n_works ? LAC_OK
                       : lac_fail(error, LAC_E_ARGUMENT, "--sequences 0 --prompt 0: nothing to do");
 }
@@ -255,7 +265,14 @@ static double operations(const struct entry *entry)
 {
     const struct bench_decoder *d = &entry->variant->decoder;
     double n = (double)bench_work_tokens(entry->work), n_texts = (double)entry->work->n_texts;
-    return 2 * ((d->n_nonzero - d->head_nonzero) * n + d->head_nonzero * n_texts);
+    double spared = bench_writer_spared(&entry->writer).n_nonzero;
+    return 2 * ((d->n_nonzero - d->head_nonzero - spared) * n + d->head_nonzero * n_texts);
+}
+
+static double step_bytes(const struct entry *entry)
+{
+    return entry->variant->decoder.bytes - bench_writer_spared(&entry->writer).n_bytes +
+           bench_writer_kv_bytes(&entry->writer);
 }
 
 /* Reading memory bounds writing, multiplying bounds reading a prompt. */
@@ -269,7 +286,7 @@ static void set_ceiling(struct comparison *c, struct entry *entry,
         contender->load = operations(entry);
     } else {
         contender->ceiling = bench_stream_ceiling(&c->streams[entry->crew - c->crews]);
-        contender->load = entry->variant->decoder.bytes + bench_writer_kv_bytes(&entry->writer);
+        contender->load = step_bytes(entry);
     }
 }
 
@@ -296,7 +313,8 @@ static enum lac_status add_entry(struct comparison *c, size_t variant, size_t cr
 
 static int is_same(const struct bench_work *a, const struct bench_work *b)
 {
-    return a->n_texts == b->n_texts && a->context == b->context && a->prompt == b->prompt;
+    return a->n_texts == b->n_texts && a->context == b->context && a->prompt == b->prompt &&
+           a->core >= b->core && a->core <= b->core;
 }
 
 /* The contender that has another variant, crew or work. */
@@ -340,6 +358,11 @@ static void report_ratios(struct bench_report *report, const struct comparison *
     one.n_texts = 1;
     bench_report_number(report, "vs_dense",
                         bench_speedup(self, find(c, &c->variants[0], size, entry->work)));
+    struct bench_work all = *entry->work;
+    all.core = 1;
+    const struct bench_contender *whole = find(c, entry->variant, size, &all);
+    if (whole && whole != self)
+        bench_report_number(report, "vs_all_neurons", bench_speedup(self, whole));
     const struct bench_contender *single = find(c, entry->variant, size, &one);
     if (single && single != self)
         bench_report_number(report, "vs_one_sequence",
@@ -365,16 +388,21 @@ static enum lac_status report_entry(struct bench_report *report, const struct co
     bench_report_number(report, "threads", (double)entry->crew->size);
     bench_report_number(report, "sequences", (double)entry->work->n_texts);
     bench_report_number(report, "context", (double)entry->work->context);
+    bench_report_number(report, "core", entry->work->core);
     bench_report_number(report, "tokens", n);
     bench_report_number(report, "stored_mib", d->bytes / 1048576);
     bench_report_number(report, "head_share", d->head_bytes / d->bytes);
     bench_report_number(report, "kv_mib", kv_bytes / 1048576);
+    if (entry->work->core < 1) {
+        bench_report_number(report, "core_mib", bench_writer_core_bytes(&entry->writer) / 1048576);
+        bench_report_number(report, "core_ms", entry->writer.core_ns / 1e6);
+    }
     bench_report_times(report, contender, BENCH_MS);
     bench_report_number(report, "ms_per_token", ns / 1e6 / n);
     bench_report_number(report, "tokens_per_s", n * 1e9 / ns);
     bench_report_number(report, "nnz_gops", operations(entry) / ns);
     if (!entry->work->prompt)
-        bench_report_number(report, "gbps", (d->bytes + kv_bytes) / ns);
+        bench_report_number(report, "gbps", step_bytes(entry) / ns);
     report_ratios(report, c, at);
     return LAC_OK;
 }
@@ -479,6 +507,7 @@ static enum lac_status read_lists(struct lac_error *error)
         bench_read_counts("context", texts.context, 0, MOST_TOKENS, &contexts, error) ||
         bench_read_counts("prompt", texts.prompt, 0, MOST_TOKENS, &prompts, error) ||
         bench_read_choices("kv-dtype", texts.kv_dtype, kv_dtype_names, &kv_choice, error) ||
+        bench_read_reals("core", texts.core, 0.001, 1, &cores, error) ||
         bench_read_counts("threads", texts.threads, 1, LAC_MAX_THREADS, &threads, error) ||
         bench_read_count("layers", texts.layers, 0, MOST_LAYERS, &most_layers, error))
         return error->status;
@@ -495,8 +524,9 @@ static enum lac_status run(struct lac_error *error)
     const struct bench_sweep sweep = {
         .columns = columns,
         .binding = "each row says where",
-        .facts = {{"parts", "whole steps of a decoder; gbps counts stored weights, the head's too, "
-                            "and the context's keys and values"}},
+        .facts = {{"parts",
+                   "whole steps of a decoder; gbps counts stored weights, the head's too but "
+                   "not those that a core leaves out, and the context's keys and values"}},
         .n_values = {models.n, isas.n, dtypes.n},
         .comparison_bytes = sizeof(struct comparison),
         .name = name_comparison,

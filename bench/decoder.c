@@ -157,7 +157,7 @@ static enum lac_status make_linear(struct maker *k, const struct lac_slot *slot,
     size_t matrix = matrix_of(k->matrices, &d->network.config, slot->role);
     linear->name = slot->name;
     linear->weight = d->weights[matrix].copies[k->n_given[matrix]++];
-    return lac_plan_kernels(&d->network, linear, k->error);
+    return lac_plan_kernels(&d->network, linear, &d->network.arena, k->error);
 }
 
 static enum lac_status make_layer(struct maker *k, size_t layer)

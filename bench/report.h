@@ -11,7 +11,7 @@
 
 enum bench_format { BENCH_TABLE, BENCH_CSV, BENCH_JSON, BENCH_MARKDOWN };
 
-enum { BENCH_TEXT = -1, BENCH_MOST_COLUMNS = 32 };
+enum { BENCH_TEXT = -1, BENCH_MOST_COLUMNS = 48 };
 
 /* key is also the JSON key; decimals are those of tables and Markdown (CSV and JSON keep six
  * digits that count), BENCH_TEXT for a column of texts. */

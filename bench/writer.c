@@ -4,6 +4,7 @@
 
 #include "bench/harness.h"
 #include "src/base/checked.h"
+#include "src/sys/clock.h"
 
 static enum lac_status no_memory(struct lac_error *error)
 {
@@ -55,6 +56,66 @@ static enum lac_status fill_context(struct bench_writer *w, struct lac_kv *kv, u
     return LAC_OK;
 }
 
+/* ---- Cores ---- */
+
+/* What texts count is by chance: any neurons are as quick to read as others. */
+static enum lac_status fill_core(struct bench_writer *w, size_t i, uint64_t *random,
+                                 struct lac_error *error)
+{
+    const struct lac_config *config = &w->decoder.network->config;
+    struct lac_usage *usage = &w->usage[i];
+    lac_usage_init(usage, &lac_default_host, w->decoder.network);
+    if (lac_usage_reserve(usage, error))
+        return error->status;
+    for (size_t k = 0; k < config->n_layers * config->intermediate_size; k++)
+        usage->counts[k] = (uint32_t)bench_random_below(random, 1000);
+    usage->n_counted = 1;
+    uint64_t begin = lac_clock_ns();
+    enum lac_status status = lac_usage_choose(usage, w->work.core, error);
+    if (!i)
+        w->core_ns = (double)(lac_clock_ns() - begin);
+    w->texts[i].usage = usage;
+    return status;
+}
+
+static size_t layer_core_bytes(const struct bench_writer *w, size_t layer)
+{
+    size_t n_bytes = 0;
+    for (size_t i = 0; w->usage && i < w->work.n_texts; i++)
+        n_bytes += w->usage[i].core->layers[layer].n_bytes;
+    return n_bytes;
+}
+
+double bench_writer_core_bytes(const struct bench_writer *w)
+{
+    double n_bytes = 0;
+    for (size_t i = 0; i < w->decoder.network->config.n_layers; i++)
+        n_bytes += (double)layer_core_bytes(w, i);
+    return n_bytes;
+}
+
+struct bench_spared bench_writer_spared(const struct bench_writer *w)
+{
+    struct bench_spared spared = {0, 0};
+    const struct lac_network *network = w->decoder.network;
+    for (size_t i = 0; w->usage && i < network->config.n_layers; i++) {
+        const struct lac_layer *layer = &network->layers[i];
+        const struct lac_linear *const linears[] = {&layer->gate, &layer->up, &layer->down};
+        size_t n_whole = 0, n_core = layer_core_bytes(w, i);
+        for (size_t k = 0; k < 3; k++)
+            n_whole += lac_weight_bytes(&linears[k]->weight);
+        if (!n_core || n_core >= n_whole)
+            continue;
+        spared.n_bytes += (double)(n_whole - n_core);
+        for (size_t k = 0; k < 3; k++) {
+            const struct lac_weight *weight = &linears[k]->weight;
+            double n_nonzero = (double)(weight->n_out * weight->n_in - linears[k]->n_zeros);
+            spared.n_nonzero += n_nonzero * (1 - w->work.core);
+        }
+    }
+    return spared;
+}
+
 /* ---- Texts ---- */
 
 static enum lac_status open_text(struct bench_writer *w, size_t i, uint64_t *random,
@@ -70,7 +131,8 @@ static enum lac_status open_text(struct bench_writer *w, size_t i, uint64_t *ran
         .kv = &w->kv[i], .ids = ids, .n_tokens = n, .next = &w->next[i], .n_next = 1};
     for (size_t k = 0; k < n; k++)
         ids[k] = (int32_t)bench_random_below(random, network->config.vocab_size);
-    return w->work.prompt ? LAC_OK : fill_context(w, &w->kv[i], random, error);
+    enum lac_status status = w->usage ? fill_core(w, i, random, error) : LAC_OK;
+    return status || w->work.prompt ? status : fill_context(w, &w->kv[i], random, error);
 }
 
 enum lac_status bench_writer_open(struct bench_writer *w, const struct lac_network *network,
@@ -83,10 +145,15 @@ enum lac_status bench_writer_open(struct bench_writer *w, const struct lac_netwo
     w->next = lac_arena_alloc_zero(&w->arena, n, sizeof *w->next);
     w->ids = lac_arena_alloc(&w->arena, n * (work->prompt ? work->prompt : 1), sizeof *w->ids);
     w->kv = lac_arena_alloc_zero(&w->arena, n, sizeof *w->kv);
-    if (!w->texts || !w->next || !w->ids || !w->kv)
+    if (work->core < 1)
+        w->usage = lac_arena_alloc_zero(&w->arena, n, sizeof *w->usage);
+    w->activations.policy =
+        (struct lac_activations_policy){.rule = LAC_ACTIVATIONS_CORE, .core_share = work->core};
+    if (!w->texts || !w->next || !w->ids || !w->kv || (work->core < 1 && !w->usage))
         return no_memory(error);
-    enum lac_status status = lac_decoder_open(&w->decoder, &lac_default_host, network, pool,
-                                              network->batch_tokens, NULL, error);
+    enum lac_status status =
+        lac_decoder_open(&w->decoder, &lac_default_host, network, pool, network->batch_tokens,
+                         w->usage ? &w->activations : NULL, error);
     for (size_t i = 0; i < n && !status; i++)
         status = open_text(w, i, random, error);
     return status;
@@ -97,6 +164,9 @@ void bench_writer_close(struct bench_writer *w)
     for (size_t i = 0; w->kv && i < w->work.n_texts; i++)
         if (w->kv[i].host)
             lac_kv_clear(&w->kv[i]);
+    for (size_t i = 0; w->usage && i < w->work.n_texts; i++)
+        if (w->usage[i].host)
+            lac_usage_clear(&w->usage[i]);
     if (w->decoder.host)
         lac_decoder_close(&w->decoder);
     if (w->arena.host)

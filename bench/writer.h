@@ -14,16 +14,20 @@
 struct bench_work {
     size_t n_texts, context, prompt;
     enum lac_dtype kv_dtype; /* 0: as the library has it */
+    double core;             /* the share of the neurons that each text goes on with; 1: all */
 };
 
 struct bench_writer {
     struct bench_work work;
     struct lac_decoder decoder;
     struct lac_arena arena;
-    struct lac_kv *kv;           /* [n_texts] */
-    struct lac_step_text *texts; /* [n_texts] */
-    struct lac_next *next;       /* [n_texts] */
-    int32_t *ids;                /* [n_texts][prompt or 1] */
+    struct lac_kv *kv;                  /* [n_texts] */
+    struct lac_step_text *texts;        /* [n_texts] */
+    struct lac_next *next;              /* [n_texts] */
+    int32_t *ids;                       /* [n_texts][prompt or 1] */
+    struct lac_activations activations; /* with a core */
+    struct lac_usage *usage;            /* [n_texts], with cores */
+    double core_ns;                     /* that copying the first text's took */
     int failed;
 };
 
@@ -42,6 +46,13 @@ void bench_writer_step(struct bench_writer *writer);
 
 /* Tokens of a step. */
 size_t bench_work_tokens(const struct bench_work *work);
+/* Elements that are not zero and bytes of weights that cores spare a step. */
+struct bench_spared {
+    double n_nonzero, n_bytes;
+};
+struct bench_spared bench_writer_spared(const struct bench_writer *writer);
+/* Bytes of all cores. */
+double bench_writer_core_bytes(const struct bench_writer *writer);
 /* Bytes of keys and values that a step reads of the context. */
 double bench_writer_kv_bytes(const struct bench_writer *writer);
 

@@ -89,14 +89,6 @@ void lac_bitmap_unpack(const struct lac_weight *w, void *elements)
         }
 }
 
-void lac_bitmap_sum(const struct lac_weight *w, int32_t *sums)
-{
-    const int8_t *value = w->blocks;
-    for (size_t line = 0; line < w->n_block_rows * w->n_dwords; line++)
-        for (uint64_t left = lac_bitmap_mask(w, line); left; left &= left - 1)
-            sums[place_of(w, line / w->n_dwords, 0, (size_t)__builtin_ctzll(left)).out] += *value++;
-}
-
 /* The line's bits that stand for an element of the matrix. */
 static uint64_t real_bits(const struct lac_weight *w, size_t b, size_t d)
 {

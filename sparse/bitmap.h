@@ -40,9 +40,6 @@ const uint8_t *lac_bitmap_expand(uint64_t mask, const uint8_t *values, enum lac_
 /* Row-major elements [n_out, n_in], zeros before. */
 void lac_bitmap_unpack(const struct lac_weight *weight, void *elements);
 
-/* Adds the elements of each output of an int8 weight: sums [n_out]. */
-void lac_bitmap_sum(const struct lac_weight *weight, int32_t *sums);
-
 /* Masks and row_begin agree, and padding is not kept. */
 enum lac_status lac_bitmap_check(const struct lac_weight *weight, struct lac_error *error);
 

@@ -157,9 +157,28 @@ static size_t dword_index(const struct lac_weight *w, size_t b, size_t k)
     return w->index ? w->index[k] : k - w->row_begin[b];
 }
 
+/* The same for dense weights of whole dwords. */
+static void copy_lines(const uint8_t *elements, const struct lac_weight *w, uint8_t *blocks)
+{
+    size_t rows = lac_pattern_rows(w->pattern), row_bytes = w->n_dwords * DWORD;
+    for (size_t b = 0; b < w->n_block_rows; b++) {
+        size_t n = lac_min_size(rows, w->n_out - lac_min_size(w->n_out, b * rows));
+        for (size_t k = 0; k < w->n_dwords; k++, blocks += rows * DWORD) {
+            for (size_t r = 0; r < n; r++)
+                memcpy(blocks + r * DWORD, elements + (b * rows + r) * row_bytes + k * DWORD,
+                       DWORD);
+            memset(blocks + n * DWORD, 0, (rows - n) * DWORD);
+        }
+    }
+}
+
 static void copy_blocks(const void *elements, const struct lac_weight *w, uint8_t *blocks)
 {
     size_t rows = lac_pattern_rows(w->pattern), dwords = lac_block_dwords(w->pattern, w->dtype);
+    if (w->pattern == LAC_PATTERN_DENSE && w->n_in % lac_dword_inputs(w->dtype) == 0) {
+        copy_lines(elements, w, blocks);
+        return;
+    }
     for (size_t b = 0; b < w->n_block_rows; b++)
         for (size_t k = w->row_begin[b]; k < w->row_begin[b + 1]; k++)
             for (size_t j = 0; j < dwords; j++)
@@ -244,13 +263,13 @@ static int32_t sum_row(const struct lac_weight *w, size_t out)
     return sum;
 }
 
-/* offset: zeros before. */
-static void find_offsets(const struct lac_weight *w, int32_t *offset)
+/* int4 weights were rounded; any layout of int8 has all that is not zero. */
+static void find_offsets(const struct lac_weight *w, const int8_t *elements, int32_t *offset)
 {
-    if (w->pattern == LAC_PATTERN_BITMAP)
-        lac_bitmap_sum(w, offset);
     for (size_t out = 0; out < w->n_out; out++) {
-        int32_t sum = w->pattern == LAC_PATTERN_BITMAP ? offset[out] : sum_row(w, out);
+        int32_t sum = w->dtype == LAC_S4 ? sum_row(w, out) : 0;
+        for (size_t i = 0; w->dtype == LAC_S8 && i < w->n_in; i++)
+            sum += elements[out * w->n_in + i];
         /* At most 128 * 131,072 * 128 = 2^31: wraps, as the accumulators do. */
         offset[out] = (int32_t)(0u - 128u * (uint32_t)sum);
     }
@@ -365,7 +384,7 @@ enum lac_status lac_weight_pack(const void *elements, const float *scale, const 
             goto no_memory;
         for (size_t out = 0; out < n_out; out++)
             padded_scale[out] = lac_scale_shorten(scale[out]);
-        find_offsets(&w, offset);
+        find_offsets(&w, elements, offset);
         w.scale = padded_scale;
         w.offset = offset;
     }

@@ -237,6 +237,7 @@ int main(void)
     add_test(suite, "instruction sets", every_instruction_set_computes_the_definition);
     add_division_tests(suite);
     add_packed_tests(suite);
+    add_core_tests(suite);
     add_gguf_tests(suite);
     add_sight_tests(suite);
     return run_suite(suite);

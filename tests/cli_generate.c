@@ -371,6 +371,14 @@ START_TEST(neurons_are_left_out)
     ck_assert(get_real(json, "perplexity") == perplexity);
     json_decref(json);
     release(&o);
+    o = RUN(text, "score", "-m", model, "--json", "--window", "16", "--activations",
+            "core:0.5,0.3");
+    expect(&o, 0);
+    json = line_json(o.out, 0);
+    active = get_real(json, "active");
+    ck_assert_msg(active > 0.4 && active < 0.6, "%g", active);
+    json_decref(json);
+    release(&o);
     /* Several are compared. */
     o = RUN(text, "score", "-m", model, "--json", "--activations", "none", "--activations",
             "cats:0.5", "--calibrate", file);
@@ -414,7 +422,9 @@ START_TEST(neurons_are_left_out)
             write_file("few", "{\"thresholds\": [1]}", 19));
     expect(&o, 3);
     release(&o);
-    static const char *const wrong[] = {"cats", "cats:", "cats:2", "cats:-1", "cats:x", "dogs:0.5"};
+    static const char *const wrong[] = {"cats",   "cats:",     "cats:2",     "cats:-1",
+                                        "cats:x", "dogs:0.5",  "core:",      "core:0",
+                                        "core:2", "core:0.5,", "core:0.5,0", "core:0.5,1,1"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         o = RUN(text, "score", "-m", model, "--activations", wrong[i], "--calibrate", file);
         expect(&o, 2);

@@ -8,7 +8,7 @@
 
 enum { N_LAYERS = 2, N_TEXTS = 5 };
 
-static const enum lac_activations_rule rules[] = {LAC_ACTIVATIONS_CATS};
+static const enum lac_activations_rule rules[] = {LAC_ACTIVATIONS_CATS, LAC_ACTIVATIONS_CORE};
 enum { N_RULES = sizeof rules / sizeof rules[0] };
 
 /* Thresholds of a text of random words. */
@@ -24,14 +24,15 @@ static void calibrate(struct lac_model *model, double share, float *thresholds)
     lac_session_free(session);
 }
 
-static struct ask asked(enum lac_activations_rule rule, const float *thresholds)
+static struct ask asked(enum lac_activations_rule rule, const float *thresholds, double core_share)
 {
     return (struct ask){
         .max_new_tokens = 20,
         .sampling = {.temperature = 2, .seed = 3},
         .activations = {.rule = rule,
                         .thresholds = thresholds,
-                        .n_thresholds = thresholds ? N_LAYERS : 0},
+                        .n_thresholds = thresholds ? N_LAYERS : 0,
+                        .core_share = core_share},
     };
 }
 
@@ -67,7 +68,7 @@ static void check_company(enum lac_activations_rule rule, enum lac_dtype dtype)
     float thresholds[N_LAYERS];
     struct outcome expected[N_TEXTS], whole[N_TEXTS];
     calibrate(alone.model, 0.4, thresholds);
-    struct ask ask = asked(rule, thresholds), all = asked(LAC_ACTIVATIONS_ALL, NULL);
+    struct ask ask = asked(rule, thresholds, 0.4), all = asked(LAC_ACTIVATIONS_ALL, NULL, 0);
     make_texts(alone.model, &ask, 0, N_TEXTS, expected);
     make_texts(alone.model, &all, 0, N_TEXTS, whole);
     size_t n_other = 0;
@@ -105,7 +106,7 @@ START_TEST(all_neurons_are_all)
     struct house house = open_house_for(1, 0, rules[_i]);
     float thresholds[N_LAYERS] = {0};
     struct outcome expected[N_TEXTS];
-    struct ask ask = asked(rules[_i], thresholds), all = asked(LAC_ACTIVATIONS_ALL, NULL);
+    struct ask ask = asked(rules[_i], thresholds, 1), all = asked(LAC_ACTIVATIONS_ALL, NULL, 0);
     make_texts(house.model, &all, 0, N_TEXTS, expected);
     compare_texts(house.model, &ask, 0, N_TEXTS, expected);
     for (size_t i = 0; i < N_TEXTS; i++)
@@ -126,7 +127,7 @@ START_TEST(scores_do_not_depend_on_passes)
     for (size_t number = 0; n < 30; number++)
         n = make_prompt(number, MOST_PROMPT, ids);
     calibrate(house.model, 0.3, thresholds);
-    struct ask ask = asked(rules[_i / 2], thresholds);
+    struct ask ask = asked(rules[_i / 2], thresholds, 0.3);
     struct lac_generation_counts counts;
     struct lac_session *session = open_session(house.model, &ask);
     ck_assert_ok(session,
@@ -156,7 +157,7 @@ START_TEST(copies_go_on_alike)
     struct house house = open_house_for(1, 0, rules[_i]);
     float thresholds[N_LAYERS];
     calibrate(house.model, 0.4, thresholds);
-    struct ask ask = asked(rules[_i], thresholds);
+    struct ask ask = asked(rules[_i], thresholds, 0.4);
     struct lac_session *session = open_session(house.model, &ask), *clone;
     size_t sequence = add_prompt(session, 3), fork;
     for (size_t i = 0; i < 5; i++)
@@ -173,6 +174,46 @@ START_TEST(copies_go_on_alike)
         outcome_clear(&outcomes[i]);
     lac_session_free(clone);
     lac_session_free(session);
+    close_house(&house);
+}
+END_TEST
+
+/* Saved while they are made; fed again, when a core is chosen anew. */
+START_TEST(restored_texts_go_on_alike)
+{
+    struct house house = open_house_for(1, 0, rules[_i]);
+    float thresholds[N_LAYERS];
+    char path[256];
+    int32_t more[MOST_PROMPT];
+    save_path(path, sizeof path, "left-out");
+    calibrate(house.model, 0.4, thresholds);
+    struct ask ask = asked(rules[_i], thresholds, 0.4);
+    struct lac_session *session = open_session(house.model, &ask), *other;
+    size_t sequence = add_prompt(session, 3), restored, n_more = make_prompt(4, MOST_PROMPT, more);
+    for (size_t i = 0; i < 5; i++)
+        ck_assert_ok(session, lac_session_next(session, NULL, NULL));
+    ck_assert_ok(session, lac_session_save(session, sequence, path));
+    other = open_session(house.model, &ask);
+    ck_assert_ok(other, lac_session_restore(other, path, &restored));
+    ck_assert_ok(session, lac_session_generate(session, NULL, NULL));
+    ck_assert_ok(other, lac_session_generate(other, NULL, NULL));
+    struct outcome first = outcome_of(session, sequence), second = outcome_of(other, restored);
+    assert_same(&first, &second);
+    size_t n_before = first.n;
+    outcome_clear(&first);
+    outcome_clear(&second);
+    ck_assert_ok(session, lac_session_feed_ids(session, sequence, more, n_more));
+    ck_assert_ok(other, lac_session_feed_ids(other, restored, more, n_more));
+    ck_assert_ok(session, lac_session_generate(session, NULL, NULL));
+    ck_assert_ok(other, lac_session_generate(other, NULL, NULL));
+    first = outcome_of(session, sequence);
+    second = outcome_of(other, restored);
+    ck_assert_uint_gt(first.n, n_before + n_more);
+    assert_same(&first, &second);
+    outcome_clear(&first);
+    outcome_clear(&second);
+    lac_session_free(session);
+    lac_session_free(other);
     close_house(&house);
 }
 END_TEST
@@ -239,6 +280,22 @@ START_TEST(odd_thresholds_are_refused)
     ck_assert_int_eq(try_cats(house.model, thresholds, N_LAYERS), LAC_E_ARGUMENT);
     thresholds[N_LAYERS - 1] = INFINITY; /* leaves out all */
     ck_assert_int_eq(try_cats(house.model, thresholds, N_LAYERS), LAC_OK);
+    static const double wrong[] = {0, -0.1, 1.1, NAN};
+    struct lac_activations_policy core = {.rule = LAC_ACTIVATIONS_CORE};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        core.core_share = wrong[i];
+        ck_assert_int_eq(try_policy(house.model, core), LAC_E_ARGUMENT);
+    }
+    core.core_share = 0.5;
+    for (size_t i = 1; i < sizeof wrong / sizeof *wrong; i++) { /* 0 is usual */
+        core.token_share = wrong[i];
+        ck_assert_int_eq(try_policy(house.model, core), LAC_E_ARGUMENT);
+    }
+    core.token_share = 0.1;
+    ck_assert_int_eq(try_policy(house.model, core), LAC_OK);
+    struct house half = open_house(1, LAC_BF16, test_seed());
+    ck_assert_int_eq(try_policy(half.model, core), LAC_E_UNSUPPORTED);
+    close_house(&half);
     struct lac_activations_policy unknown = {.rule = (enum lac_activations_rule)77};
     ck_assert_int_eq(try_policy(house.model, unknown), LAC_E_ARGUMENT);
     close_house(&house);
@@ -309,6 +366,7 @@ void add_activation_tests(Suite *suite)
     tcase_add_loop_test(tc, all_neurons_are_all, 0, N_RULES);
     tcase_add_loop_test(tc, scores_do_not_depend_on_passes, 0, 2 * N_RULES);
     tcase_add_loop_test(tc, copies_go_on_alike, 0, N_RULES);
+    tcase_add_loop_test(tc, restored_texts_go_on_alike, 0, N_RULES);
     suite_add_tcase(suite, tc);
     add_test(suite, "calibration_finds_shares", calibration_finds_shares);
     add_test(suite, "odd_thresholds_are_refused", odd_thresholds_are_refused);

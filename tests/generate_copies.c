@@ -204,7 +204,7 @@ END_TEST
 
 /* ---- Files ---- */
 
-static void save_path(char *path, size_t size, const char *name)
+void save_path(char *path, size_t size, const char *name)
 {
     static char directory[256];
     if (!*directory)

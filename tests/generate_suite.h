@@ -60,6 +60,9 @@ void assert_outcome(struct lac_session *session, size_t sequence, const struct o
 #define ck_assert_ok(session, call)                                                                \
     ck_assert_msg(!(call), "%s: %s", #call, lac_session_message(session))
 
+/* A file in the scratch directory. */
+void save_path(char *path, size_t size, const char *name);
+
 void add_sample_tests(Suite *suite);
 void add_text_tests(Suite *suite);
 void add_copy_tests(Suite *suite);

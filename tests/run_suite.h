@@ -54,6 +54,7 @@ void check_same(const float *a, const float *b, const char *what);
 /* The tests of each file. */
 void add_division_tests(Suite *suite);
 void add_packed_tests(Suite *suite);
+void add_core_tests(Suite *suite);
 void add_gguf_tests(Suite *suite);
 void add_sight_tests(Suite *suite);
 

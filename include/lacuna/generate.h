@@ -173,11 +173,21 @@ struct lac_activations_policy {
      * sparsity in large language models, 2024. */
     const float *thresholds;
     size_t n_thresholds;
+    /* CORE: of each layer's neurons the share that a text goes on with, above 0, and the share in
+     * which a token of the prompt counts what it uses most, by |act(gate(x)) * up(x)|; 0: 0.4.
+     * Those that most tokens counted are the text's core, from when its prompt has gone through
+     * until more is fed.  Wang et al., CoreInfer: Accelerating large language model inference with
+     * semantics-inspired adaptive sparse activation, 2024. */
+    double core_share, token_share;
 };
 /* LAC_ACTIVATIONS_ALL unless set.  Of a session's own model, not of its draft.  What CATS leaves
- * out is not read if the model was opened with lac_model_options_set_activations.  Copied;
- * LAC_E_MEMORY, and options are unchanged then.  The session is LAC_E_ARGUMENT for a wrong number
- * of thresholds or one below 0, LAC_E_UNSUPPORTED for models without such layers. */
+ * out is not read if the model was opened with lac_model_options_set_activations.  A core's weights
+ * are copied when it is chosen, core_share of the feed-forward weights for each text (and less of
+ * weights that are pruned); forks and clones share their original's, and count on from what it has
+ * counted.  A restored text goes through the model again.  Copied; LAC_E_MEMORY, and options are
+ * unchanged then.  The session is LAC_E_ARGUMENT for a wrong number of thresholds, one below 0 or
+ * no share, LAC_E_UNSUPPORTED for models without such layers, and with CORE for those whose weights
+ * cannot be copied: neither int8 without outliers nor fp32, or fp32 in blocks of few rows. */
 LAC_API enum lac_status
 lac_session_options_set_activations(struct lac_session_options *options,
                                     const struct lac_activations_policy *policy);

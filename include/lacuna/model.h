@@ -77,6 +77,7 @@ LAC_API void lac_model_options_set_outliers(struct lac_model_options *options, d
 enum lac_activations_rule {
     LAC_ACTIVATIONS_ALL = 0,
     LAC_ACTIVATIONS_CATS = 1, /* those whose |act(gate(x))| reaches a threshold */
+    LAC_ACTIVATIONS_CORE = 2, /* those that a text's prompt used most: needs no preparing */
 };
 
 /* Prepares a decoder for sessions that leave neurons out by CATS: the rows of up and columns of

@@ -208,6 +208,7 @@ enum lac_status lac_session_prepare(struct lac_session *session)
                 .n_tokens = t->n_ids - t->kv.n_keys - 1,
                 .n_text = t->n_ids,
                 .n_prompt = t->n_fed,
+                .usage = lac_text_usage(g, t),
             };
     }
     return n ? lac_decoder_run(&g->decoder, g->steps, n, lac_generator_should_stop, g,
@@ -440,6 +441,10 @@ enum lac_status lac_session_restore(struct lac_session *session, const char *pat
     t->kv = saved.kv;
     if (!status)
         status = retell(g, t, &saved, &session->error);
+    if (lac_text_usage(g, t)) { /* its core is not in the file: the prompt is counted again */
+        lac_kv_clear(&t->kv);
+        lac_kv_init(&t->kv, g->host, &g->kv_shape);
+    }
     lac_free(g->host, saved.ids);
     if (status) {
         lac_text_clear(g, t);

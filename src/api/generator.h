@@ -9,6 +9,7 @@
 #include <lacuna/generate.h>
 
 #include "src/api/internal.h"
+#include "src/run/core.h"
 #include "src/run/decoder.h"
 #include "src/run/sample.h"
 #include "src/run/saved.h"
@@ -38,6 +39,7 @@ struct lac_text {
     size_t n_ids, id_capacity;
     size_t n_fed;
     struct lac_kv kv, draft_kv;
+    struct lac_usage usage; /* with a core */
     struct lac_sampling sampling;
     size_t max_new_tokens; /* 0: no bound but the context */
     size_t n_promising;    /* guesses that are worth a try, by what came of the last ones */
@@ -103,6 +105,8 @@ enum lac_status lac_generator_place(struct lac_generator *g, size_t *index,
 /* LAC_E_ARGUMENT when no text is there. */
 enum lac_status lac_generator_find(struct lac_generator *g, size_t sequence, struct lac_text **text,
                                    struct lac_error *error);
+/* Where a text counts its neurons, or NULL. */
+struct lac_usage *lac_text_usage(const struct lac_generator *g, struct lac_text *text);
 bool lac_generator_should_stop(void *generator);
 /* Room for so many texts in a step, and things asked of them. */
 enum lac_status lac_generator_reserve(struct lac_generator *g, size_t n_texts, size_t n_nexts,

@@ -68,7 +68,7 @@ static enum lac_status read_options(const struct lac_model_options *options,
         return lac_fail(error, LAC_E_ARGUMENT, "unknown dtype %d", (int)options->dtype);
     if (options->pattern < -1 || options->pattern >= LAC_N_PATTERNS)
         return lac_fail(error, LAC_E_ARGUMENT, "unknown pattern %d", options->pattern);
-    if ((int)options->activations < 0 || options->activations > LAC_ACTIVATIONS_CATS)
+    if ((int)options->activations < 0 || options->activations > LAC_ACTIVATIONS_CORE)
         return lac_fail(error, LAC_E_ARGUMENT, "unknown rule of activations %d",
                         (int)options->activations);
     if (!(options->outliers >= 0 && options->outliers <= LAC_MOST_OUTLIERS))

@@ -36,6 +36,7 @@ struct scored {
     const int32_t *ids; /* [n], of which n_context are given */
     size_t n, n_context;
     struct lac_kv kv;
+    struct lac_usage usage;
 };
 
 /* Tokens up to `end` go in; the last of them say what of their successors. */
@@ -52,6 +53,7 @@ static enum lac_status run(struct lac_generator *g, struct scored *s, size_t end
         .n_tokens = end - s->kv.n_keys,
         .n_text = s->n,
         .n_prompt = s->n_context,
+        .usage = g->options.activations.rule == LAC_ACTIVATIONS_CORE ? &s->usage : NULL,
         .next = g->nexts,
         .n_next = n_next,
     };
@@ -112,11 +114,13 @@ enum lac_status lac_session_score(struct lac_session *session, const int32_t *id
     if (status)
         return status;
     lac_kv_init(&s.kv, g->host, &g->kv_shape);
+    lac_usage_init(&s.usage, g->host, g->model->network);
     status = score(g, &s, pace, log_probabilities, best, &session->error);
     if (!status)
         status = lac_kv_settle(&s.kv, s.kv.n_keys, n_context, &session->error);
     g->counts.score_cache_bytes = status ? 0 : lac_kv_bytes(&s.kv);
     lac_kv_clear(&s.kv);
+    lac_usage_clear(&s.usage);
     return status;
 }
 

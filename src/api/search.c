@@ -58,6 +58,7 @@ static enum lac_status run(struct beams *b, size_t n_top)
             .n_tokens = t->n_ids - t->kv.n_keys,
             .n_text = t->n_ids,
             .n_prompt = t->n_fed,
+            .usage = lac_text_usage(g, t),
             .next = &g->nexts[i],
             .n_next = 1,
         };

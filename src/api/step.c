@@ -177,6 +177,7 @@ static enum lac_status run(struct step *s)
             .n_tokens = t->n_ids + turn->n_guesses - t->kv.n_keys,
             .n_text = t->n_ids,
             .n_prompt = t->n_fed,
+            .usage = lac_text_usage(g, t),
             .next = next,
             .n_next = n_next,
         };

@@ -14,12 +14,14 @@ void lac_text_init(const struct lac_generator *g, struct lac_text *t)
     };
     lac_kv_init(&t->kv, g->host, &g->kv_shape);
     lac_kv_init(&t->draft_kv, g->host, &g->draft_shape);
+    lac_usage_init(&t->usage, g->host, g->model->network);
 }
 
 void lac_text_clear(const struct lac_generator *g, struct lac_text *t)
 {
     lac_kv_clear(&t->kv);
     lac_kv_clear(&t->draft_kv);
+    lac_usage_clear(&t->usage);
     lac_free(g->host, t->ids);
     lac_free(g->host, t->bytes);
     lac_text_init(g, t);
@@ -63,6 +65,11 @@ enum lac_status lac_text_reserve(const struct lac_generator *g, struct lac_text 
     enum lac_status status = grow_ids(g, t, n, error);
     /* One token's room more for what waits for the end. */
     return status ? status : grow_bytes(g, t, (n + 1) * g->room, error);
+}
+
+struct lac_usage *lac_text_usage(const struct lac_generator *g, struct lac_text *t)
+{
+    return g->options.activations.rule == LAC_ACTIVATIONS_CORE ? &t->usage : NULL;
 }
 
 size_t lac_text_room(const struct lac_generator *g, const struct lac_text *t)
@@ -118,6 +125,8 @@ enum lac_status lac_text_copy(const struct lac_generator *g, struct lac_text *to
         status = grow_bytes(g, to, from->n_bytes, error);
     if (!status)
         status = copy_caches(to, from, error);
+    if (!status)
+        status = lac_usage_copy(&to->usage, &from->usage, error);
     if (status) {
         lac_text_clear(g, to);
         return status;

@@ -86,19 +86,43 @@ static bool find_thresholds(const struct runtime *rt, const struct options *o, d
 
 /* ---- What is asked for ---- */
 
-bool activations_parse(const char *text, struct activations *a)
+/* A share that the text begins with; *end is behind it. */
+static bool read_share(const char *text, char **end, double *share)
+{
+    *share = strtod(text, end);
+    return *end > text && *share >= 0 && *share <= 1;
+}
+
+static bool parse_cats(const char *text, struct activations *a)
 {
     char *end;
+    a->policy.rule = LAC_ACTIVATIONS_CATS;
+    return read_share(text, &end, &a->share) && !*end;
+}
+
+static bool parse_core(const char *text, struct activations *a)
+{
+    char *end;
+    struct lac_activations_policy *p = &a->policy;
+    p->rule = LAC_ACTIVATIONS_CORE;
+    if (!read_share(text, &end, &p->core_share) || p->core_share <= 0)
+        return false;
+    return !*end || (*end == ',' && read_share(end + 1, &end, &p->token_share) && !*end &&
+                     p->token_share > 0);
+}
+
+bool activations_parse(const char *text, struct activations *a)
+{
     *a = (struct activations){.share = 1};
     if (!text || !strcmp(text, "none"))
         return true;
-    if (!strncmp(text, "cats:", 5)) {
-        a->policy.rule = LAC_ACTIVATIONS_CATS;
-        a->share = strtod(text + 5, &end);
-        if (end > text + 5 && !*end && a->share >= 0 && a->share <= 1)
-            return true;
-    }
-    complain("--activations: '%s' is neither none nor cats: with a share from 0 to 1", text);
+    if (!strncmp(text, "cats:", 5) && parse_cats(text + 5, a))
+        return true;
+    if (!strncmp(text, "core:", 5) && parse_core(text + 5, a))
+        return true;
+    complain("--activations: '%s' is none of none, cats:SHARE, core:SHARE[,SHARE], the shares "
+             "from 0 to 1",
+             text);
     return false;
 }
 

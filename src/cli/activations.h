@@ -7,10 +7,10 @@
 
 struct activations {
     struct lac_activations_policy policy;
-    double share; /* of the neurons, that stays */
+    double share; /* cats: of the neurons, that stays */
 };
 
-/* "none" or "cats:SHARE"; NULL is none.  false after a complaint. */
+/* "none", "cats:SHARE" or "core:SHARE[,SHARE]"; NULL is none.  false after a complaint. */
 bool activations_parse(const char *text, struct activations *activations);
 /* What a model has to be prepared for when it is opened. */
 enum lac_activations_rule activations_prepared(const struct options *options);

@@ -171,10 +171,11 @@ static const struct row rows[] = {
      "compared"},
     {"activations", 0, TEXTS, ON_DECODERS, AT(activations), "RULE", 0, 0, NULL,
      "neurons of gated feed-forward layers that count for tokens made: none are left out; "
-     "cats:SHARE, about this share of them, by thresholds (default none); score: several are "
+     "cats:SHARE, about this share of them, by thresholds; core:SHARE[,SHARE], those that a "
+     "prompt used most, and of a token those that count (0.4) (default none); score: several are "
      "compared"},
     {"calibrate", 0, TEXT, ON_DECODERS, AT(calibrate), "FILE", 0, 0, NULL,
-     "--activations: a text to find thresholds with, or what score --json made of one"},
+     "--activations cats: a text to find thresholds with, or what score --json made of one"},
     {"batch-tokens", 0, NUMBER, ON_DECODERS, AT(batch_tokens), "N", 1, 100000000, NULL,
      "tokens of a pass at most (default: what fits the caches)"},
     {"batch-tokens", 0, NUMBER, ON_TASKS, AT(batch_tokens), "N", 1, 100000000, NULL,

@@ -133,6 +133,15 @@ static bool score_windows(struct work *w, size_t column, size_t window, size_t s
     return tallies_add(&w->tallies, column, NULL, &tally);
 }
 
+/* What is only seen is then the prompt, for all columns. */
+static bool has_core(const struct work *w)
+{
+    for (size_t i = 0; i < w->tallies.n_columns; i++)
+        if (w->contenders[i].activations.policy.rule == LAC_ACTIVATIONS_CORE)
+            return true;
+    return false;
+}
+
 static bool score_text(struct work *w)
 {
     const struct options *o = w->options;
@@ -146,11 +155,12 @@ static bool score_text(struct work *w)
     }
     if (!reserve(w, window) || !input_read_all(o->operand, &w->text, &w->size) || !encode(w))
         return false;
-    size_t first = o->kv[0] ? window - stride : 1;
+    size_t first = o->kv[0] || has_core(w) ? window - stride : 1;
     if (w->encoding.n <= first) {
-        complain("the text has %zu tokens; with --kv more than the first %zu, which are not "
-                 "scored, are needed (--window, --stride)",
-                 w->encoding.n, first);
+        complain(
+            "the text has %zu tokens; with --kv or a core more than the first %zu, which are not "
+            "scored, are needed (--window, --stride)",
+            w->encoding.n, first);
         return false;
     }
     for (size_t i = 0; i < w->tallies.n_columns; i++)
@@ -354,7 +364,8 @@ const struct command command_score = {
         "continuation) or JSON objects (\"prompt\", \"continuation\", \"group\"), and also counts\n"
         "those that the most probable words continue exactly so, in all and for each group.\n"
         "A --kv or --activations each makes a column of figures, with tokens/s and what the cache\n"
-        "keeps; with --kv the first window - stride tokens of a text are only seen.  With --json "
+        "keeps; with --kv or a core the first window - stride tokens of a text are only seen.  "
+        "With --json "
         "a\n"
         "line for each column (and group):\n"
         "  {\"tokens\", \"bytes\", \"log_probability\", \"perplexity\", \"bits_per_byte\"}\n"

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "src/run/core.h"
+
 enum lac_status lac_activations_policy_copy(const struct lac_host *host,
                                             const struct lac_activations_policy *policy,
                                             struct lac_activations_policy *copy,
@@ -40,6 +42,17 @@ static enum lac_status check_thresholds(const struct lac_activations_policy *pol
     return LAC_OK;
 }
 
+static enum lac_status check_shares(const struct lac_activations_policy *policy,
+                                    const struct lac_network *network, struct lac_error *error)
+{
+    if (!(policy->core_share > 0 && policy->core_share <= 1))
+        return lac_fail(error, LAC_E_ARGUMENT, "a core of %g of the neurons", policy->core_share);
+    if (!(policy->token_share >= 0 && policy->token_share <= 1))
+        return lac_fail(error, LAC_E_ARGUMENT, "a token's share of %g of the neurons",
+                        policy->token_share);
+    return lac_core_check(network, error);
+}
+
 enum lac_status lac_activations_policy_check(const struct lac_activations_policy *policy,
                                              const struct lac_network *network,
                                              struct lac_error *error)
@@ -52,6 +65,8 @@ enum lac_status lac_activations_policy_check(const struct lac_activations_policy
     switch (policy->rule) {
     case LAC_ACTIVATIONS_CATS:
         return check_thresholds(policy, network, error);
+    case LAC_ACTIVATIONS_CORE:
+        return check_shares(policy, network, error);
     default:
         return lac_fail(error, LAC_E_ARGUMENT, "no neurons are left out by rule %d",
                         (int)policy->rule);

@@ -52,6 +52,12 @@ enum lac_status lac_activations_policy_check(const struct lac_activations_policy
                                              const struct lac_network *network,
                                              struct lac_error *error);
 
+/* Of a token's neurons, those that count: what Wang et al. (2024) took. */
+static inline double lac_token_share(const struct lac_activations_policy *policy)
+{
+    return policy->token_share > 0 ? policy->token_share : 0.4;
+}
+
 /* LAC_E_UNSUPPORTED unless the network has the layers for it: gated, norms first. */
 enum lac_status lac_activations_fit(const struct lac_network *network, struct lac_error *error);
 

@@ -10,16 +10,9 @@
 
 /* ---- What is left out ---- */
 
-/* The token of the batch that a lane of the tile has. */
-static size_t token_of(const struct lac_member *m, struct lac_tile tile, size_t lane)
-{
-    size_t i = tile.index * LAC_TILE + lane;
-    return m->h == m->region->kept_h ? m->region->kept[i] : i;
-}
-
 static bool is_full(const struct lac_member *m, struct lac_tile tile, size_t lane)
 {
-    return lane >= tile.n_tokens || m->region->is_full[token_of(m, tile, lane)];
+    return lane >= tile.n_tokens || m->region->is_full[lac_token_of(m, tile, lane)];
 }
 
 static size_t layer_index(const struct lac_member *m, const struct lac_layer *layer)

@@ -16,6 +16,13 @@ struct lac_choice {
 
 #define LAC_ALL_NEURONS SIZE_MAX
 
+/* The token of the batch that a lane of the tile has. */
+static inline size_t lac_token_of(const struct lac_member *m, struct lac_tile tile, size_t lane)
+{
+    size_t i = tile.index * LAC_TILE + lane;
+    return m->h == m->region->kept_h ? m->region->kept[i] : i;
+}
+
 /* Of the FFN's slot: member.h's tiles, or one a worker. */
 struct lac_choice lac_choice_of(const struct lac_region *region, size_t slot);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/base/checked.h"
+#include "src/run/core.h"
 #include "src/run/kv_votes.h"
 
 static const struct lac_head head = {.task = LAC_TASK_GENERATE};
@@ -89,12 +90,20 @@ static size_t cut_units(const struct lac_decoder *d, const struct lac_kv *kv, si
     return end > kv->n_keys ? end - kv->n_keys : 0;
 }
 
+/* The position where a pass over the text ends: that of the prompt, if a cache acts there or a core
+ * depends on it as a whole. */
+static size_t stop_of(const struct lac_step_text *text)
+{
+    size_t n_prompt = text->n_prompt, stop = lac_kv_stop(text->kv, n_prompt);
+    return text->usage && text->kv->n_keys < n_prompt ? lac_min_size(stop, n_prompt) : stop;
+}
+
 /* The next tokens of a text, as many as there is room for; false: not one. */
 static bool add_part(struct pass *pass, const struct lac_step_text *text, size_t n_before)
 {
     struct lac_decoder *d = pass->decoder;
     size_t n_done = text->kv->n_keys - n_before;
-    size_t stop = lac_kv_stop(text->kv, text->n_prompt) - text->kv->n_keys;
+    size_t stop = stop_of(text) - text->kv->n_keys;
     size_t room = lac_min_size(d->batch_tokens - pass->n_tokens, stop);
     size_t left = text->n_tokens - n_done, n = lac_min_size(left, room);
     if (n < stop)
@@ -112,6 +121,7 @@ static bool add_part(struct pass *pass, const struct lac_step_text *text, size_t
         .n_text = text->n_text,
         .next = first < end ? text->next + (first - first_next) : NULL,
         .n_full = text->n_prompt - lac_min_size(text->n_prompt, text->kv->n_keys),
+        .usage = text->usage,
     };
     for (size_t i = first; i < end; i++) {
         d->kept[pass->n_kept++] = (uint32_t)(i - n_done);
@@ -134,6 +144,24 @@ static enum lac_status make_room(const struct lac_step_text *text, struct lac_se
     if (!status)
         status = lac_kv_vote(kv, text->n_prompt, part->n_tokens, &part->n_voters, error);
     return status ? status : lac_kv_reserve(kv, part->n_tokens, error);
+}
+
+/* A core is there before the first token that goes on with it. */
+static enum lac_status make_core(const struct lac_decoder *d, const struct lac_step_text *text,
+                                 struct lac_error *error)
+{
+    if (!text->usage)
+        return LAC_OK;
+    if (text->kv->n_keys < text->n_prompt)
+        return lac_usage_reserve(text->usage, error);
+    return lac_usage_choose(text->usage, d->activations->policy.core_share, error);
+}
+
+static void advance(const struct lac_step_text *text, const struct lac_sequence *part)
+{
+    lac_kv_advance(text->kv, part->n_tokens);
+    if (text->usage && part->n_full)
+        lac_usage_advance(text->usage, text->kv->n_keys);
 }
 
 static void run_member(const struct lac_team *team, size_t rank, void *arg)
@@ -216,12 +244,14 @@ static enum lac_status run_texts(struct lac_decoder *d, const struct lac_step_te
         enum lac_status status = LAC_OK;
         for (size_t i = 0; i < pass.n_texts && !status; i++)
             status = make_room(&texts[first + i], &d->parts[i], error);
+        for (size_t i = 0; i < pass.n_texts && !status; i++)
+            status = make_core(d, &texts[first + i], error);
         if (!status)
             status = run_pass(&pass, error);
         if (status)
             return status;
         for (size_t i = 0; i < pass.n_texts; i++)
-            lac_kv_advance(texts[first + i].kv, d->parts[i].n_tokens);
+            advance(&texts[first + i], &d->parts[i]);
     }
     return LAC_OK;
 }

@@ -36,7 +36,8 @@ struct lac_step_text {
                         the tokens behind it leave neurons out */
     /* What is asked of the last n_next tokens, in their order: what follows each. */
     struct lac_next *next;
-    size_t n_next; /* at most n_tokens; may be 0 */
+    size_t n_next;           /* at most n_tokens; may be 0 */
+    struct lac_usage *usage; /* with activations by CORE: what the prompt counts into; else NULL */
 };
 
 /* Borrows all it is given; network is a decoder's.  activations, borrowed too, may be NULL; else

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "src/run/core.h"
 #include "src/run/steps.h"
 
 enum lac_keep lac_head_keep(const struct lac_head *head)
@@ -49,7 +50,17 @@ static size_t rows_of_sequence(enum lac_keep keep, const struct lac_sequence *s)
     }
 }
 
-/* Fills first, kept, out or next, and is_full. */
+/* What token k of a sequence leaves out, and where it counts. */
+static void index_neurons(struct lac_region *r, const struct lac_sequence *s, size_t at, size_t k)
+{
+    bool is_full = k < s->n_full;
+    bool is_new = s->usage && s->kv->n_keys + k >= s->usage->n_counted;
+    r->is_full[at] = is_full;
+    r->core[at] = s->usage && !is_full ? s->usage->core : NULL;
+    r->counting[at] = is_full && is_new ? s->usage : NULL;
+}
+
+/* Fills first, kept, out or next, and what neurons tokens have. */
 static void index_batch(const struct lac_forward *f)
 {
     struct lac_region *r = f->region;
@@ -68,7 +79,7 @@ static void index_batch(const struct lac_forward *f)
             n_kept++;
         }
         for (size_t k = 0; f->activations && k < s->n_tokens; k++)
-            r->is_full[n_tokens + k] = k < s->n_full;
+            index_neurons(r, s, n_tokens + k, k);
         n_tokens += s->n_tokens;
     }
     r->first[f->n_sequences] = n_tokens;

@@ -10,6 +10,7 @@
 #include <lacuna/session.h>
 
 #include "src/run/activations.h"
+#include "src/run/core.h"
 #include "src/run/kv.h"
 #include "src/run/network.h"
 #include "src/run/next.h"
@@ -40,10 +41,11 @@ struct lac_sequence {
     /* GENERATE: the tokens go on where the cache ends, which has room for them (lac_kv_reserve).
      * Its n_keys is left to the caller. */
     struct lac_kv *kv;
-    size_t n_voters;       /* its last tokens, which vote: src/run/kv_votes.h */
-    size_t n_text;         /* as in struct lac_step_text */
-    struct lac_next *next; /* [n_kept]: what follows each token kept */
-    size_t n_full;         /* of the tokens; those from here on leave neurons out */
+    size_t n_voters;         /* its last tokens, which vote: src/run/kv_votes.h */
+    size_t n_text;           /* as in struct lac_step_text */
+    struct lac_next *next;   /* [n_kept]: what follows each token kept */
+    size_t n_full;           /* of the tokens; those from here on leave neurons out */
+    struct lac_usage *usage; /* of these, by CORE, or NULL */
 };
 
 struct lac_forward {

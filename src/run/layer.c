@@ -4,6 +4,7 @@
 
 #include "src/run/activations.h"
 #include "src/run/choose.h"
+#include "src/run/core_steps.h"
 #include "src/run/picked.h"
 #include "src/run/steps.h"
 
@@ -246,13 +247,17 @@ static void step_first_gate(const struct lac_member *m, const struct lac_layer *
         .activation = lac_hidden_activation(config),
         .y = lac_tile_f32(m->region->factor, ffn_slot(m, tile), config->intermediate_size),
     };
-    lac_run_linear(&layer->gate, tile, rows, lac_hidden_input(m, tile), y);
+    struct lac_input x = lac_hidden_input(m, tile);
+    if (!lac_run_core(m, layer, tile, LAC_CORE_GATE, x, y))
+        lac_run_linear(&layer->gate, tile, rows, x, y);
 }
 
 static void step_choose(const struct lac_member *m, const struct lac_layer *layer,
                         struct lac_tile tile, size_t lane, size_t n_lanes)
 {
-    lac_choose_neurons(m, layer, tile, ffn_slot(m, tile), lane, n_lanes);
+    bool has_core = m->forward->activations->policy.rule == LAC_ACTIVATIONS_CORE;
+    (has_core ? lac_choose_core : lac_choose_neurons)(m, layer, tile, ffn_slot(m, tile), lane,
+                                                      n_lanes);
 }
 
 static void step_chosen_up(const struct lac_member *m, const struct lac_layer *layer,
@@ -262,6 +267,8 @@ static void step_chosen_up(const struct lac_member *m, const struct lac_layer *l
     struct lac_choice choice = lac_choice_of(m->region, slot);
     struct lac_output y = activated(m, slot);
     y.activation = LAC_ACT_NONE; /* factor is activated */
+    if (lac_run_core(m, layer, tile, LAC_CORE_UP, lac_hidden_input(m, tile), y))
+        return;
     if (choice.n == LAC_ALL_NEURONS)
         lac_run_linear(&layer->up, tile, rows, lac_hidden_input(m, tile), y);
     else
@@ -271,8 +278,8 @@ static void step_chosen_up(const struct lac_member *m, const struct lac_layer *l
 static void step_chosen_quantize(const struct lac_member *m, const struct lac_layer *layer,
                                  struct lac_tile tile, size_t lane, size_t n_lanes)
 {
-    (void)layer;
-    size_t n = m->region->n_chosen[ffn_slot(m, tile)];
+    size_t slot = ffn_slot(m, tile), n = m->region->n_chosen[slot];
+    lac_count_core(m, layer, tile, slot, lane, n_lanes);
     quantize_ffn(m, tile, lane, n_lanes,
                  n == LAC_ALL_NEURONS ? m->network->config.intermediate_size : n);
 }
@@ -284,6 +291,8 @@ static void step_chosen_down(const struct lac_member *m, const struct lac_layer 
     struct lac_choice choice = lac_choice_of(m->region, slot);
     float *h = lac_tile_f32(m->h, tile.index, m->network->config.hidden_size);
     struct lac_output y = {.residual = h, .y = h};
+    if (lac_run_core(m, layer, tile, LAC_CORE_DOWN, ffn_input(m, slot), y))
+        return;
     if (choice.n == LAC_ALL_NEURONS)
         step_down(m, layer, tile, rows);
     else
@@ -525,14 +534,20 @@ static const struct lac_step *feed_forward(const struct lac_member *m,
     return m->network->config.is_gated ? steps->gated : steps->feed_forward;
 }
 
+/* Neurons of all tokens, also of those that the head does not look at? */
+static bool counts_all(const struct lac_member *m)
+{
+    const struct lac_activations *act = m->forward->activations;
+    return act && (act->histogram || act->policy.rule == LAC_ACTIVATIONS_CORE);
+}
+
 void lac_run_layer(struct lac_member *m, size_t index, bool is_last)
 {
     const struct lac_config *config = &m->network->config;
     const struct lac_layer *layer = &m->network->layers[index];
     const struct layer_steps *steps = config->norms_before ? &norms_before : &norms_after;
     bool drops = is_last && lac_head_keep(m->forward->head) != LAC_KEEP_ALL;
-    /* All tokens are counted. */
-    bool drops_late = drops && m->forward->activations && m->forward->activations->histogram;
+    bool drops_late = drops && counts_all(m);
     drops = drops && !drops_late;
     lac_run_steps(m, drops ? steps->before_last_attention : steps->before_attention, layer);
     if (config->position_kind == LAC_POSITION_ROPE)

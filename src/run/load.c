@@ -126,7 +126,7 @@ static enum lac_status plan_and_pack(struct loader *l, const struct lac_matrix *
     if (status)
         return lac_fail_in(l->error, status, "%s", m->name);
     linear->weight.outliers = d->outliers;
-    return lac_plan_kernels(network, linear, l->error);
+    return lac_plan_kernels(network, linear, &network->arena, l->error);
 }
 
 static enum lac_status load_linear(struct loader *l, enum lac_role role, size_t layer)

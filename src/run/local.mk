@@ -5,6 +5,10 @@ libcore_la_SOURCES += \
 	src/run/attention.c \
 	src/run/choose.c \
 	src/run/choose.h \
+	src/run/core.c \
+	src/run/core.h \
+	src/run/core_steps.c \
+	src/run/core_steps.h \
 	src/run/decoder.c \
 	src/run/decoder.h \
 	src/run/embed.c \

@@ -347,8 +347,8 @@ bool lac_plan_predict(const struct lac_network *network, const struct lac_linear
     return token != NULL;
 }
 
-enum lac_status lac_plan_kernels(struct lac_network *network, struct lac_linear *linear,
-                                 struct lac_error *error)
+enum lac_status lac_plan_kernels(const struct lac_network *network, struct lac_linear *linear,
+                                 struct lac_arena *arena, struct lac_error *error)
 {
     const struct lac_weight *w = &linear->weight;
     unsigned features = network->features;
@@ -368,7 +368,7 @@ enum lac_status lac_plan_kernels(struct lac_network *network, struct lac_linear 
                          (!lac_dtype_is_quantized(w->dtype) && linear->many != usual);
     if (!linear->few || has_own_order || !linear->few_below)
         linear->few = linear->many;
-    return make_extra(linear, &network->arena, error);
+    return make_extra(linear, arena, error);
 }
 
 static size_t layer_bytes(const struct lac_layer *layer)

@@ -16,10 +16,10 @@ void lac_plan_costs(const struct lac_network *network, const struct lac_weight_s
 /* The cheapest; the coarser one of equals. */
 enum lac_pattern lac_plan_choose(const double cost[LAC_N_PATTERNS]);
 
-/* Finds the kernels of a packed weight and makes what they want to have made.
+/* Finds the kernels of a packed weight and makes what they want to have made, in the arena.
  * LAC_E_UNSUPPORTED when there are none. */
-enum lac_status lac_plan_kernels(struct lac_network *network, struct lac_linear *linear,
-                                 struct lac_error *error);
+enum lac_status lac_plan_kernels(const struct lac_network *network, struct lac_linear *linear,
+                                 struct lac_arena *arena, struct lac_error *error);
 
 /* What the table says of a weight with so many tokens, and of its best dense form; false without
  * a table, or where it does not know the kernel. */

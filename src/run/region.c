@@ -40,6 +40,8 @@ static void lay_out_lists(struct lac_region *r, const struct lac_config *config,
     r->listed_bias = cut(c, n, r->n_listed, sizeof *r->listed_bias);
     r->listed_offset = cut(c, n, r->n_listed, sizeof *r->listed_offset);
     r->is_full = cut(c, r->n_lanes, 1, sizeof *r->is_full);
+    r->core = cut(c, r->n_lanes, 1, sizeof *r->core);
+    r->counting = cut(c, r->n_lanes, 1, sizeof *r->counting);
     r->counts = cut(c, r->n_members, 1, sizeof *r->counts);
 }
 

@@ -33,7 +33,8 @@
  *   next                 decoders: what is asked of them
  *   n_chosen, list       what a tile reads of a layer where neurons are left out: src/run/choose.h
  *   listed_*             what belongs to the listed outputs of up
- *   is_full, counts      tokens that have all neurons; what each worker counted */
+ *   is_full, core        tokens that have all neurons, or only those of a core
+ *   counting, counts     where they count neurons; what each worker counted */
 #ifndef LACUNA_RUN_REGION_H
 #define LACUNA_RUN_REGION_H
 
@@ -106,6 +107,8 @@ struct lac_region {
     float *listed_scale, *listed_bias;
     int32_t *listed_offset;
     uint8_t *is_full;                 /* [n_lanes] */
+    const struct lac_core **core;     /* [n_lanes]: what tokens go on with, or NULL */
+    struct lac_usage **counting;      /* [n_lanes]: where tokens are counted, or NULL */
     struct lac_neuron_counts *counts; /* [n_members] */
     size_t n_kept;
 };

@@ -187,7 +187,7 @@ static enum lac_status unpack_linear(void *context, const char *at, enum lac_rol
     memcpy(stats.n_blocks, linear->n_blocks, sizeof stats.n_blocks);
     memcpy(stats.n_nonzero, linear->n_nonzero, sizeof stats.n_nonzero);
     lac_plan_costs(network, &stats, linear->weight.n_out, linear->weight.n_in, linear->cost);
-    return lac_plan_kernels(network, linear, u->error);
+    return lac_plan_kernels(network, linear, &network->arena, u->error);
 }
 
 static enum lac_status unpack_norm(void *context, const char *at, enum lac_role role, size_t layer)
