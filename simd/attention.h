@@ -227,8 +227,8 @@ struct lac_scores_args {
 };
 
 /* Softmax of scores, added up by lines.  With m, p and l of each lane as in attention, but l in one
- * go over all keys of all blocks in their order, and 1 / l = 0 for a lane that is not in the mask or
- * sees nothing: for page i (of LAC_LANES keys j) of the blocks,
+ * go over all keys of all blocks in their order, and 1 / l = 0 for a lane that is not in the mask
+ * or sees nothing: for page i (of LAC_LANES keys j) of the blocks,
  *
  *   low[i] += sum of p[j][lane] (1 / l), lane >= j        high[i] += the same for lane < j
  *
@@ -241,6 +241,35 @@ struct lac_score_lines_args {
     size_t n_blocks;
     uint64_t lane_mask;
     float *low, *high; /* [n_blocks * LAC_KEY_BLOCK / LAC_LANES] */
+};
+
+/* Labels stand for LAC_LANES pages side by side where it is decided which of these to read.  A page
+ * has one label or several, of u8 = s8 + 128, and one scale; 64-byte aligned, lac_labels_bytes()
+ * long:
+ *
+ *   rows   uint8_t [n_labels][n_dwords][LAC_LANES][4] */
+struct lac_labels {
+    float scale[LAC_LANES]; /* not negative */
+    uint8_t rows[];
+};
+
+static inline size_t lac_labels_bytes(size_t n_labels, size_t n_dwords)
+{
+    return sizeof(struct lac_labels) + n_labels * n_dwords * LAC_LANES * 4;
+}
+
+/* scores[p] = (largest of q . label of page p) * (scale[p] * q_scale), q . label an exact integer.
+ */
+struct lac_page_scores_args {
+    const int8_t *q;           /* [n_queries][4 * n_dwords] */
+    const float *q_scale;      /* [n_queries], not negative */
+    size_t n_queries;          /* at most LAC_ROW_QUERIES */
+    size_t n_labels;           /* of a page, at least 1 */
+    size_t n_dwords;           /* of a label: 1 to LAC_MAX_HEAD_DIM / 2 */
+    const void *const *labels; /* [ceil(n_pages / LAC_LANES)] */
+    size_t n_pages;
+    float *scores; /* [n_queries][ld]; n_pages rounded up to LAC_LANES are written */
+    size_t ld;
 };
 
 #endif

@@ -40,6 +40,7 @@ enum lac_op {
     LAC_OP_ATTENTION_ROW, /* LAC_F32, LAC_BF16, LAC_S8 */
     LAC_OP_SCORES,        /* the same */
     LAC_OP_SCORE_LINES,
+    LAC_OP_PAGE_SCORES,
     LAC_OP_SOFTMAX,
     LAC_OP_TO_PANEL,
     LAC_OP_FROM_PANEL,
@@ -171,6 +172,7 @@ struct lac_attention_row_args;
 struct lac_neurons_args;
 struct lac_scores_args;
 struct lac_score_lines_args;
+struct lac_page_scores_args;
 
 struct lac_kernel {
     const char *name; /* "linear_token_4x4_s8/avx512_vnni", "norm/avx2" */
@@ -194,6 +196,7 @@ struct lac_kernel {
         void (*attention_row)(const struct lac_attention_row_args *args);
         void (*scores)(const struct lac_scores_args *args);
         void (*score_lines)(const struct lac_score_lines_args *args);
+        void (*page_scores)(const struct lac_page_scores_args *args);
         void (*softmax)(const struct lac_softmax_args *args);
         void (*to_panel)(const struct lac_to_panel_args *args);
         void (*from_panel)(const struct lac_from_panel_args *args);

@@ -41,6 +41,7 @@ libcore_la_SOURCES += \
 	simd/template/neurons_s8.h \
 	simd/template/norm.h \
 	simd/template/page_parts.h \
+	simd/template/page_scores.h \
 	simd/template/panel.h \
 	simd/template/quantize.h \
 	simd/template/queries.h \

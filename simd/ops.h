@@ -31,7 +31,8 @@
     X(kv_pages_s8, kv_pages, LAC_OP_KV_PAGES, LAC_S8, isa, needs)                                  \
     X(attention_s8, attention_s8, LAC_OP_ATTENTION_S8, LAC_S8, isa, needs)                         \
     X(attention_row_s8, attention_row, LAC_OP_ATTENTION_ROW, LAC_S8, isa, needs)                   \
-    X(scores_s8, scores, LAC_OP_SCORES, LAC_S8, isa, needs)
+    X(scores_s8, scores, LAC_OP_SCORES, LAC_S8, isa, needs)                                        \
+    X(page_scores, page_scores, LAC_OP_PAGE_SCORES, LAC_S8, isa, needs)
 
 /* Neurons, by number format. */
 #define LAC_NEURON_OPS(X, suffix, dtype, isa, needs)                                               \

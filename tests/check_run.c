@@ -240,5 +240,6 @@ int main(void)
     add_core_tests(suite);
     add_gguf_tests(suite);
     add_sight_tests(suite);
+    add_choice_tests(suite);
     return run_suite(suite);
 }

@@ -205,8 +205,9 @@ EXTRA_DIST += \
 
 check_PROGRAMS += tests/check_run
 TESTS += tests/check_run
-tests_check_run_SOURCES = tests/check_run.c tests/run_core.c tests/run_divisions.c \
-	tests/run_gguf.c tests/run_packed.c tests/run_sights.c tests/run_suite.h tests/run_support.c
+tests_check_run_SOURCES = tests/check_run.c tests/run_choice.c tests/run_core.c \
+	tests/run_divisions.c tests/run_gguf.c tests/run_packed.c tests/run_sights.c \
+	tests/run_suite.h tests/run_support.c
 tests_check_run_CPPFLAGS = $(test_cppflags)
 tests_check_run_LDADD = $(test_libraries)
 

@@ -57,5 +57,6 @@ void add_packed_tests(Suite *suite);
 void add_core_tests(Suite *suite);
 void add_gguf_tests(Suite *suite);
 void add_sight_tests(Suite *suite);
+void add_choice_tests(Suite *suite);
 
 #endif

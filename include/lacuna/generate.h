@@ -105,6 +105,19 @@ enum lac_kv_policy_kind {
      * attention does: with n_observed only the last so many of its tokens vote.
      * Zhang et al., H2O: heavy-hitter oracle for efficient generative inference, 2023. */
     LAC_KV_HEAVY = 3,
+    /* Everything is kept, and tokens behind the prompt read some of it: pages of 16 keys, as many
+     * as n_budget keys fill (or one key of n_part), at least 6.  The first page and the last four
+     * are always among them; those where q . k can be largest by the largest and the least that
+     * each feature has in a page are the others.  Heads that share their keys read the same pages.
+     * Layers that have a window of their own, or another rule than to see all, go by that.  The
+     * bounds take 1/16 of the memory of int8 keys and values.
+     * Tang et al., Quest: query-aware sparsity for efficient long-context LLM inference, 2024. */
+    LAC_KV_QUEST = 8,
+    /* The same by the product of a sixteenth of the features, in int8, rounded up to fours: for
+     * each key and value head those in which its queries and keys are largest, by the weights that
+     * make these.  A page goes by its best key.  They take 1/32 of the memory.
+     * Yang et al., Post-training sparse attention with double sparsity, 2024. */
+    LAC_KV_CHANNELS = 9,
 };
 /* What becomes of keys that a head of STREAM does not keep. */
 enum lac_kv_rest {
@@ -134,9 +147,10 @@ struct lac_kv_policy {
     const struct lac_kv_head *full_heads; /* they keep everything, whatever the kind */
     size_t n_full_heads;
     size_t n_budget;   /* SNAP and HEAVY: from 1 and n_observed or n_window on, to
-                          LAC_KV_MOST */
+                          LAC_KV_MOST.  QUEST, CHANNELS: from 1 */
+    size_t n_part;     /* QUEST, CHANNELS: to LAC_KV_MOST, in place of a budget; or 0 */
     size_t n_observed; /* tokens of a prompt's end that vote.  SNAP; 0: 32.  HEAVY; 0: all */
-    const size_t *layer_budgets; /* SNAP and HEAVY: one for each layer instead of n_budget; or NULL
+    const size_t *layer_budgets; /* Of these: one for each layer instead of n_budget; or NULL
                                   */
     size_t n_layer_budgets;
     enum lac_kv_deal deal; /* SNAP, of n_budget */

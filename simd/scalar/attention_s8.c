@@ -3,6 +3,7 @@
 #include "simd/attention.h"
 
 #include <float.h>
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -249,6 +250,32 @@ static void scores_s8(const struct lac_scores_args *o)
             struct query q = quantize_query(s->q + i, s->ld, a->head_dim, a->scale);
             score_lane(o, &q, lane++);
         }
+}
+
+/* ---- Labels ---- */
+
+static float page_score(const struct lac_page_scores_args *a, size_t query, size_t page)
+{
+    const struct lac_labels *labels = a->labels[page / LAC_LANES];
+    const int8_t *q = a->q + query * a->n_dwords * 4;
+    size_t lane = page % LAC_LANES;
+    int most = INT_MIN;
+    for (size_t i = 0; i < a->n_labels; i++) {
+        int dot = 0;
+        for (size_t f = 0; f < a->n_dwords * 4; f++) {
+            size_t at = ((i * a->n_dwords + f / 4) * LAC_LANES + lane) * 4 + f % 4;
+            dot += q[f] * (labels->rows[at] - 128);
+        }
+        most = dot > most ? dot : most;
+    }
+    return (float)most * (labels->scale[lane] * a->q_scale[query]);
+}
+
+static void page_scores(const struct lac_page_scores_args *a)
+{
+    for (size_t i = 0; i < a->n_queries; i++)
+        for (size_t p = 0; p < lac_round_up(a->n_pages, LAC_LANES); p++)
+            a->scores[i * a->ld + p] = page_score(a, i, p);
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(scalar, 0)

@@ -183,10 +183,11 @@ DEFINE_ROW_TILES(0, f32)
 DEFINE_ROW_TILES(1, bf16)
 
 static void attend_block(const struct lac_attention_row_args *a, const struct row_tiles *tiles,
-                         size_t block, const float *q, size_t n, struct row_state *state)
+                         size_t block, struct page_walk *walk, const float *q, size_t n,
+                         struct row_state *state)
 {
     struct row_block b;
-    load_block(a, block, &b);
+    load_block(a, block, walk, &b);
     b.n_tiles = row_tiles_of(n);
     b.tile = 0;
     for (size_t i = 0, m; i < n; i += m, b.tile++)
@@ -204,10 +205,13 @@ static void attend_block(const struct lac_attention_row_args *a, const struct ro
 
 /* n <= LAC_ROW_QUERIES queries from `first` on. */
 static void attend_rows(const struct lac_attention_row_args *a, const struct row_tiles *tiles,
-                        size_t first, size_t n)
+                        size_t page_bytes, size_t first, size_t n)
 {
     struct row_state state;
     struct row_joined joined;
+    struct page_walk walk = {0, 0};
+    if (!(a->parts && a->y))
+        walk = begin_walk(a, page_bytes);
     begin_softmax(&state.softmax);
     begin_joined(&joined, n);
     for (size_t block = 0, end; block < a->n_seen; block = end) {
@@ -215,7 +219,7 @@ static void attend_rows(const struct lac_attention_row_args *a, const struct row
         begin_sums(state.softmax.max, state.softmax.sum);
         memset(state.o, 0, n * sizeof *state.o);
         for (size_t i = block; i < end && !(a->parts && a->y); i++)
-            attend_block(a, tiles, i, a->q + first * a->head_dim, n, &state);
+            attend_block(a, tiles, i, &walk, a->q + first * a->head_dim, n, &state);
         if (!a->y) {
             store_parts(a, block, &state.softmax, state.o, first, n);
             continue;
@@ -233,22 +237,22 @@ static void attend_rows(const struct lac_attention_row_args *a, const struct row
 }
 
 static inline void attention_row(const struct lac_attention_row_args *a,
-                                 const struct row_tiles *tiles)
+                                 const struct row_tiles *tiles, enum lac_dtype dtype)
 {
     for (size_t i = 0, n; i < a->n_queries; i += n) {
         n = lac_min_size(a->n_queries - i, LAC_ROW_QUERIES);
-        attend_rows(a, tiles, i, n);
+        attend_rows(a, tiles, lac_kv_page_bytes(dtype, a->head_dim), i, n);
     }
 }
 
 static void attention_row_f32(const struct lac_attention_row_args *a)
 {
-    attention_row(a, row_tiles_f32);
+    attention_row(a, row_tiles_f32, LAC_F32);
 }
 
 static void attention_row_bf16(const struct lac_attention_row_args *a)
 {
-    attention_row(a, row_tiles_bf16);
+    attention_row(a, row_tiles_bf16, LAC_BF16);
 }
 
 #endif

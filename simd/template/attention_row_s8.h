@@ -250,11 +250,11 @@ static const struct {
     [4] = {score_rows_4, add_rows_4},
 };
 
-static void attend_block(const struct lac_attention_row_args *a, size_t block, size_t n,
-                         struct integer_row_state *state)
+static void attend_block(const struct lac_attention_row_args *a, size_t block,
+                         struct page_walk *walk, size_t n, struct integer_row_state *state)
 {
     struct row_block b;
-    load_block(a, block, &b);
+    load_block(a, block, walk, &b);
     b.n_tiles = row_tiles_of(n);
     b.tile = 0;
     for (size_t i = 0, m; i < n; i += m, b.tile++)
@@ -279,14 +279,17 @@ static void attend_rows(const struct lac_attention_row_args *a, size_t first, si
     state.n_dwords = lac_ceil_div(a->head_dim, 4);
     begin_softmax(&state.softmax);
     begin_joined(&joined, n);
-    if (!(a->parts && a->y))
+    struct page_walk walk = {0, 0};
+    if (!(a->parts && a->y)) {
+        walk = begin_walk(a, lac_kv_page_bytes(LAC_S8, a->head_dim));
         quantize_queries(a, a->q + first * a->head_dim, n, &state);
+    }
     for (size_t block = 0, end; block < a->n_seen; block = end) {
         end = lac_seen_range_end(a->seen, a->n_seen, block);
         begin_sums(state.softmax.max, state.softmax.sum);
         memset(state.o, 0, n * sizeof *state.o);
         for (size_t i = block; i < end && !(a->parts && a->y); i++)
-            attend_block(a, i, n, &state);
+            attend_block(a, i, &walk, n, &state);
         if (!a->y) {
             store_parts(a, block, &state.softmax, state.o, first, n);
             continue;

@@ -3,7 +3,7 @@
  * a vector.h.
  *
  * Keys are in lanes for scores, features for values.  A page is read from memory once: its lines
- * are fetched a block ahead, when queries meet the same lines of the block at work. */
+ * are fetched BLOCK_PAGES pages ahead, when queries meet the same lines of a page at work. */
 #ifndef LACUNA_SIMD_TEMPLATE_ROW_BLOCK_H
 #define LACUNA_SIMD_TEMPLATE_ROW_BLOCK_H
 
@@ -21,7 +21,7 @@
 /* The pages of one block that are seen, side by side. */
 struct row_block {
     const void *pages[BLOCK_PAGES];
-    const void *next[BLOCK_PAGES]; /* those of the block after it */
+    const void *next[BLOCK_PAGES]; /* as many to fetch */
     size_t n_pages, n_next;
     size_t n_keys;        /* of the pages, up to the last that is seen */
     uint64_t seen;        /* which of these */
@@ -33,8 +33,8 @@ static inline size_t block_pages(const struct row_block *b)
     return b->n_pages;
 }
 
-/* What to fetch while page i is read: a page of the next block, if there is one and this tile's
- * turn; else the same once more, which costs next to nothing. */
+/* What to fetch while page i is read: a page that comes later, if there is one and it is this
+ * tile's turn; else the same once more, which costs next to nothing. */
 static inline const char *page_ahead(const struct row_block *b, size_t i)
 {
     return i < b->n_next && i % b->n_tiles == b->tile ? b->next[i] : b->pages[i];
@@ -63,12 +63,44 @@ static inline size_t find_pages(const struct lac_attention_row_args *a, size_t i
     return n;
 }
 
-static inline void load_block(const struct lac_attention_row_args *a, size_t i, struct row_block *b)
+/* The pages that are seen, one after another. */
+struct page_walk {
+    size_t entry;  /* of the list, the next */
+    uint64_t keys; /* what is left of the one before */
+};
+
+/* NULL behind the last. */
+static inline const char *walk_page(const struct lac_attention_row_args *a, struct page_walk *w)
 {
-    uint64_t ahead;
+    const uint64_t page_bits = (UINT64_C(1) << LAC_LANES) - 1;
+    if (!w->keys && w->entry == a->n_seen)
+        return NULL;
+    if (!w->keys)
+        w->keys = a->seen[w->entry++].keys;
+    size_t page = (size_t)__builtin_ctzll(w->keys) / LAC_LANES;
+    w->keys &= ~(page_bits << page * LAC_LANES);
+    return a->pages[a->seen[w->entry - 1].block * BLOCK_PAGES + page];
+}
+
+/* The first pages are fetched now, but for those of the first block, which are read now. */
+static inline struct page_walk begin_walk(const struct lac_attention_row_args *a, size_t page_bytes)
+{
+    struct page_walk w = {0, 0};
+    const char *page;
+    for (size_t i = 0; i < BLOCK_PAGES && (page = walk_page(a, &w)); i++)
+        for (size_t at = 0; w.entry > 1 && at < page_bytes; at += 64)
+            fetch_line(page + at);
+    return w;
+}
+
+static inline void load_block(const struct lac_attention_row_args *a, size_t i,
+                              struct page_walk *walk, struct row_block *b)
+{
+    const char *page;
     b->n_pages = find_pages(a, i, b->pages, &b->seen);
-    b->n_next = i + 1 < a->n_seen ? find_pages(a, i + 1, b->next, &ahead) : 0;
     b->n_keys = 64 - (size_t)__builtin_clzll(b->seen);
+    for (b->n_next = 0; b->n_next < b->n_pages && (page = walk_page(a, walk));)
+        b->next[b->n_next++] = page;
 }
 
 /* How many tiles that many queries make. */

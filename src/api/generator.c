@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "src/base/checked.h"
+#include "src/run/kv_channels.h"
 
 /* ---- Opening ---- */
 
@@ -59,6 +60,8 @@ static enum lac_status open_generator(struct lac_generator *g, struct lac_error 
     const struct lac_network *network = g->model->network;
     status =
         lac_kv_rules_make(g->host, &g->options.kv_policy, &network->config, &g->kv_rules, error);
+    if (!status)
+        status = lac_kv_find_channels(g->kv_rules, network, error);
     if (status)
         return status;
     g->kv_shape = lac_decoder_kv_shape(network, g->options.kv_dtype);

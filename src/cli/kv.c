@@ -153,14 +153,33 @@ static bool parse_heavy(const char *text, struct lac_kv_policy *policy)
     return !*end;
 }
 
+/* Budgets, or 1/N: one key of so many. */
+static bool parse_choice(const char *text, struct lac_kv_policy *policy)
+{
+    const char *end;
+    if (strncmp(text, "1/", 2))
+        return read_budgets(text, &end, policy) && !*end;
+    return read_number(text + 2, &end, &policy->n_part) && !*end && policy->n_part;
+}
+
+static bool parse_quest(const char *text, struct lac_kv_policy *policy)
+{
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_QUEST};
+    return parse_choice(text, policy);
+}
+
+static bool parse_channels(const char *text, struct lac_kv_policy *policy)
+{
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_CHANNELS};
+    return parse_choice(text, policy);
+}
+
 static const struct policy_name {
     const char *name;
     bool (*parse)(const char *text, struct lac_kv_policy *policy);
 } names[] = {
-    {"stream:", parse_stream},
-    {"snap:", parse_snap},
-    {"prefix:", parse_prefix},
-    {"heavy:", parse_heavy},
+    {"stream:", parse_stream}, {"snap:", parse_snap},   {"prefix:", parse_prefix},
+    {"heavy:", parse_heavy},   {"quest:", parse_quest}, {"channels:", parse_channels},
 };
 
 bool kv_parse(const char *text, struct lac_kv_policy *policy)
@@ -176,7 +195,7 @@ bool kv_parse(const char *text, struct lac_kv_policy *policy)
             return true;
     }
     complain("--kv: '%s' is none of full, stream:SINKS+WINDOW[/mean], duo:FILE, snap:BUDGET, "
-             "prefix:BUDGET, heavy:BUDGET",
+             "prefix:BUDGET, heavy:BUDGET, quest:BUDGET, channels:BUDGET",
              text);
     return false;
 }

@@ -167,8 +167,9 @@ static const struct row rows[] = {
      "so many, and what is between by its mean; "
      "duo:FILE, in JSON which heads keep all; snap:BUDGET[,BUDGET...], what a prompt's end looks "
      "at, in all layers or in each; prefix:BUDGET, the mean of the layers; "
-     "heavy:BUDGET[,BUDGET...], what is looked at most (default full); score: several are "
-     "compared"},
+     "heavy:BUDGET[,BUDGET...], what is looked at most; quest:BUDGET and "
+     "channels:BUDGET, all, of which a token reads so many, or 1/N (default full); score: several "
+     "are compared"},
     {"activations", 0, TEXTS, ON_DECODERS, AT(activations), "RULE", 0, 0, NULL,
      "neurons of gated feed-forward layers that count for tokens made: none are left out; "
      "cats:SHARE, about this share of them, by thresholds; core:SHARE[,SHARE], those that a "

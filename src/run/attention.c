@@ -9,6 +9,7 @@
 #include "simd/attention.h"
 #include "src/run/kv_lost.h"
 #include "src/run/picked.h"
+#include "src/run/page_choice.h"
 #include "src/run/rows.h"
 
 /* Tokens [begin, end) of a sequence, counted from the first in the batch. */
@@ -203,6 +204,7 @@ static void store_keys(const struct lac_member *m, size_t sequence, size_t layer
         .first_key = slot % LAC_LANES,
     };
     m->network->kernels.kv_pages[kv->shape.dtype]->run.kv_pages(&args);
+    lac_kv_label(kv, layer, kv_head, slot, m->forward->sequences[sequence]->n_tokens);
 }
 
 static void store_all_keys(const struct lac_member *m, size_t layer)
@@ -435,10 +437,36 @@ static void attend_lanes(const struct lac_member *m, const struct queries *queri
 /* Up to this many tokens of a sequence are worked on one by one: lanes would be empty. */
 enum { ROW_TOKENS = 6 };
 
+/* Do the queries' tokens choose what they read?  Then they do it one by one: all do behind the
+ * prompt, or none (until_prompt_end). */
+static bool chooses(const struct lac_member *m, const struct queries *queries)
+{
+    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
+    const struct lac_kv_rules *rules = s->kv ? s->kv->shape.rules : NULL;
+    size_t head = queries->layer * m->network->config.n_kv_heads + kv_head_of(m, queries);
+    const struct lac_sight *sight = sight_of(m, queries, queries->head);
+    return rules && lac_kv_chooses(&rules->of[head]) && sight->is_causal && sight->n_terms == 1 &&
+           sight->terms[0].kind == LAC_SIGHT_ALL &&
+           place_of(m, queries, queries->span.begin) >= s->n_prompt;
+}
+
 static bool is_rows(const struct lac_member *m, const struct queries *queries)
 {
     return m->forward->sequences[queries->sequence]->kv && !is_chosen(m, queries) &&
-           queries->span.end - queries->span.begin <= ROW_TOKENS;
+           (queries->span.end - queries->span.begin <= ROW_TOKENS || chooses(m, queries));
+}
+
+/* The first of the queries, up to a place where tokens begin to choose. */
+static struct span until_prompt_end(const struct lac_member *m, const struct queries *queries)
+{
+    const struct lac_sequence *s = m->forward->sequences[queries->sequence];
+    struct span span = queries->span;
+    if (!s->kv || !s->kv->shape.rules || !s->kv->shape.rules->n_labels)
+        return span;
+    size_t place = place_of(m, queries, span.begin);
+    if (place < s->n_prompt)
+        span.end = lac_min_size(span.end, span.begin + (s->n_prompt - place));
+    return span;
 }
 
 /* How many of n heads from the queries' on see like the first; one that chooses is alone. */
@@ -498,6 +526,14 @@ static struct queries wanted_queries(const struct lac_member *m, const struct pa
     };
 }
 
+static bool chooses_at(const struct lac_member *m, const struct queries *queries, size_t token)
+{
+    const struct lac_kv *kv = m->forward->sequences[queries->sequence]->kv;
+    size_t head = queries->layer * m->network->config.n_kv_heads + kv_head_of(m, queries);
+    return chooses(m, queries) &&
+           lac_page_choice_is_needed(&kv->shape.rules->of[head], place_of(m, queries, token));
+}
+
 static struct lac_row row_of(const struct lac_member *m, const struct queries *queries,
                              size_t token)
 {
@@ -512,6 +548,7 @@ static struct lac_row row_of(const struct lac_member *m, const struct queries *q
         .n_heads = queries->n_heads,
         .sight = sight_of(m, queries, queries->head),
         .place = place_of(m, queries, token),
+        .chooses = chooses_at(m, queries, token),
         .scale = l.scale,
         .q = l.segments->q,
         .y = l.segments->y,
@@ -542,13 +579,15 @@ static size_t cost_alike(const struct lac_member *m, const struct queries *queri
 /* Of the heads that share a key/value head; 0 when nothing is wanted. */
 static size_t cost_of(const struct lac_member *m, const struct queries *wanted)
 {
-    struct queries queries = *wanted;
-    size_t end = queries.head + queries.n_heads, cost = 0;
-    if (is_empty(queries.span))
-        return 0;
-    for (; queries.head < end; queries.head += queries.n_heads) {
-        queries.n_heads = heads_alike(m, &queries, end - queries.head);
-        cost += cost_alike(m, &queries);
+    struct queries all = *wanted;
+    size_t end = all.head + all.n_heads, cost = 0;
+    for (; !is_empty(all.span); all.span.begin = until_prompt_end(m, &all).end) {
+        struct queries queries = all;
+        queries.span = until_prompt_end(m, &all);
+        for (; queries.head < end; queries.head += queries.n_heads) {
+            queries.n_heads = heads_alike(m, &queries, end - queries.head);
+            cost += cost_alike(m, &queries);
+        }
     }
     return cost;
 }
@@ -618,9 +657,12 @@ static void attend_all(const struct lac_member *m, const struct pass *pass)
         struct keys keys = {0};
         lac_forget_picked(m);
         for (size_t i = 0; i < n_blocks(&blocks); i++) {
-            struct queries queries = wanted_queries(m, pass, s, &blocks, i, head);
-            if (!is_empty(queries.span))
-                attend_group(m, queries, &keys, &share);
+            struct queries all = wanted_queries(m, pass, s, &blocks, i, head), some = all;
+            for (; some.span.begin < all.span.end; some.span.begin = some.span.end) {
+                some.span.end = all.span.end;
+                some.span = until_prompt_end(m, &some);
+                attend_group(m, some, &keys, &share);
+            }
         }
     }
 }

@@ -119,6 +119,7 @@ static bool add_part(struct pass *pass, const struct lac_step_text *text, size_t
         .kept = d->kept + pass->n_kept,
         .kv = text->kv,
         .n_text = text->n_text,
+        .n_prompt = text->n_prompt,
         .next = first < end ? text->next + (first - first_next) : NULL,
         .n_full = text->n_prompt - lac_min_size(text->n_prompt, text->kv->n_keys),
         .usage = text->usage,

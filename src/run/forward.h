@@ -43,6 +43,7 @@ struct lac_sequence {
     struct lac_kv *kv;
     size_t n_voters;         /* its last tokens, which vote: src/run/kv_votes.h */
     size_t n_text;           /* as in struct lac_step_text */
+    size_t n_prompt;         /* the same */
     struct lac_next *next;   /* [n_kept]: what follows each token kept */
     size_t n_full;           /* of the tokens; those from here on leave neurons out */
     struct lac_usage *usage; /* of these, by CORE, or NULL */

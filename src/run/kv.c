@@ -2,23 +2,13 @@
 /* The cache of keys and values of one sequence. */
 #include "src/run/kv.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "src/base/checked.h"
+#include "src/run/counted.h"
 #include "src/run/kv_choice.h"
 #include "src/run/kv_lost.h"
 #include "src/run/kv_votes.h"
-
-/* What stands before a page's bytes, which are aligned as it is. */
-struct page {
-    _Alignas(LAC_ALIGNMENT) atomic_size_t n_owners;
-};
-
-static struct page *page_of(void *bytes)
-{
-    return (struct page *)bytes - 1;
-}
 
 static size_t page_bytes(const struct lac_kv *kv)
 {
@@ -27,23 +17,12 @@ static size_t page_bytes(const struct lac_kv *kv)
 
 static void *new_page(const struct lac_kv *kv)
 {
-    struct page *page = lac_alloc(kv->host, 1, sizeof *page + page_bytes(kv));
-    if (!page)
-        return NULL;
-    atomic_init(&page->n_owners, 1);
-    return page + 1;
+    return lac_counted_new(kv->host, page_bytes(kv));
 }
 
 static void drop_page(const struct lac_kv *kv, void *bytes)
 {
-    struct page *page = page_of(bytes);
-    if (atomic_fetch_sub_explicit(&page->n_owners, 1, memory_order_acq_rel) == 1)
-        lac_free(kv->host, page);
-}
-
-static bool is_shared(void *bytes)
-{
-    return atomic_load_explicit(&page_of(bytes)->n_owners, memory_order_acquire) > 1;
+    lac_counted_drop(kv->host, bytes);
 }
 
 static size_t n_tables(const struct lac_kv *kv)
@@ -93,6 +72,7 @@ void lac_kv_clear(struct lac_kv *kv)
     for (size_t t = 0; t < n_tables(kv); t++)
         for (size_t i = gone_pages(kv, t); i < kv->n_pages; i++)
             drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
+    lac_kv_labels_clear(kv);
     lac_free(kv->host, kv->pages);
     lac_free(kv->host, kv->n_gone);
     lac_free(kv->host, kv->lost);
@@ -142,7 +122,7 @@ static enum lac_status own_last_pages(struct lac_kv *kv, struct lac_error *error
     size_t last = kv->n_keys / LAC_LANES;
     for (size_t t = 0; t < n_tables(kv); t++) {
         void **page = &table(kv, t)[last - gone_pages(kv, t)];
-        if (!is_shared(*page))
+        if (!lac_counted_is_shared(*page))
             continue;
         void *copy = new_page(kv);
         if (!copy)
@@ -203,6 +183,8 @@ enum lac_status lac_kv_reserve(struct lac_kv *kv, size_t n_more, struct lac_erro
     enum lac_status status = grow_tables(kv, n_pages, error);
     if (!status)
         status = own_last_pages(kv, error);
+    if (!status)
+        status = lac_kv_labels_reserve(kv, n_pages, error);
     if (!status && kv->n_pages < n_pages && !add_pages(kv, n_pages))
         status = no_memory(kv, n_pages - kv->n_pages, error);
     return status;
@@ -219,6 +201,7 @@ void lac_kv_truncate(struct lac_kv *kv, size_t n_keys)
 {
     kv->n_keys = n_keys;
     drop_pages(kv, lac_ceil_div(n_keys, LAC_LANES));
+    lac_kv_labels_truncate(kv, kv->n_pages);
 }
 
 static enum lac_status copy_gone(struct lac_kv *to, const struct lac_kv *from,
@@ -256,13 +239,13 @@ enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_
         status = lac_kv_copy_votes(to, from, error);
     if (!status)
         status = grow_tables(to, n_pages, error);
+    if (!status)
+        status = lac_kv_labels_share(to, from, n_pages, error);
     if (status)
         return status;
     for (size_t t = 0; t < n_tables(to); t++)
         for (size_t i = 0; i < n_pages - gone_pages(to, t); i++) {
-            void *page = table(from, t)[i];
-            atomic_fetch_add_explicit(&page_of(page)->n_owners, 1, memory_order_relaxed);
-            table(to, t)[i] = page;
+            table(to, t)[i] = lac_counted_hold(table(from, t)[i]);
         }
     to->n_pages = n_pages;
     to->n_keys = n_keys;
@@ -288,6 +271,8 @@ enum lac_status lac_kv_restore(struct lac_kv *kv, size_t n_keys, const int64_t *
     size_t n_pages = lac_ceil_div(n_keys, LAC_LANES);
     if (!status && kv->n_pages < n_pages && !add_pages(kv, n_pages))
         status = no_memory(kv, n_pages - kv->n_pages, error);
+    if (!status)
+        status = lac_kv_labels_reserve(kv, n_pages, error);
     if (!status)
         kv->n_keys = kv->n_least = n_keys;
     return status;
@@ -403,5 +388,6 @@ size_t lac_kv_bytes(const struct lac_kv *kv)
     size_t n_pages = 0;
     for (size_t t = 0; t < n_tables(kv); t++)
         n_pages += kv->n_pages - gone_pages(kv, t);
-    return n_pages * page_bytes(kv) + lac_kv_lost_bytes(kv) + lac_kv_votes_bytes(kv);
+    return n_pages * page_bytes(kv) + lac_kv_lost_bytes(kv) + lac_kv_votes_bytes(kv) +
+           lac_kv_labels_bytes(kv);
 }

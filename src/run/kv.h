@@ -23,6 +23,7 @@
 #include "simd/attention.h"
 #include "src/base/error.h"
 #include "src/base/host.h"
+#include "src/run/kv_labels.h"
 #include "src/run/kv_rules.h"
 
 struct lac_kv_shape {
@@ -42,6 +43,7 @@ struct lac_kv {
     void **pages;    /* [n_layers][n_heads][capacity] */
     size_t *n_gone;  /* [n_layers][n_heads]; NULL: all 0 */
     double *lost;    /* src/run/kv_lost.h; or NULL */
+    struct lac_kv_labels labels;
     struct lac_kv_votes *votes; /* src/run/kv_votes.h; or NULL */
 };
 

@@ -86,6 +86,22 @@ static enum lac_status check_voted(const struct lac_kv_policy *policy,
     return LAC_OK;
 }
 
+static enum lac_status check_choice(const struct lac_kv_policy *policy,
+                                    const struct lac_config *config, struct lac_error *error)
+{
+    if (policy->n_part > LAC_KV_MOST || (policy->n_part && policy->n_layer_budgets))
+        return lac_fail(error, LAC_E_ARGUMENT, "one key of %zu, with budgets for %zu layers",
+                        policy->n_part, policy->n_layer_budgets);
+    if (policy->n_layer_budgets && policy->n_layer_budgets != config->n_layers)
+        return lac_fail(error, LAC_E_ARGUMENT, "budgets for %zu layers; the model has %zu",
+                        policy->n_layer_budgets, config->n_layers);
+    for (size_t i = 0; i < config->n_layers && !policy->n_part; i++)
+        if (!budget_of(policy, i) || budget_of(policy, i) > LAC_KV_MOST)
+            return lac_fail(error, LAC_E_ARGUMENT, "layer %zu: a budget of %zu keys; from 1 to %d",
+                            i, budget_of(policy, i), LAC_KV_MOST);
+    return LAC_OK;
+}
+
 enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
                                     const struct lac_config *config, struct lac_error *error)
 {
@@ -103,6 +119,10 @@ enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
                             "a cache of the first %zu and the last %zu keys; a window of 1 to %d "
                             "is needed",
                             policy->n_sinks, policy->n_window, LAC_KV_MOST);
+        break;
+    case LAC_KV_QUEST:
+    case LAC_KV_CHANNELS:
+        status = check_choice(policy, config, error);
         break;
     default:
         return lac_fail(error, LAC_E_ARGUMENT, "no cache follows policy %d", (int)policy->kind);
@@ -134,6 +154,8 @@ static struct lac_kv_rule windowed(const struct lac_kv_rules *rules,
                                    const struct lac_kv_policy *policy, size_t window)
 {
     struct lac_kv_rule rule = {.kind = LAC_KV_STREAM, .n_left = blocks_left(window)};
+    if (policy->kind == LAC_KV_QUEST || policy->kind == LAC_KV_CHANNELS)
+        return (struct lac_kv_rule){0};
     size_t n_left = policy->kind == LAC_KV_STREAM ? blocks_left(policy->n_window) : rule.n_left;
     if ((n_left + 1) * LAC_KEY_BLOCK <= window) {
         rule.n_left = n_left;
@@ -145,6 +167,12 @@ static struct lac_kv_rule windowed(const struct lac_kv_rules *rules,
 static struct lac_kv_rule usual(const struct lac_kv_rules *rules,
                                 const struct lac_kv_policy *policy, size_t layer)
 {
+    if (policy->kind == LAC_KV_QUEST || policy->kind == LAC_KV_CHANNELS)
+        return (struct lac_kv_rule){
+            .kind = policy->kind,
+            .budget = budget_of(policy, layer),
+            .part = policy->n_part,
+        };
     if (policy->kind != LAC_KV_STREAM)
         return voted_rule(policy, layer);
     return (struct lac_kv_rule){
@@ -173,6 +201,22 @@ static void make_sights(struct lac_kv_rules *rules, const struct lac_kv_policy *
     rules->windowed = (struct lac_sight){true, rules->terms, 1, 0};
 }
 
+/* Sizes of labels: the largest and the least of each feature of a page, or some features of each
+ * key. */
+static void make_labels(struct lac_kv_rules *rules, const struct lac_kv_policy *policy,
+                        const struct lac_config *config)
+{
+    if (policy->kind == LAC_KV_QUEST) {
+        rules->n_labels = 1;
+        rules->n_dwords = 2 * lac_ceil_div(config->head_dim, 4);
+    } else if (policy->kind == LAC_KV_CHANNELS) {
+        size_t n = lac_round_up(lac_ceil_div(config->head_dim, 16), 4);
+        rules->n_channels = lac_min_size(n, config->head_dim);
+        rules->n_labels = LAC_LANES;
+        rules->n_dwords = lac_ceil_div(rules->n_channels, 4);
+    }
+}
+
 enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_kv_policy *policy,
                                   const struct lac_config *config, struct lac_kv_rules **rules,
                                   struct lac_error *error)
@@ -189,6 +233,7 @@ enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_
     made->rest = policy->rest;
     if (policy->kind == LAC_KV_STREAM)
         make_sights(made, policy);
+    make_labels(made, policy, config);
     for (size_t i = 0; i < n; i++) {
         size_t window = window_of(config, i / n_heads);
         made->of[i] = window ? windowed(made, policy, window) : usual(made, policy, i / n_heads);

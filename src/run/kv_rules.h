@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <lacuna/generate.h>
 
@@ -12,6 +13,9 @@
 #include "src/base/error.h"
 #include "src/base/host.h"
 #include "src/model/config.h"
+
+/* A sixteenth of the features, rounded up to whole dwords, of the widest heads. */
+enum { LAC_KV_MOST_CHANNELS = 16 };
 
 /* Of a head.  Blocks are LAC_KEY_BLOCK slots: src/run/kv.h. */
 struct lac_kv_rule {
@@ -23,11 +27,22 @@ struct lac_kv_rule {
     bool remembers;        /* STREAM: what goes, by its means */
     size_t budget, n_last; /* SNAP and HEAVY, in keys: all that stay, those that do unasked */
     size_t n_observed;     /* SNAP and HEAVY: tokens of a prompt's end that vote */
+    size_t part;           /* one key of so many */
+    uint8_t channels[LAC_KV_MOST_CHANNELS]; /* CHANNELS */
 };
 
+/* Does a token choose the pages that it reads, by their labels? */
+static inline bool lac_kv_chooses(const struct lac_kv_rule *rule)
+{
+    return rule->kind == LAC_KV_QUEST || rule->kind == LAC_KV_CHANNELS;
+}
+
 struct lac_kv_rules {
-    enum lac_kv_rest rest;                /* of what streaming heads give up */
-    enum lac_kv_deal deal;                /* of the heads' budgets */
+    enum lac_kv_rest rest; /* of what streaming heads give up */
+    enum lac_kv_deal deal; /* of the heads' budgets */
+    size_t n_labels,
+        n_dwords;      /* of a page's label: simd/attention.h; n_labels 0: no head has any */
+    size_t n_channels; /* CHANNELS */
     struct lac_sight_term terms[2];       /* of a streaming head: the window, the sinks */
     struct lac_sight streaming, windowed; /* with sinks and without */
     struct lac_kv_rule of[];              /* [n_layers][n_kv_heads] */

@@ -9,6 +9,9 @@ libcore_la_SOURCES += \
 	src/run/core.h \
 	src/run/core_steps.c \
 	src/run/core_steps.h \
+	src/run/page_choice.c \
+	src/run/page_choice.h \
+	src/run/counted.h \
 	src/run/decoder.c \
 	src/run/decoder.h \
 	src/run/embed.c \
@@ -25,6 +28,10 @@ libcore_la_SOURCES += \
 	src/run/kv_deal.h \
 	src/run/kv_lost.c \
 	src/run/kv_lost.h \
+	src/run/kv_channels.c \
+	src/run/kv_channels.h \
+	src/run/kv_labels.c \
+	src/run/kv_labels.h \
 	src/run/kv_rules.c \
 	src/run/kv_rules.h \
 	src/run/kv_votes.c \

@@ -53,6 +53,7 @@ struct lac_kernels {
     const struct lac_kernel *neuron_rows[LAC_N_DTYPES], *neuron_columns[LAC_N_DTYPES];
     const struct lac_kernel *scores[LAC_N_DTYPES]; /* to choose by */
     const struct lac_kernel *score_lines;
+    const struct lac_kernel *page_scores;
 };
 
 struct lac_network {

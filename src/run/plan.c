@@ -418,6 +418,7 @@ void lac_plan_shared(struct lac_kernels *kernels, unsigned features)
         kernels->neuron_columns[dtype] =
             lac_kernel_find_dtype(LAC_OP_NEURON_COLUMNS, dtype, features);
     }
+    kernels->page_scores = lac_kernel_find(LAC_OP_PAGE_SCORES, features);
     kernels->softmax = lac_kernel_find(LAC_OP_SOFTMAX, features);
     kernels->to_panel = lac_kernel_find(LAC_OP_TO_PANEL, features);
     kernels->from_panel = lac_kernel_find(LAC_OP_FROM_PANEL, features);

@@ -63,6 +63,8 @@ static void lay_out_decoder(struct lac_region *r, const struct lac_config *confi
     r->row = cut(c, 2 * m, lac_query_size(config), sizeof *r->row);
     r->lost = cut(c, 2 * m, config->head_dim, sizeof *r->lost);
     r->next = cut(c, n, 1, sizeof *r->next);
+    r->n_scores = lac_round_up(r->n_blocks * LAC_KEY_BLOCK / LAC_LANES, LAC_LANES);
+    r->scores = cut(c, m * (LAC_ROW_QUERIES + 1), r->n_scores, sizeof *r->scores);
     size_t group = config->n_heads / config->n_kv_heads;
     r->n_parts =
         lac_ceil_div(r->n_blocks, LAC_RANGE_BLOCKS) * group * lac_attention_part(config->head_dim);

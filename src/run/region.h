@@ -27,6 +27,7 @@
  *                        what is chosen at run time, a worker's own: src/run/picked.h
  *   row                  a token's queries and attention, a worker's own: decoders
  *   lost                 means of keys and values that a query has lost, a worker's own: decoders
+ *   scores               of the pages of a token's cache: src/run/page_choice.h
  *   parts, n_done        ranges of the keys of a token whose attention workers share, of the worker
  *                        that has the first of them, and how many are done: src/run/rows.h
  *   first, kept, out     where sequences begin; lanes that are kept; their result rows
@@ -91,6 +92,8 @@ struct lac_region {
     char *pick_rooms;                /* [n_members] of lac_pick_room_bytes() */
     size_t *picked;                  /* [n_members][n_heads] */
     uint64_t *picked_bits;           /* [n_members][group][LAC_SPAN_BLOCKS][words] */
+    size_t n_scores;                 /* pages, a multiple of LAC_LANES */
+    float *scores;                   /* [n_members][LAC_ROW_QUERIES + 1][n_scores] */
     float *row;                      /* [n_members][2][n_heads * head_dim] */
     float *lost;                     /* [n_members][2][head_dim] */
     size_t n_parts;                  /* floats of a worker's parts */

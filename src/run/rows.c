@@ -6,6 +6,7 @@
 
 #include "simd/attention.h"
 #include "src/run/kv_lost.h"
+#include "src/run/page_choice.h"
 
 /* What a token sees; kept for the next head and layer. */
 static const struct lac_seen_row *list_row(const struct lac_member *m, const struct lac_row *row)
@@ -21,11 +22,53 @@ static const struct lac_seen_row *list_row(const struct lac_member *m, const str
     return seen;
 }
 
+static void copy_queries(const struct lac_row *row, size_t n, float *to)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = row->q[i * row->ld];
+}
+
+/* The same where the token chooses. */
+static const struct lac_seen_row *list_chosen(const struct lac_member *m, const struct lac_row *row)
+{
+    const struct lac_region *r = m->region;
+    const struct lac_config *config = &m->network->config;
+    struct lac_seen_row *seen = &r->seen_rows[m->rank];
+    float *q = r->row + m->rank * 2 * lac_query_size(config);
+    copy_queries(row, row->n_heads * config->head_dim, q);
+    const struct lac_page_choice choice = {
+        .kv = row->kv,
+        .layer = row->layer,
+        .kv_head = row->kv_head,
+        .place = row->place,
+        .q = q,
+        .n_queries = row->n_heads,
+        .scorer = m->network->kernels.page_scores,
+        .scores = r->scores + m->rank * (LAC_ROW_QUERIES + 1) * r->n_scores,
+        .ld = r->n_scores,
+    };
+    seen->keys = r->seen_keys + m->rank * r->n_blocks;
+    seen->sight = NULL; /* of nobody else */
+    seen->n = lac_choose_pages(&choice, seen->keys);
+    return seen;
+}
+
 /* Four queries share a pass over the keys, and memory makes them wait. */
 enum { QUERIES_AT_ONCE = 4 };
+/* Labels of so many pages take as long as reading one. */
+enum { LABEL_SHARE = 16 };
 
 size_t lac_row_cost(const struct lac_row *row)
 {
+    const struct lac_kv_rules *rules = row->kv->shape.rules;
+    if (row->chooses) {
+        const struct lac_kv_rule *rule =
+            &rules->of[row->layer * row->kv->shape.n_heads + row->kv_head];
+        size_t n_pages =
+            lac_page_choice_budget(rule, row->place) + row->place / LAC_LANES / LABEL_SHARE;
+        return lac_ceil_div(n_pages, LAC_KEY_BLOCK / LAC_LANES) *
+               lac_ceil_div(row->n_heads, QUERIES_AT_ONCE);
+    }
     const struct lac_sight_queries query = {
         .first = (ptrdiff_t)row->place, .lanes = 1, .n_keys = row->place + 1};
     size_t n = lac_sight_count(row->sight, &query);
@@ -45,8 +88,7 @@ static void run_kernel(const struct lac_member *m, const struct lac_row *row,
     const struct lac_config *config = &m->network->config;
     size_t n = row->n_heads * config->head_dim;
     float *q = m->region->row + m->rank * 2 * lac_query_size(config);
-    for (size_t i = 0; i < n; i++)
-        q[i] = row->q[i * row->ld];
+    copy_queries(row, n, q);
     struct lac_lost_keys lost;
     bool has_lost = lac_kv_find_lost(row->kv, row->layer, row->kv_head, row->place,
                                      m->region->lost + m->rank * 2 * config->head_dim, &lost);
@@ -107,7 +149,7 @@ void lac_attend_row(const struct lac_member *m, const struct lac_row *row,
     size_t last = lac_share_owner(m, share->done + share->cost - 1, share->total);
     if (m->rank < first || m->rank > last)
         return;
-    const struct lac_seen_row *seen = list_row(m, row);
+    const struct lac_seen_row *seen = (row->chooses ? list_chosen : list_row)(m, row);
     struct own_ranges own = {.n = m->rank == first, .n_all = 1};
     if (first < last && seen->n)
         own = find_ranges(m, seen, share);

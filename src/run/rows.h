@@ -11,6 +11,7 @@ struct lac_row {
     size_t layer, kv_head, n_heads;
     const struct lac_sight *sight;
     size_t place; /* of the token, among the slots of the head's keys */
+    bool chooses; /* the pages that it reads */
     float scale;
     const float *q; /* of the first head; the next feature is ld further */
     float *y;

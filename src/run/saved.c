@@ -462,9 +462,11 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
         };
         status = lac_kv_restore_votes(&s->kv, &sizes, r->votes->data, r->error);
     }
-    if (!status)
-        copy_pages(&s->kv, NULL, r->pages->data);
-    return status;
+    if (status)
+        return status;
+    copy_pages(&s->kv, NULL, r->pages->data);
+    lac_kv_label_all(&s->kv);
+    return LAC_OK;
 }
 
 enum lac_status lac_saved_read(const struct lac_network *network, const char *path,

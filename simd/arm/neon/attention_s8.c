@@ -68,6 +68,7 @@ static inline veci row_dot(veci acc, struct row_keys keys, struct row_query quer
 }
 
 #include "simd/template/attention_row_s8.h"
+#include "simd/template/page_scores.h"
 #include "simd/template/attention_s8.h"
 #include "simd/template/kv_pages_s8.h"
 

@@ -207,6 +207,7 @@ static inline veci end_row_sum(struct row_sum sum)
 }
 
 #include "simd/template/attention_row_s8.h"
+#include "simd/template/page_scores.h"
 #include "simd/template/attention_s8.h"
 #include "simd/template/kv_pages_s8.h"
 

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which pages of its cache a token reads, by their labels. */
+#include "src/run/page_choice.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "src/base/checked.h"
+
+/* Pages that are read unasked: the first, and the last. */
+enum { FIRST_PAGES = 1, LAST_PAGES = 4, UNASKED = FIRST_PAGES + LAST_PAGES };
+
+size_t lac_page_choice_budget(const struct lac_kv_rule *rule, size_t place)
+{
+    size_t n_keys = rule->part ? (place + rule->part) / rule->part : rule->budget;
+    return lac_max_size(lac_ceil_div(n_keys, LAC_LANES), UNASKED + 1);
+}
+
+bool lac_page_choice_is_needed(const struct lac_kv_rule *rule, size_t place)
+{
+    return lac_kv_chooses(rule) && place / LAC_LANES + 1 > lac_page_choice_budget(rule, place);
+}
+
+/* ---- Queries as labels want them ---- */
+
+struct label_queries {
+    int8_t q[LAC_ROW_QUERIES * LAC_MAX_HEAD_DIM * 2];
+    float scale[LAC_ROW_QUERIES];
+};
+
+static void quantize(const float *x, size_t n, int8_t *y, float *scale)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    float factor = most > 0 ? 127 / most : 0;
+    *scale = most / 127;
+    for (size_t i = 0; i < n; i++)
+        y[i] = (int8_t)rintf(x[i] * factor);
+}
+
+static void make_query(const struct lac_kv_rules *rules, const struct lac_kv_rule *rule,
+                       const float *q, size_t head_dim, int8_t *to, float *scale)
+{
+    size_t half = rules->n_dwords * 2;
+    float x[LAC_KV_MOST_CHANNELS];
+    memset(to, 0, rules->n_dwords * 4);
+    if (rule->kind == LAC_KV_CHANNELS) {
+        for (size_t i = 0; i < rules->n_channels; i++)
+            x[i] = q[rule->channels[i]];
+        quantize(x, rules->n_channels, to, scale);
+        return;
+    }
+    quantize(q, head_dim, to, scale);
+    for (size_t f = 0; f < head_dim; f++) {
+        to[half + f] = to[f] < 0 ? to[f] : 0;
+        to[f] = to[f] > 0 ? to[f] : 0;
+    }
+}
+
+/* Scores of up to LAC_ROW_QUERIES queries from `first` on; then the best of them of each page, in
+ * the row behind. */
+static void score_pages(const struct lac_page_choice *c, size_t first, size_t n, size_t n_pages,
+                        float *best)
+{
+    const struct lac_kv_rules *rules = c->kv->shape.rules;
+    size_t head_dim = c->kv->shape.head_dim;
+    const struct lac_kv_rule *rule = &rules->of[c->layer * c->kv->shape.n_heads + c->kv_head];
+    struct label_queries queries;
+    for (size_t i = 0; i < n; i++)
+        make_query(rules, rule, c->q + (first + i) * head_dim, head_dim,
+                   queries.q + i * rules->n_dwords * 4, &queries.scale[i]);
+    struct lac_page_scores_args args = {
+        .q = queries.q,
+        .q_scale = queries.scale,
+        .n_queries = n,
+        .n_labels = rules->n_labels,
+        .n_dwords = rules->n_dwords,
+        .labels = lac_kv_head_labels(c->kv, c->layer, c->kv_head),
+        .n_pages = n_pages,
+        .scores = c->scores,
+        .ld = c->ld,
+    };
+    c->scorer->run.page_scores(&args);
+    for (size_t i = 0; i < n; i++) {
+        const float *scores = c->scores + i * c->ld;
+        float most = -INFINITY;
+        for (size_t p = FIRST_PAGES; p < n_pages; p++)
+            most = scores[p] > most ? scores[p] : most;
+        for (size_t p = FIRST_PAGES; p < n_pages; p++) {
+            float score = scores[p] - most;
+            best[p] = first + i && best[p] > score ? best[p] : score;
+        }
+    }
+}
+
+/* ---- The best ---- */
+
+/* Four numbers: registers of that size are everywhere. */
+typedef int32_t quad __attribute__((vector_size(16)));
+enum { QUADS = 4 }; /* that are counted side by side */
+
+/* Numbers from 0 on in the order of the scores that they stand for, none of which is above 0. */
+static int32_t rank_of(float score)
+{
+    uint32_t bits;
+    memcpy(&bits, &score, sizeof bits);
+    return bits >> 31 ? (int32_t)~bits : INT32_MAX;
+}
+
+/* n: a multiple of LAC_LANES. */
+static size_t count_above(const int32_t *ranks, size_t n, int32_t rank)
+{
+    const quad least = {rank, rank, rank, rank};
+    quad count[QUADS] = {{0}};
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i += QUADS * 4)
+#pragma GCC unroll 4
+        for (size_t k = 0; k < QUADS; k++) {
+            quad x;
+            memcpy(&x, ranks + i + k * 4, sizeof x);
+            count[k] -= x > least;
+        }
+    for (size_t k = 0; k < QUADS; k++)
+        for (size_t i = 0; i < 4; i++)
+            sum += (size_t)count[k][i];
+    return sum;
+}
+
+/* The best of them: those above a rank, and the last n_equal of that rank. */
+struct threshold {
+    int32_t rank;
+    size_t n_equal;
+};
+
+/* The n best of more than n ranks, by halving: it ends early where no equals are cut apart. */
+static struct threshold find_threshold(const int32_t *ranks, size_t n_ranks, size_t n)
+{
+    int32_t low = -1, high = INT32_MAX; /* more than n are above low, fewer above high */
+    while (high - 1 > low) {
+        int32_t middle = (int32_t)(((int64_t)low + high) / 2);
+        size_t count = count_above(ranks, n_ranks, middle);
+        if (count == n)
+            return (struct threshold){middle, 0};
+        *(count > n ? &low : &high) = middle;
+    }
+    return (struct threshold){high, n - count_above(ranks, n_ranks, high)};
+}
+
+/* Of scores of pages [FIRST_PAGES, end), in their place; what does not take part is -1.  Returns
+ * how many there are now. */
+static size_t rank_pages(float *scores, size_t end)
+{
+    size_t n = lac_round_up(end, LAC_LANES);
+    for (size_t p = 0; p < n; p++) {
+        int32_t rank = p < FIRST_PAGES || p >= end ? -1 : rank_of(scores[p]);
+        memcpy(&scores[p], &rank, sizeof rank);
+    }
+    return n;
+}
+
+/* ---- The list ---- */
+
+struct list {
+    struct lac_seen_keys *seen;
+    size_t n;
+};
+
+enum { BLOCK_PAGES = LAC_KEY_BLOCK / LAC_LANES };
+
+static void add_page(struct list *list, size_t page, uint64_t keys)
+{
+    size_t block = page / BLOCK_PAGES;
+    if (!list->n || list->seen[list->n - 1].block != block)
+        list->seen[list->n++] = (struct lac_seen_keys){block, 0};
+    list->seen[list->n - 1].keys |= keys << page % BLOCK_PAGES * LAC_LANES;
+}
+
+static const uint64_t whole_page = (UINT64_C(1) << LAC_LANES) - 1;
+
+size_t lac_choose_pages(const struct lac_page_choice *c, struct lac_seen_keys *seen)
+{
+    const struct lac_kv *kv = c->kv;
+    const struct lac_kv_rule *rule =
+        &kv->shape.rules->of[c->layer * kv->shape.n_heads + c->kv_head];
+    size_t own = c->place / LAC_LANES, end = own + 1 - LAST_PAGES;
+    float *best = c->scores + LAC_ROW_QUERIES * c->ld;
+    struct list list = {seen, 0};
+    for (size_t i = 0, n; i < c->n_queries; i += n) {
+        n = lac_min_size(c->n_queries - i, LAC_ROW_QUERIES);
+        score_pages(c, i, n, end, best);
+    }
+    size_t n_ranks = rank_pages(best, end), n_later;
+    const int32_t *ranks = (const void *)best;
+    struct threshold t =
+        find_threshold(ranks, n_ranks, lac_page_choice_budget(rule, c->place) - UNASKED);
+    n_later = t.n_equal
+                  ? count_above(ranks, n_ranks, t.rank - 1) - count_above(ranks, n_ranks, t.rank)
+                  : 0;
+    for (size_t p = 0; p < FIRST_PAGES; p++)
+        add_page(&list, p, whole_page);
+    for (size_t p = FIRST_PAGES; p < end; p++)
+        if (ranks[p] > t.rank || (ranks[p] == t.rank && n_later-- <= t.n_equal))
+            add_page(&list, p, whole_page);
+    for (size_t p = end; p < own; p++)
+        add_page(&list, p, whole_page);
+    add_page(&list, own, whole_page >> (LAC_LANES - 1 - c->place % LAC_LANES));
+    return list.n;
+}
