@@ -16,7 +16,8 @@
 #include "src/run/plan.h"
 
 static struct {
-    const char *length, *head_dim, *dtype, *mode, *rule, *zeros, *threshold, *block, *window, *isa;
+    const char *length, *head_dim, *dtype, *mode, *rule, *zeros, *threshold, *block, *window, *part;
+    const char *isa;
 } texts = {
     .length = "128,512",
     .head_dim = "64",
@@ -27,6 +28,7 @@ static struct {
     .threshold = "0.01",
     .block = "64",
     .window = "1024",
+    .part = "16",
     .isa = "best",
 };
 
@@ -37,7 +39,8 @@ static const struct bench_option options[] = {
     {"mode", "LIST", "full, causal, or decode: the last token alone [full]", &texts.mode},
     {"rule", "LIST",
      "what queries see: dense, window, sinks, global, bigbird, strided, neighbours, blocks; chosen "
-     "at run time: vertical_slash, pooled, estimate [dense]",
+     "at run time: vertical_slash, pooled, estimate; with decode also quest and channels, what a "
+     "token chooses [dense]",
      &texts.rule},
     {"zeros", "LIST",
      "share of keys not seen, of blocks drawn, vertical_slash and pooled [0.5,0.75,0.9,0.95]",
@@ -46,6 +49,7 @@ static const struct bench_option options[] = {
      &texts.threshold},
     {"block", "N", "tokens of a block, of rules that have blocks [64]", &texts.block},
     {"window", "N", "tokens of a window [1024]", &texts.window},
+    {"part", "N", "a token that chooses reads one key of so many [16]", &texts.part},
     {"isa", "LIST", "caps of the instruction set: avx2, avx512_vnni, ... [best]", &texts.isa},
     {0},
 };
@@ -98,6 +102,7 @@ static struct bench_counts lengths, head_dims;
 static struct bench_choices dtypes, isas, modes, rules;
 static struct bench_reals zeros;
 static struct bench_rule_settings rule_settings;
+static size_t part;
 
 /* A rule and what it comes to on the sequence. */
 struct entry {
@@ -120,6 +125,7 @@ struct comparison {
     size_t n_rules;
     struct bench_rule rules[BENCH_LIST_MOST];
     const char *rule_names[BENCH_LIST_MOST];
+    struct bench_labels labels[BENCH_LIST_MOST]; /* of rules by which tokens choose */
     size_t n;
     struct entry entries[MOST_CONTENDERS]; /* plain C last */
     struct bench_contender contenders[MOST_CONTENDERS];
@@ -134,14 +140,28 @@ static void attend(void *context)
         (entry->is_row ? bench_attend_row : bench_attend)(&entry->attention);
 }
 
+static size_t label_bytes(const struct bench_labels *labels)
+{
+    const struct lac_kv_shape *shape = &labels->kv.shape;
+    return lac_labels_bytes(shape->rules->n_labels, shape->rules->n_dwords);
+}
+
+static void flush(const struct entry *entry)
+{
+    const struct bench_head *head = entry->attention.head;
+    const struct bench_labels *labels = entry->attention.labels;
+    bench_flush(head->pages, head->n_pages * lac_kv_page_bytes(head->dtype, head->dim));
+    for (size_t i = 0; labels && i < labels->kv.labels.n_blocks; i++)
+        bench_flush(labels->kv.labels.at[i], label_bytes(labels));
+}
+
 /* Pages come from memory when a token is alone: between two of its turns a model reads all else. */
 static int turn(void *context, size_t n, uint64_t *ns)
 {
     const struct entry *entry = context;
-    const struct bench_head *head = entry->attention.head;
     for (size_t i = 0; i < n; i++) {
         if (entry->is_row)
-            bench_flush(head->pages, head->n_pages * lac_kv_page_bytes(head->dtype, head->dim));
+            flush(entry);
         ns[i] = (entry->is_row ? bench_time_once : bench_time_alone)(attend, context);
     }
     return 0;
@@ -161,6 +181,12 @@ static enum lac_status make_rules(struct comparison *c, struct lac_error *error)
         for (size_t k = 0; k < n && !status; k++) {
             if (c->n_rules == BENCH_LIST_MOST)
                 return lac_fail(error, LAC_E_ARGUMENT, "too many rules");
+            enum lac_kv_policy_kind policy = bench_rule_policy(name);
+            if (policy && c->mode != DECODE)
+                return lac_fail(error, LAC_E_ARGUMENT, "--rule %s is for --mode decode",
+                                bench_rule_names[name]);
+            if (policy && bench_labels_open(&c->labels[c->n_rules], &c->head, policy, part, error))
+                return error->status;
             struct bench_rule *rule = &c->rules[c->n_rules];
             c->rule_names[c->n_rules++] = bench_rule_names[name];
             status = bench_rule_make(rule, name, zeros.at[k], c->mode != FULL, c->head.length,
@@ -196,7 +222,7 @@ static void thin_out(struct entry *entry, size_t every)
 static struct bench_pairs row_pairs(const struct entry *entry)
 {
     const struct bench_head *head = entry->attention.head;
-    size_t n = lac_sight_row(&entry->rule->sight, head->length - 1, head->length, head->keys);
+    size_t n = bench_list_row(&entry->attention);
     struct bench_pairs pairs = {.all = (double)head->length};
     for (size_t i = 0; i < n; i++) {
         pairs.seen += (double)__builtin_popcountll(head->keys[i].keys);
@@ -206,11 +232,14 @@ static struct bench_pairs row_pairs(const struct entry *entry)
     return pairs;
 }
 
-/* Bytes of keys and values that are read. */
+/* Bytes of keys and values, and of labels, that are read. */
 static double row_bytes(const struct entry *entry)
 {
     const struct bench_head *head = entry->attention.head;
-    return entry->pairs.computed / LAC_LANES * (double)lac_kv_page_bytes(head->dtype, head->dim);
+    const struct bench_labels *labels = entry->attention.labels;
+    double n_bytes = labels ? (double)(labels->kv.labels.n_blocks * label_bytes(labels)) : 0;
+    return n_bytes +
+           entry->pairs.computed / LAC_LANES * (double)lac_kv_page_bytes(head->dtype, head->dim);
 }
 
 static enum lac_status add_contender(struct comparison *c, const struct entry *entry,
@@ -251,6 +280,10 @@ static enum lac_status add_entry(struct comparison *c, size_t rule, size_t dense
         .is_row = c->mode == DECODE,
     };
     lac_plan_shared(&entry.attention.kernels, features);
+    if (c->labels[rule].scores) {
+        entry.attention.labels = &c->labels[rule];
+        entry.attention.scorer = lac_kernel_find(LAC_OP_PAGE_SCORES, features);
+    }
     if (has_pages)
         entry.attention.pager = lac_kernel_find_dtype(LAC_OP_KV_PAGES, head->dtype, features);
     if (entry.attention.pager)
@@ -327,6 +360,8 @@ static enum lac_status find_errors(struct comparison *c, const struct entry *ent
     plain.sight = entry->attention.sight;
     plain.choice = entry->attention.choice;
     plain.kernels = entry->attention.kernels;
+    plain.labels = entry->attention.labels;
+    plain.scorer = lac_kernel_find(LAC_OP_PAGE_SCORES, 0);
     if (results_of(c, &entry->attention, &found, &n, error) ||
         results_of(c, &plain, &expected, &n, error) ||
         results_of(c, &c->entries[entry->dense].attention, &dense, &n, error))
@@ -422,6 +457,20 @@ static void name_comparison(const size_t at[BENCH_MOST_LISTS], char *text, size_
              dtype_names[dtypes.at[at[DTYPES]]]);
 }
 
+/* Of a token alone, before anything is listed: what it chooses is in there. */
+static void fill_cache(struct comparison *c)
+{
+    struct bench_attention pages = {.head = &c->head, .every = 1};
+    if (c->mode != DECODE && c->head.dtype == LAC_F32)
+        return;
+    pages.pager =
+        lac_kernel_find_dtype(LAC_OP_KV_PAGES, c->head.dtype, bench_isa_features(isas.at[0]));
+    bench_fill_pages(&pages);
+    for (size_t i = 0; i < c->n_rules; i++)
+        if (c->labels[i].scores)
+            lac_kv_label(&c->labels[i].kv, 0, 0, 0, c->head.length);
+}
+
 static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LISTS],
                                struct bench_record *record, struct lac_error *error)
 {
@@ -431,10 +480,11 @@ static enum lac_status compare(void *comparison, const size_t at[BENCH_MOST_LIST
         bench_head_open(&c->head, dtypes_of[dtypes.at[at[DTYPES]]], lengths.at[at[LENGTHS]],
                         head_dims.at[at[HEAD_DIMS]], error) ||
         (c->mode == DECODE && bench_stream_open_memory(&c->stream, &c->crew, SIZE_MAX, error)) ||
-        make_rules(c, error) || add_entries(c, error))
+        make_rules(c, error))
         return error->status;
-    if (c->entries[0].attention.pager)
-        bench_fill_pages(&c->entries[0].attention);
+    fill_cache(c);
+    if (add_entries(c, error))
+        return error->status;
     if (bench_measure(c->contenders, c->n, &bench_settings.effort, &record->progress, error))
         return error->status;
     for (size_t i = 0; i < c->n; i++)
@@ -448,6 +498,8 @@ static void close_comparison(void *comparison)
     struct comparison *c = comparison;
     bench_contenders_clear(c->contenders, c->n);
     bench_stream_close(&c->stream);
+    for (size_t i = 0; i < BENCH_LIST_MOST; i++)
+        bench_labels_close(&c->labels[i]);
     bench_head_close(&c->head);
     bench_crew_close(&c->crew);
 }
@@ -464,6 +516,7 @@ static enum lac_status run(struct lac_error *error)
         bench_read_real("threshold", texts.threshold, 0, 1, &rule_settings.threshold, error) ||
         bench_read_count("block", texts.block, 1, MOST_LENGTH, &rule_settings.block, error) ||
         bench_read_count("window", texts.window, 1, MOST_LENGTH, &rule_settings.window, error) ||
+        bench_read_count("part", texts.part, 1, MOST_LENGTH, &part, error) ||
         bench_read_isas(texts.isa, &isas, error))
         return error->status;
     const struct bench_sweep sweep = {

@@ -148,6 +148,9 @@ enum lac_status bench_head_open(struct bench_head *head, enum lac_dtype dtype, s
     if (!head->blocks || !head->masks || !head->keys || !head->row || !make_panels(head) ||
         !make_pages(head) || !make_room(head))
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu tokens", length);
+    uint64_t random = bench_settings.seed + 1;
+    for (size_t i = 0; i < dim; i++)
+        head->row[i] = bench_random_float(&random);
     return LAC_OK;
 }
 
@@ -155,6 +158,44 @@ void bench_head_close(struct bench_head *head)
 {
     if (head->arena.host)
         lac_arena_clear(&head->arena);
+}
+
+/* ---- Labels ---- */
+
+enum lac_status bench_labels_open(struct bench_labels *l, struct bench_head *head,
+                                  enum lac_kv_policy_kind kind, size_t part,
+                                  struct lac_error *error)
+{
+    const struct lac_config config = {
+        .n_layers = 1, .n_heads = 1, .n_kv_heads = 1, .head_dim = head->dim};
+    const struct lac_kv_policy policy = {.kind = kind, .n_part = part};
+    struct lac_kv_shape shape = {.n_layers = 1, .n_heads = 1, .head_dim = head->dim};
+    struct lac_kv_rules *rules = NULL;
+    shape.dtype = head->dtype;
+    l->ld = lac_round_up(head->n_pages, LAC_LANES);
+    l->scores = lac_arena_alloc(&head->arena, (LAC_ROW_QUERIES + 1) * l->ld, sizeof *l->scores);
+    if (!l->scores)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for scores of %zu pages", l->ld);
+    if (lac_kv_rules_make(&lac_default_host, &policy, &config, &rules, error))
+        return error->status;
+    for (size_t i = 0; i < rules->n_channels; i++) /* any are as fast */
+        rules->of[0].channels[i] = (uint8_t)i;
+    shape.rules = rules;
+    lac_kv_init(&l->kv, &lac_default_host, &shape);
+    if (lac_kv_labels_reserve(&l->kv, head->n_pages, error))
+        return error->status;
+    l->kv.pages = head->page_at;
+    l->kv.capacity = l->kv.n_pages = head->n_pages;
+    l->kv.n_keys = head->length;
+    return LAC_OK;
+}
+
+void bench_labels_close(struct bench_labels *l)
+{
+    if (!l->kv.host)
+        return;
+    lac_kv_labels_clear(&l->kv);
+    lac_free(&lac_default_host, (struct lac_kv_rules *)l->kv.shape.rules);
 }
 
 /* ---- The work ---- */
@@ -366,6 +407,24 @@ void bench_attend(const struct bench_attention *a)
     each_stretch(a, (struct visit){attend_any, NULL});
 }
 
+size_t bench_list_row(const struct bench_attention *a)
+{
+    const struct bench_head *h = a->head;
+    const struct bench_labels *l = a->labels;
+    if (!l)
+        return lac_sight_row(a->sight, h->length - 1, h->length, h->keys);
+    const struct lac_page_choice choice = {
+        .kv = &l->kv,
+        .place = h->length - 1,
+        .q = h->row,
+        .n_queries = 1,
+        .scorer = a->scorer,
+        .scores = l->scores,
+        .ld = l->ld,
+    };
+    return lac_choose_pages(&choice, h->keys);
+}
+
 void bench_attend_row(const struct bench_attention *a)
 {
     const struct bench_head *h = a->head;
@@ -376,7 +435,7 @@ void bench_attend_row(const struct bench_attention *a)
         .scale = 1 / sqrtf((float)h->dim),
         .pages = (const void *const *)h->page_at,
         .seen = h->keys,
-        .n_seen = lac_sight_row(a->sight, h->length - 1, h->length, h->keys),
+        .n_seen = bench_list_row(a),
         .y = h->row + h->dim,
     };
     a->kernel->run.attention_row(&args);

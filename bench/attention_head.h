@@ -13,6 +13,7 @@
 #include "simd/attention.h"
 #include "sparse/sight.h"
 #include "src/base/arena.h"
+#include "src/run/page_choice.h"
 #include "src/run/pick.h"
 
 /* As many queries as are chosen for together. */
@@ -50,11 +51,28 @@ void bench_head_close(struct bench_head *head);
 
 /* In place of n: the last block alone, for plain C. */
 #define BENCH_LAST_BLOCK SIZE_MAX
+/* A head's pages as a cache of one head, with the labels by which the last token chooses. */
+struct bench_labels {
+    struct lac_kv kv; /* with rules of its own */
+    float *scores;
+    size_t ld;
+};
+
+/* part: one key of so many is read.  Memory of the pages stays the head's. */
+enum lac_status bench_labels_open(struct bench_labels *labels, struct bench_head *head,
+                                  enum lac_kv_policy_kind kind, size_t part,
+                                  struct lac_error *error);
+void bench_labels_close(struct bench_labels *labels);
+
+/* In place of n: the first block alone, for plain C. */
+#define BENCH_FIRST_BLOCK SIZE_MAX
 
 /* The work: a kernel under a rule. */
 struct bench_attention {
     struct bench_head *head;
     const struct lac_kernel *kernel, *pager; /* pager: of int8 and bf16, else NULL */
+    const struct lac_kernel *scorer;         /* with labels */
+    const struct bench_labels *labels;       /* or NULL */
     const struct lac_sight *sight;
     const struct lac_pick *choice; /* in place of it, or NULL */
     struct lac_kernels kernels;    /* to choose with */
@@ -67,6 +85,8 @@ void bench_attend(const struct bench_attention *attention);
 void bench_choose(const struct bench_attention *attention);
 /* The last token alone, keys in pages. */
 void bench_attend_row(const struct bench_attention *attention);
+/* What it sees: entries of head->keys. */
+size_t bench_list_row(const struct bench_attention *attention);
 /* Writes all pages. */
 void bench_fill_pages(const struct bench_attention *attention);
 

@@ -18,12 +18,14 @@ enum {
     BLOCKS,
     VERTICAL_SLASH,
     POOLED,
-    ESTIMATE
+    ESTIMATE,
+    QUEST,
+    CHANNELS
 };
 
-const char *const bench_rule_names[] = {"dense",          "window",  "sinks",      "global",
-                                        "bigbird",        "strided", "neighbours", "blocks",
-                                        "vertical_slash", "pooled",  "estimate",   NULL};
+const char *const bench_rule_names[] = {
+    "dense",  "window",         "sinks",  "global",   "bigbird", "strided",  "neighbours",
+    "blocks", "vertical_slash", "pooled", "estimate", "quest",   "channels", NULL};
 
 int bench_rule_has_zeros(int name)
 {
@@ -115,6 +117,11 @@ static void make_choice(struct bench_rule *rule, int name, double zeros, size_t 
     rule->choice.diagonals.n = lac_max_size(1, (size_t)lround(0.25 * n_kept));
 }
 
+enum lac_kv_policy_kind bench_rule_policy(int name)
+{
+    return name == QUEST ? LAC_KV_QUEST : name == CHANNELS ? LAC_KV_CHANNELS : LAC_KV_FULL;
+}
+
 enum lac_status bench_rule_make(struct bench_rule *rule, int name, double zeros, int is_causal,
                                 size_t length, const struct bench_rule_settings *settings,
                                 struct lac_arena *arena, struct lac_error *error)
@@ -133,6 +140,8 @@ enum lac_status bench_rule_make(struct bench_rule *rule, int name, double zeros,
         *term = (struct lac_sight_term){.kind = LAC_SIGHT_ALL};
         break;
     case DENSE:
+    case QUEST:
+    case CHANNELS:
         *term = (struct lac_sight_term){.kind = LAC_SIGHT_ALL};
         break;
     case WINDOW:

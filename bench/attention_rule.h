@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <lacuna/generate.h>
+
 #include "sparse/pick.h"
 #include "sparse/sight.h"
 #include "src/base/arena.h"
@@ -31,6 +33,9 @@ struct bench_rule {
 extern const char *const bench_rule_names[];
 /* Does it depend on the share of zeros? */
 int bench_rule_has_zeros(int name);
+
+/* How a token of a decoder chooses what it reads under the rule; LAC_KV_FULL: it does not. */
+enum lac_kv_policy_kind bench_rule_policy(int name);
 
 /* A rule for sequences of so many tokens; zeros: the share of blocks that are hidden, where they
  * are drawn.  Memory of the mask is the arena's. */
