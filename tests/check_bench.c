@@ -586,7 +586,7 @@ START_TEST(wrong_usage)
         "decode --model gpt-9",
         "decode --sequences 0",
         "decode --model 1x64x64 --context 65537",
-        "decode --model 1x64x64 --prompt 513",
+        "decode --model 1x64x64 --prompt 65537",
         "decode --head sparse",
         "decode --kv-dtype int4",
         "decode --layers 1.5",
