@@ -10,30 +10,16 @@
 #include "src/run/kv_lost.h"
 #include "src/run/picked.h"
 #include "src/run/page_choice.h"
+#include "src/run/keys.h"
 #include "src/run/rows.h"
 
-/* Tokens [begin, end) of a sequence, counted from the first in the batch. */
-struct span {
-    size_t begin, end;
-};
-
-static bool is_empty(struct span span)
-{
-    return span.begin >= span.end;
-}
-
-static struct span overlap(struct span a, struct span b)
-{
-    return (struct span){lac_max_size(a.begin, b.begin), lac_min_size(a.end, b.end)};
-}
-
 /* Of the tokens kept after the last layer: the smallest span that holds those of one. */
-static struct span kept_in(const struct lac_member *m, const struct lac_sequence *s,
-                           struct span span)
+static struct lac_span kept_in(const struct lac_member *m, const struct lac_sequence *s,
+                               struct lac_span span)
 {
     if (lac_head_keep(m->forward->head) == LAC_KEEP_FIRST)
-        return overlap(span, (struct span){0, 1});
-    struct span all = {SIZE_MAX, 0};
+        return lac_span_overlap(span, (struct lac_span){0, 1});
+    struct lac_span all = {SIZE_MAX, 0};
     for (size_t i = 0; i < s->n_kept; i++)
         if (s->kept[i] >= span.begin && s->kept[i] < span.end) {
             all.begin = lac_min_size(all.begin, s->kept[i]);
@@ -60,166 +46,22 @@ size_t lac_global_tokens(const struct lac_member *m, size_t sequence)
 /* Which queries attention is about: those of global tokens have keys of their own. */
 enum part { LOCAL, GLOBAL };
 
-static struct span wanted(const struct lac_member *m, size_t sequence, struct span span,
-                          bool is_last, enum part part)
+static struct lac_span wanted(const struct lac_member *m, size_t sequence, struct lac_span span,
+                              bool is_last, enum part part)
 {
     const struct lac_sequence *s = m->forward->sequences[sequence];
     size_t n_global = lac_global_tokens(m, sequence);
     if (is_last && lac_head_keep(m->forward->head) != LAC_KEEP_ALL)
         span = kept_in(m, s, span);
-    return overlap(span, part == GLOBAL ? (struct span){0, n_global}
-                                        : (struct span){n_global, s->n_tokens});
-}
-
-/* Lanes of a tile that hold tokens [begin, end) of the batch. */
-static struct span lanes_in_tile(size_t begin, size_t end, size_t index)
-{
-    size_t low = index * LAC_TILE;
-    struct span in_tile = overlap((struct span){begin, end}, (struct span){low, low + LAC_TILE});
-    return (struct span){in_tile.begin - low, in_tile.end - low};
-}
-
-/* Keys and values that the batch has of one head of a sequence, tile by tile. */
-static size_t batch_segments(const struct lac_member *m, size_t sequence, size_t kv_head,
-                             struct lac_kv_segment *segments)
-{
-    const struct lac_config *config = &m->network->config;
-    size_t n_features = lac_key_size(config), feature = kv_head * config->head_dim;
-    size_t begin = m->region->first[sequence], end = m->region->first[sequence + 1], n = 0;
-    for (size_t i = begin / LAC_TILE; i <= (end - 1) / LAC_TILE; i++) {
-        struct lac_tile tile = lac_tile_at(m, m->n_tokens, i);
-        struct span lanes = lanes_in_tile(begin, end, i);
-        size_t offset = feature * tile.ld + lanes.begin;
-        segments[n++] = (struct lac_kv_segment){
-            .k = lac_tile_f32(m->region->k, i, n_features) + offset,
-            .v = lac_tile_f32(m->region->v, i, n_features) + offset,
-            .k_ld = tile.ld,
-            .v_ld = tile.ld,
-            .v_step = 1,
-            .n_keys = lanes.end - lanes.begin,
-        };
-    }
-    return n;
-}
-
-/* A page of fp32 or bf16 keys and values is a segment too. */
-static size_t page_segments(const struct lac_kv *kv, void *const *pages, size_t n_keys,
-                            struct lac_kv_segment *segments)
-{
-    size_t head_dim = kv->shape.head_dim, n = lac_ceil_div(n_keys, LAC_LANES);
-    size_t keys_bytes = lac_kv_page_bytes(kv->shape.dtype, head_dim) / 2;
-    for (size_t i = 0; i < n; i++)
-        segments[i] = (struct lac_kv_segment){
-            .k = pages[i],
-            .v = (const char *)pages[i] + keys_bytes,
-            .k_ld = LAC_LANES,
-            .v_ld = 1,
-            .v_step = head_dim,
-            .n_keys = lac_min_size(n_keys - i * LAC_LANES, LAC_LANES),
-        };
-    return n;
-}
-
-/* Keys and values of one head of a sequence, as its dtype's kernel takes them. */
-struct keys {
-    enum lac_dtype dtype;
-    const struct lac_kv_segment *segments; /* fp32, bf16 */
-    size_t n_segments, segment_keys;
-    void *const *pages; /* int8, and all caches */
-    size_t n_keys;
-};
-
-static struct lac_kv_segment *own_segments(const struct lac_member *m)
-{
-    return m->region->segments + m->rank * m->region->n_segments;
-}
-
-/* Quantised by each member that asks for a head, into memory that is still in its cache when the
- * head's queries come: few heads have more than one. */
-static void *const *make_pages(const struct lac_member *m, const struct keys *keys)
-{
-    const struct lac_region *r = m->region;
-    size_t head_dim = m->network->config.head_dim;
-    size_t n_most = r->n_lanes / LAC_LANES, page_bytes = lac_kv_page_bytes(LAC_S8, head_dim);
-    uint8_t *kv = r->kv + m->rank * n_most * page_bytes;
-    void **pages = r->pages + m->rank * n_most;
-    for (size_t i = 0; i < lac_ceil_div(keys->n_keys, LAC_LANES); i++)
-        pages[i] = kv + i * page_bytes;
-    struct lac_kv_pages_args args = {
-        .segments = keys->segments,
-        .n_segments = keys->n_segments,
-        .head_dim = head_dim,
-        .pages = pages,
-    };
-    m->network->kernels.kv_pages[LAC_S8]->run.kv_pages(&args);
-    return pages;
-}
-
-static struct keys batch_keys(const struct lac_member *m, size_t sequence, size_t kv_head)
-{
-    const size_t *first = m->region->first + sequence;
-    struct lac_kv_segment *segments = own_segments(m);
-    struct keys keys = {
-        .dtype = lac_dtype_is_quantized(m->network->dtype) ? LAC_S8 : LAC_F32,
-        .segments = segments,
-        .n_segments = batch_segments(m, sequence, kv_head, segments),
-        .segment_keys = LAC_TILE,
-        .n_keys = first[1] - first[0],
-    };
-    if (keys.dtype == LAC_S8)
-        keys.pages = make_pages(m, &keys);
-    return keys;
-}
-
-/* Those before the batch, and those of the batch. */
-static struct keys cached_keys(const struct lac_member *m, size_t sequence, size_t layer,
-                               size_t kv_head)
-{
-    const struct lac_sequence *s = m->forward->sequences[sequence];
-    struct keys keys = {
-        .dtype = s->kv->shape.dtype,
-        .segment_keys = LAC_LANES,
-        .pages = lac_kv_head(s->kv, layer, kv_head),
-        .n_keys = s->kv->n_keys + s->n_tokens - lac_kv_gone(s->kv, layer, kv_head),
-    };
-    if (keys.dtype != LAC_S8) {
-        struct lac_kv_segment *segments = own_segments(m);
-        keys.segments = segments;
-        keys.n_segments = page_segments(s->kv, keys.pages, keys.n_keys, segments);
-    }
-    return keys;
-}
-
-/* Into the cache: the batch's keys and values of a head of a sequence. */
-static void store_keys(const struct lac_member *m, size_t sequence, size_t layer, size_t kv_head)
-{
-    const struct lac_kv *kv = m->forward->sequences[sequence]->kv;
-    struct lac_kv_segment *segments = own_segments(m);
-    size_t slot = kv->n_keys - lac_kv_gone(kv, layer, kv_head);
-    struct lac_kv_pages_args args = {
-        .segments = segments,
-        .n_segments = batch_segments(m, sequence, kv_head, segments),
-        .head_dim = kv->shape.head_dim,
-        .pages = lac_kv_head(kv, layer, kv_head) + slot / LAC_LANES,
-        .first_key = slot % LAC_LANES,
-    };
-    m->network->kernels.kv_pages[kv->shape.dtype]->run.kv_pages(&args);
-    lac_kv_label(kv, layer, kv_head, slot, m->forward->sequences[sequence]->n_tokens);
-}
-
-static void store_all_keys(const struct lac_member *m, size_t layer)
-{
-    size_t n_heads = m->network->config.n_kv_heads, begin, end;
-    lac_team_range(m->team, m->rank, m->forward->n_sequences * n_heads, 1, &begin, &end);
-    for (size_t i = begin; i < end; i++)
-        store_keys(m, i / n_heads, layer, i % n_heads);
+    return lac_span_overlap(span, part == GLOBAL ? (struct lac_span){0, n_global}
+                                                 : (struct lac_span){n_global, s->n_tokens});
 }
 
 /* Queries that meet the same keys: of some heads in a row. */
 struct queries {
     enum part part;
     size_t sequence, layer;
-    struct span span;
+    struct lac_span span;
     size_t head, n_heads;
 };
 
@@ -301,7 +143,7 @@ static struct lanes lanes_of(const struct lac_member *m, const struct queries *q
     struct lanes l = {.scale = lac_config_attention_scale(config, queries->layer)};
     for (size_t i = begin / LAC_TILE; i <= (end - 1) / LAC_TILE; i++) {
         struct lac_tile tile = lac_tile_at(m, m->n_tokens, i);
-        struct span lanes = lanes_in_tile(begin, end, i);
+        struct lac_span lanes = lac_lanes_in_tile(begin, end, i);
         size_t offset = feature * tile.ld + lanes.begin;
         l.segments[l.n_segments++] = (struct lac_query_segment){
             .q = lac_tile_f32(r->q, i, n_features) + offset,
@@ -315,7 +157,7 @@ static struct lanes lanes_of(const struct lac_member *m, const struct queries *q
 }
 
 static void attend_segments(const struct lac_member *m, const struct lanes *q,
-                            const struct keys *keys, const struct lac_seen *seen,
+                            const struct lac_keys *keys, const struct lac_seen *seen,
                             const struct lac_lost_keys *lost)
 {
     struct lac_attention_args args = {
@@ -333,8 +175,9 @@ static void attend_segments(const struct lac_member *m, const struct lanes *q,
     m->network->kernels.attention[keys->dtype]->run.attention(&args);
 }
 
-static void attend_s8(const struct lac_member *m, const struct lanes *q, const struct keys *keys,
-                      const struct lac_seen *seen, const struct lac_lost_keys *lost)
+static void attend_s8(const struct lac_member *m, const struct lanes *q,
+                      const struct lac_keys *keys, const struct lac_seen *seen,
+                      const struct lac_lost_keys *lost)
 {
     struct lac_attention_s8_args args = {
         .queries = q->segments,
@@ -362,13 +205,13 @@ static struct lac_sight_queries sight_queries(const struct lac_member *m,
 }
 
 /* Those of the queries, from the first on, that one list serves best. */
-static struct span listed_together(const struct lac_member *m, const struct queries *queries,
-                                   const struct lac_sight *sight)
+static struct lac_span listed_together(const struct lac_member *m, const struct queries *queries,
+                                       const struct lac_sight *sight)
 {
-    struct span span = queries->span;
+    struct lac_span span = queries->span;
     size_t at = place_of(m, queries, span.begin);
     size_t n = lac_sight_end(sight, n_keys_of(m, queries), at) - at;
-    return (struct span){span.begin, span.begin + lac_min_size(span.end - span.begin, n)};
+    return (struct lac_span){span.begin, span.begin + lac_min_size(span.end - span.begin, n)};
 }
 
 /* Of queries that are listed together; NULL: nothing. */
@@ -385,7 +228,7 @@ find_lost(const struct lac_member *m, const struct queries *queries, struct lac_
 }
 
 static void attend_list(const struct lac_member *m, const struct queries *queries, size_t head,
-                        const struct keys *keys, const struct lac_seen *seen,
+                        const struct lac_keys *keys, const struct lac_seen *seen,
                         const struct lac_lost_keys *lost)
 {
     struct lanes q = lanes_of(m, queries, head);
@@ -394,7 +237,7 @@ static void attend_list(const struct lac_member *m, const struct queries *querie
 
 /* One head's queries of a block that is chosen for: it has lost no keys. */
 static void attend_chosen(const struct lac_member *m, const struct queries *queries,
-                          const struct keys *keys)
+                          const struct lac_keys *keys)
 {
     struct lac_region *r = m->region;
     struct lac_sight_queries listed = sight_queries(m, queries);
@@ -416,7 +259,7 @@ static void attend_chosen(const struct lac_member *m, const struct queries *quer
 
 /* Queries in lanes, a head at a time, of heads that see alike. */
 static void attend_lanes(const struct lac_member *m, const struct queries *queries,
-                         const struct keys *keys)
+                         const struct lac_keys *keys)
 {
     struct lac_region *r = m->region;
     const struct lac_sight *sight = sight_of(m, queries, queries->head);
@@ -457,10 +300,10 @@ static bool is_rows(const struct lac_member *m, const struct queries *queries)
 }
 
 /* The first of the queries, up to a place where tokens begin to choose. */
-static struct span until_prompt_end(const struct lac_member *m, const struct queries *queries)
+static struct lac_span until_prompt_end(const struct lac_member *m, const struct queries *queries)
 {
     const struct lac_sequence *s = m->forward->sequences[queries->sequence];
-    struct span span = queries->span;
+    struct lac_span span = queries->span;
     if (!s->kv || !s->kv->shape.rules || !s->kv->shape.rules->n_labels)
         return span;
     size_t place = place_of(m, queries, span.begin);
@@ -515,7 +358,7 @@ static struct queries wanted_queries(const struct lac_member *m, const struct pa
 {
     size_t group = m->network->config.n_heads / m->network->config.n_kv_heads;
     size_t end = (i + 1) * LAC_QUERY_BLOCK - blocks->offset;
-    struct span span = {i ? end - LAC_QUERY_BLOCK : 0, lac_min_size(end, blocks->n_tokens)};
+    struct lac_span span = {i ? end - LAC_QUERY_BLOCK : 0, lac_min_size(end, blocks->n_tokens)};
     return (struct queries){
         .part = pass->part,
         .sequence = sequence,
@@ -539,7 +382,7 @@ static struct lac_row row_of(const struct lac_member *m, const struct queries *q
 {
     const struct lac_sequence *s = m->forward->sequences[queries->sequence];
     struct queries one = *queries;
-    one.span = (struct span){token, token + 1};
+    one.span = (struct lac_span){token, token + 1};
     struct lanes l = lanes_of(m, &one, queries->head);
     return (struct lac_row){
         .kv = s->kv,
@@ -560,7 +403,7 @@ static struct lac_row row_of(const struct lac_member *m, const struct queries *q
 /* Of heads that see alike: groups of query lanes times blocks of keys, or that of each token. */
 static size_t cost_alike(const struct lac_member *m, const struct queries *queries)
 {
-    struct span span = queries->span;
+    struct lac_span span = queries->span;
     size_t cost = 0;
     if (is_rows(m, queries)) {
         for (size_t token = span.begin; token < span.end; token++) {
@@ -581,7 +424,7 @@ static size_t cost_of(const struct lac_member *m, const struct queries *wanted)
 {
     struct queries all = *wanted;
     size_t end = all.head + all.n_heads, cost = 0;
-    for (; !is_empty(all.span); all.span.begin = until_prompt_end(m, &all).end) {
+    for (; !lac_span_is_empty(all.span); all.span.begin = until_prompt_end(m, &all).end) {
         struct queries queries = all;
         queries.span = until_prompt_end(m, &all);
         for (; queries.head < end; queries.head += queries.n_heads) {
@@ -620,7 +463,7 @@ static void attend_rows(const struct lac_member *m, const struct queries *querie
 
 /* Queries that share a key/value head, by heads that see alike.  Those in lanes are all of one
  * member; *keys is filled by the first that is this one's. */
-static void attend_group(const struct lac_member *m, struct queries queries, struct keys *keys,
+static void attend_group(const struct lac_member *m, struct queries queries, struct lac_keys *keys,
                          struct lac_share *share)
 {
     size_t kv_head = kv_head_of(m, &queries), end = queries.head + queries.n_heads;
@@ -636,8 +479,8 @@ static void attend_group(const struct lac_member *m, struct queries queries, str
         if (!is_mine)
             continue;
         if (!keys->n_keys)
-            *keys = kv ? cached_keys(m, queries.sequence, queries.layer, kv_head)
-                       : batch_keys(m, queries.sequence, kv_head);
+            *keys = kv ? lac_cached_keys(m, queries.sequence, queries.layer, kv_head)
+                       : lac_batch_keys(m, queries.sequence, kv_head);
         (is_chosen(m, &queries) ? attend_chosen : attend_lanes)(m, &queries, keys);
     }
 }
@@ -654,7 +497,7 @@ static void attend_all(const struct lac_member *m, const struct pass *pass)
     for (size_t item = 0; item < m->network->config.n_kv_heads * n_sequences; item++) {
         size_t head = item / n_sequences, s = item % n_sequences;
         struct query_blocks blocks = blocks_of(m, pass, s, head);
-        struct keys keys = {0};
+        struct lac_keys keys = {0};
         lac_forget_picked(m);
         for (size_t i = 0; i < n_blocks(&blocks); i++) {
             struct queries all = wanted_queries(m, pass, s, &blocks, i, head), some = all;
@@ -673,7 +516,7 @@ void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last)
     const struct pass pass = {LOCAL, layer, is_last};
     memset(r->abs_max + m->rank * r->n_lanes, 0, r->n_lanes * sizeof *r->abs_max);
     if (lac_family_is_decoder(m->network->config.family)) {
-        store_all_keys(m, layer);
+        lac_store_keys(m, layer);
         lac_team_barrier(m->team, m->rank);
     }
     attend_all(m, &pass);

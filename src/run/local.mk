@@ -20,6 +20,8 @@ libcore_la_SOURCES += \
 	src/run/gguf_tokenizer.c \
 	src/run/gguf_tokenizer.h \
 	src/run/head.c \
+	src/run/keys.c \
+	src/run/keys.h \
 	src/run/kv.c \
 	src/run/kv.h \
 	src/run/kv_choice.c \
