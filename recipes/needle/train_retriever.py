@@ -112,8 +112,8 @@ def save(path, model, optimizer, step):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/needle"), help="work folder")
-    parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--rate", type=float, default=4e-3, help="highest learning rate")
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--rows", type=int, default=4, help="of a step")
     parser.add_argument("--length", type=int, default=96, help="tokens of a row")
     parser.add_argument("--crowd", type=float, default=256, help="how many tokens a far idle one "
