@@ -23,13 +23,15 @@ ROW_INLINE veci label_dot(const uint8_t *rows, const int8_t *q, size_t n_dwords,
     return veci_add(veci_add(sum[0], sum[1]), veci_add(sum[2], sum[3]));
 }
 
-/* What 128 more in each number of a label adds to its product. */
+/* Less what a label of zeros comes to, as load_keys takes it. */
 static veci label_offset(const int8_t *q, size_t n_dwords)
 {
-    int sum = 0;
-    for (size_t f = 0; f < n_dwords * 4; f++)
-        sum += q[f];
-    return veci_set1(-128 * sum);
+    uint8_t zeros[VEC_BYTES];
+    veci sum = veci_set1(0);
+    memset(zeros, 128, sizeof zeros);
+    for (size_t d = 0; d < n_dwords; d++)
+        sum = row_dot(sum, load_keys(zeros), broadcast_query(q + d * 4));
+    return veci_sub(veci_set1(0), sum);
 }
 
 ROW_INLINE void score_labels(const struct lac_page_scores_args *a, const struct lac_labels *labels,
