@@ -152,16 +152,20 @@ bench-commit:
 EXTRA_DIST += \
 	bench/medians.py \
 	bench/peers/attention.js \
-	bench/peers/beside.js \
+	bench/peers/attention_beside.js \
 	bench/peers/bert.js \
 	bench/peers/common.sh \
+	bench/peers/decode_beside.js \
 	bench/peers/gguf.js \
 	bench/peers/llamacpp.mjs \
+	bench/peers/llamacpp_attention.c \
 	bench/peers/no_amx.c \
 	bench/peers/onnx.js \
 	bench/peers/onnxruntime.js \
+	bench/peers/run-attention \
 	bench/peers/run-llamacpp \
-	bench/peers/run-onnxruntime
+	bench/peers/run-onnxruntime \
+	bench/peers/table.js
 
 # A short look at this machine.
 bench: lacuna-bench
@@ -273,22 +277,25 @@ bench-record-decode: bench-results
 	$(BENCH_DECODE) --model llama-7b --pattern 16x4,bitmap --sequences 1,8 \
 		--save $(BENCH_RESULTS)/decode-7b
 
-# llama.cpp beside us, and the attention of ONNX Runtime, where they can be had.
-bench-record-peers: bench-results
-	$(srcdir)/bench/peers/run-llamacpp --beside ./lacuna-bench --cpus $(BENCH_CPU) --rounds 3 \
-		>peers.md; \
-	case $$? in \
-	0) mv peers.md $(BENCH_RESULTS)/decode-peers.md ;; \
-	77) rm -f peers.md ;; \
+# Other engines beside us, where they can be had: llama.cpp's decoders, and its attention and that of
+# ONNX Runtime.  Packages are kept in BENCH_PEERS.
+BENCH_PEERS = peers
+bench_beside = --beside ./lacuna-bench --cpus $(BENCH_CPU) --rounds 3
+bench_keep = keep() { case $$? in \
+	0) mv $@.md $(BENCH_RESULTS)/$$1.md ;; \
+	77) rm -f $@.md ;; \
 	*) exit 1 ;; \
-	esac
-	rm -f peers.jsonl
-	for each in 64 64-causal 128 128-causal; do \
-		$(srcdir)/bench/peers/run-onnxruntime --model attention-$$each --dtype fp32 --tokens 4096 \
-			--runs 7 --cpus $(BENCH_CPU) --amx no >>peers.jsonl; \
-		case $$? in 0 | 77) ;; *) exit 1 ;; esac; \
-	done
-	if [ -s peers.jsonl ]; then mv peers.jsonl $(BENCH_RESULTS)/attention-peers.jsonl; fi
+	esac; }; keep
+
+bench-record-peers: bench-record-decode-peers bench-record-attention-peers
+
+bench-record-decode-peers: bench-results
+	$(srcdir)/bench/peers/run-llamacpp $(bench_beside) --build $(BENCH_PEERS)/llamacpp >$@.md; \
+		$(bench_keep) decode-peers
+
+bench-record-attention-peers: bench-results
+	$(srcdir)/bench/peers/run-attention $(bench_beside) --build $(BENCH_PEERS) >$@.md; \
+		$(bench_keep) attention-peers
 
 bench-record-attention: bench-results
 	./lacuna-bench attention --length 64,128,256,512 --head-dim 32,64,128 --seconds 0.1 \
@@ -308,4 +315,5 @@ bench-record-crossover: bench-results
 .PHONY: bench bench-results bench-record bench-record-limits bench-record-spmm-u8 \
 	bench-record-spmm bench-record-spmm-fp32 bench-record-spmm-dtypes bench-record-spmm-few \
 	bench-record-spmm-steps bench-record-spmm-stream bench-record-threads bench-record-encode \
-	bench-record-decode bench-record-peers bench-record-attention bench-record-crossover
+	bench-record-decode bench-record-peers bench-record-decode-peers \
+	bench-record-attention-peers bench-record-attention bench-record-crossover

@@ -25,22 +25,28 @@ check_numbers()
     done
 }
 
-check_model()
+check_amx()
 {
     case $amx in
     yes | no) ;;
     *) wrong "--amx takes yes or no" ;;
     esac
+}
+
+check_model()
+{
+    check_amx
     case $1 in
     *[!a-z0-9-]*) wrong "no model '$1'" ;;
     esac
 }
 
-# Installs the npm packages named, all of one version, without running their scripts.
+# Installs the npm packages named, all of one version, without running their scripts.  Each engine
+# has a folder of its own: npm removes what another call has installed in the same.
 install_packages()
 {
     command -v node >/dev/null || skip "there is no node"
-    build=${build:-$PWD/build/peers}
+    build=${build:-$PWD/build/peers/${name#run-}}
     mkdir -p "$build"
     build=$(cd "$build" && pwd)
     modules=$build/node_modules
@@ -68,15 +74,22 @@ first_allowed()
     done | head -n "$threads" | paste -sd, -
 }
 
-# Sets pin and preload, words before a command.
-prepare_runs()
+# Sets cpus, and pin, words before a command.
+find_processors()
 {
     pin=
     if command -v taskset >/dev/null; then
-        pin="taskset -c ${cpus:-$(first_allowed)}"
+        cpus=${cpus:-$(first_allowed)}
+        pin="taskset -c $cpus"
     elif [ -n "$cpus" ]; then
         wrong "--cpus needs taskset"
     fi
+}
+
+# Sets pin and preload, words before a command.
+prepare_runs()
+{
+    find_processors
     preload=
     if [ "$amx" = no ]; then
         ${CC:-cc} -O2 -D_GNU_SOURCE -shared -fPIC -o "$build/no_amx.so" "$here/no_amx.c" -ldl ||

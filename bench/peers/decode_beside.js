@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// beside.js PEER OURS...: a Markdown table of llama.cpp's lines and of reports of lacuna-bench
+// decode_beside.js PEER OURS...: a Markdown table of llama.cpp's lines and of reports of lacuna-bench
 // decode that were made in turns with them; medians over the rounds.
 "use strict";
 
 const fs = require("fs");
-
-function median(values) {
-  const sorted = values.filter(Number.isFinite).sort((a, b) => a - b);
-  return sorted.length ? sorted[sorted.length >> 1] : NaN;
-}
+const { median, cell, markdown } = require("./table.js");
 
 // Rates of one engine: [tokens written a second, tokens read a second] of each round.
 const engines = new Map();
@@ -38,7 +34,6 @@ for (const report of reports) {
 }
 
 const { name, peer, threads, context, prompt, amx, runs, system } = peers[0];
-const cell = (value, digits) => (Number.isFinite(value) ? value.toFixed(digits) : "-");
 const baselines = [...engines.keys()].filter((key) => key.startsWith("llama.cpp"));
 const facts = {
   ...machine,
@@ -52,17 +47,15 @@ const facts = {
   rounds: `${reports.length}, medians; llama.cpp ${runs} tokens a round`,
   peer: `${peer}; ${system}`,
 };
-const lines = Object.entries(facts).map(([key, value]) => `- ${key}: ${value}`);
 const header = ["engine", "written/s", "read/s"];
 for (const key of baselines) header.push(`written, x ${key}`, `read, x ${key}`);
-lines.push("", `| ${header.join(" | ")} |`, `|---${"|---:".repeat(header.length - 1)}|`);
-for (const [key, { written, read }] of engines) {
+const rows = [...engines].map(([key, { written, read }]) => {
   const cells = [key, cell(median(written), 2), cell(median(read), 1)];
   for (const base of baselines) {
     const other = engines.get(base);
     cells.push(cell(median(written) / median(other.written), 2));
     cells.push(cell(median(read) / median(other.read), 1));
   }
-  lines.push(`| ${cells.join(" | ")} |`);
-}
-process.stdout.write(`${lines.join("\n")}\n`);
+  return cells;
+});
+process.stdout.write(markdown(facts, header, 1, rows));
