@@ -151,9 +151,12 @@ enum lac_status bench_writer_open(struct bench_writer *w, const struct lac_netwo
         (struct lac_activations_policy){.rule = LAC_ACTIVATIONS_CORE, .core_share = work->core};
     if (!w->texts || !w->next || !w->ids || !w->kv || (work->core < 1 && !w->usage))
         return no_memory(error);
+    const struct lac_decoder_options options = {
+        .batch_tokens = network->batch_tokens,
+        .activations = w->usage ? &w->activations : NULL,
+    };
     enum lac_status status =
-        lac_decoder_open(&w->decoder, &lac_default_host, network, pool, network->batch_tokens,
-                         w->usage ? &w->activations : NULL, error);
+        lac_decoder_open(&w->decoder, &lac_default_host, network, pool, &options, error);
     for (size_t i = 0; i < n && !status; i++)
         status = open_text(w, i, random, error);
     return status;

@@ -346,5 +346,6 @@ int main(void)
     add_test(suite, "text lengths", texts_are_cut_as_files_say);
     add_result_tests(suite);
     add_limit_tests(suite);
+    add_attention_plan_tests(suite);
     return run_suite(suite);
 }

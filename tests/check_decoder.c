@@ -240,9 +240,12 @@ static void run_way(const struct machine *machine, const struct lac_network *net
     for (size_t i = 0; i < json_array_size(given); i++)
         thresholds[i] = (float)json_number_value(json_array_get(given, i));
     read_prompts(json, texts);
+    const struct lac_decoder_options options = {
+        .batch_tokens = way->batch_tokens,
+        .activations = given ? &activations : NULL,
+    };
     ck_assert_int_eq(lac_decoder_open(&decoder, &lac_default_host, network,
-                                      machine->pools[way->n_threads - 1], way->batch_tokens,
-                                      given ? &activations : NULL, &error),
+                                      machine->pools[way->n_threads - 1], &options, &error),
                      LAC_OK);
     go_on(&decoder, texts, way, n_made);
     if (given && way->one_by_one)

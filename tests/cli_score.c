@@ -186,6 +186,71 @@ START_TEST(bad_tasks_are_reported)
 }
 END_TEST
 
+/* A plan that sees all changes nothing, one that sees little does; each beside its cache. */
+START_TEST(plans_are_columns)
+{
+    static const char near[] = "{\"rules\": {\"near\": [{\"kind\": \"window\", \"left\": 1}]},"
+                               " \"layers\": \"near\"}";
+    static const char all[] = "{\"rules\": {\"all\": [{\"kind\": \"all\"}]}, \"layers\": \"all\"}";
+    static const char text[] = "the cat sat on the mat.\nwho is big? the sun and the moon.\n";
+    const char *model = make_decoder();
+    const char *little = write_file("near.json", near, sizeof near - 1);
+    const char *much = write_file("all.json", all, sizeof all - 1);
+    double perplexity[3];
+    struct outcome o = RUN(text, "score", "-m", model, "--json", "--attention", "full",
+                           "--attention", much, "--attention", little, "--window", "30");
+    expect(&o, 0);
+    ck_assert_uint_eq(count_lines(o.out), 3);
+    for (size_t i = 0; i < 3; i++) {
+        const char *const names[] = {"full", much, little};
+        json_t *json = line_json(o.out, i);
+        ck_assert_str_eq(get_text(json, "attention"), names[i]);
+        ck_assert_int_gt(get_int(json, "cache_bytes"), 0);
+        perplexity[i] = get_real(json, "perplexity");
+        json_decref(json);
+    }
+    ck_assert(perplexity[0] == perplexity[1] && perplexity[0] != perplexity[2]);
+    release(&o);
+    o = RUN(text, "score", "-m", model, "--attention", "full", "--attention", little, "--kv",
+            "full", "--kv", "stream:1+1", "--kv", "stream:2+1");
+    expect(&o, 2);
+    ck_assert_ptr_nonnull(strstr(o.err, "--attention and --kv: 2 and 3"));
+    release(&o);
+}
+END_TEST
+
+START_TEST(plans_are_named_when_wrong)
+{
+    static const char odd[] = "{\"rules\": {\"x\": [{\"kind\": \"odd\"}]}, \"layers\": \"x\"}";
+    const char *path = write_file("odd.json", odd, sizeof odd - 1);
+    const char *decoder = make_decoder(), *encoder = make_model(TINY_CLASSIFY);
+    const char *const commands[][5] = {{"score", "-m", decoder},
+                                       {"generate", "-m", decoder, "-p", "the"},
+                                       {"embed", "-m", encoder}};
+    for (size_t i = 0; i < 3; i++) {
+        const char *const *c = commands[i];
+        struct outcome o = RUN("the cat\n", c[0], "--attention", path, c[1], c[2], c[3], c[4]);
+        expect(&o, 3);
+        ck_assert_ptr_nonnull(strstr(o.err, "odd.json: rule \"x\": kind \"odd\" is not known"));
+        release(&o);
+        o = RUN("the cat\n", c[0], "--attention", "/no/such/plan", c[1], c[2], c[3], c[4]);
+        expect(&o, 3);
+        ck_assert_ptr_nonnull(strstr(o.err, "/no/such/plan"));
+        release(&o);
+    }
+    struct outcome o =
+        RUN("the cat\n", "embed", "-m", encoder, "--attention", "full", "--attention", "full");
+    expect(&o, 2);
+    release(&o);
+    struct outcome full = RUN("the cat\n", "embed", "-m", encoder, "--attention", "full");
+    o = RUN("the cat\n", "embed", "-m", encoder);
+    expect(&full, 0);
+    ck_assert_str_eq(full.out, o.out);
+    release(&full);
+    release(&o);
+}
+END_TEST
+
 /* One by one or together, tokens are as probable. */
 START_TEST(steps_change_no_score)
 {
@@ -211,4 +276,6 @@ void add_score_tests(Suite *suite)
     add_test(suite, "score --tasks, columns", columns_are_tasks_too);
     add_test(suite, "score --tasks, wrong", bad_tasks_are_reported);
     add_test(suite, "score --steps", steps_change_no_score);
+    add_test(suite, "score --attention", plans_are_columns);
+    add_test(suite, "--attention, wrong", plans_are_named_when_wrong);
 }

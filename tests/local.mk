@@ -213,8 +213,8 @@ tests_check_run_LDADD = $(test_libraries)
 
 check_PROGRAMS += tests/check_api
 TESTS += tests/check_api
-tests_check_api_SOURCES = tests/check_api.c tests/api_limits.c tests/api_results.c \
-	tests/api_suite.h
+tests_check_api_SOURCES = tests/check_api.c tests/api_attention.c tests/api_limits.c \
+	tests/api_results.c tests/api_suite.h
 tests_check_api_CPPFLAGS = $(test_cppflags)
 tests_check_api_LDADD = $(test_libraries)
 

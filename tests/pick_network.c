@@ -134,8 +134,9 @@ static void run_decoder(const struct lac_network *network, struct lac_pool *cons
     struct lac_kv_shape shape = lac_decoder_kv_shape(network, kv_dtype);
     struct lac_next *next = calloc(LONG + OTHER, sizeof *next);
     ck_assert_ptr_nonnull(next);
+    const struct lac_decoder_options options = {.batch_tokens = way->batch_tokens};
     ck_assert_int_eq(lac_decoder_open(&decoder, &lac_default_host, network,
-                                      pools[way->n_threads - 1], way->batch_tokens, NULL, &error),
+                                      pools[way->n_threads - 1], &options, &error),
                      LAC_OK);
     for (size_t i = 0; i < 2; i++)
         lac_kv_init(&kv[i], &lac_default_host, &shape);

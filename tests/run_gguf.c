@@ -175,7 +175,8 @@ static void run_tokens(const struct lac_network *network, struct lac_pool *pool,
     for (size_t i = 0; i < N_FED; i++)
         next[i] = (struct lac_next){.n_top = 1, .logits = logits[i], .target = -1};
     lac_kv_init(&kv, &lac_default_host, &shape);
-    ck_assert(!lac_decoder_open(&decoder, &lac_default_host, network, pool, 384, NULL, &error));
+    const struct lac_decoder_options options = {.batch_tokens = 384};
+    ck_assert(!lac_decoder_open(&decoder, &lac_default_host, network, pool, &options, &error));
     struct lac_step_text step = {
         .kv = &kv, .ids = ids, .n_tokens = N_FED, .n_text = N_FED, .next = next, .n_next = N_FED};
     ck_assert_msg(!lac_decoder_run(&decoder, &step, 1, NULL, NULL, &error), "%s", error.text);

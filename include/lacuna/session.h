@@ -47,6 +47,16 @@ LAC_API void lac_session_options_set_pooling(struct lac_session_options *options
 LAC_API void lac_session_options_set_truncate(struct lac_session_options *options,
                                               enum lac_truncate truncate);
 
+/* What attention reads, layer by layer and head by head: a plan in JSON of so many bytes, which
+ * lacuna(1) describes.  It
+ * takes the place of the one that the model's config.json has as "lacuna_attention", if any: with
+ * {"layers": "usual"} attention is as the architecture has it.  Sessions of one model may have
+ * different plans.  plan NULL: the model's own.  Copied; LAC_E_MEMORY, and options are unchanged
+ * then.  Whether it is a plan, and one for this model, lac_session_new says: LAC_E_FORMAT,
+ * LAC_E_UNSUPPORTED for kinds of rules that are not known, LAC_E_LIMIT. */
+LAC_API enum lac_status lac_session_options_set_attention(struct lac_session_options *options,
+                                                          const char *plan, size_t size);
+
 /* options may be NULL.  On failure the message is the engine's and *session is untouched. */
 LAC_API enum lac_status lac_session_new(struct lac_model *model,
                                         const struct lac_session_options *options,

@@ -44,12 +44,31 @@ static enum lac_status check_options(const struct lac_generator *g, struct lac_e
 
 static enum lac_status open_decoder(const struct lac_generator *g, struct lac_decoder *decoder,
                                     const struct lac_model *model,
-                                    const struct lac_activations *activations,
-                                    struct lac_error *error)
+                                    struct lac_decoder_options options, struct lac_error *error)
 {
     const struct lac_network *network = model->network;
-    size_t n = g->options.batch_tokens ? g->options.batch_tokens : network->batch_tokens;
-    return lac_decoder_open(decoder, g->host, network, model->engine->pool, n, activations, error);
+    options.batch_tokens =
+        g->options.batch_tokens ? g->options.batch_tokens : network->batch_tokens;
+    return lac_decoder_open(decoder, g->host, network, model->engine->pool, &options, error);
+}
+
+static enum lac_status open_decoders(struct lac_generator *g, struct lac_error *error)
+{
+    const struct lac_attention_text *plan = &g->options.attention;
+    struct lac_decoder_options own = {
+        .activations = g->activations.policy.rule ? &g->activations : NULL,
+        .sights = plan->text ? &g->sights : NULL,
+    };
+    enum lac_status status = LAC_OK;
+    if (plan->text)
+        status = lac_sights_read(g->model->network, plan->text, plan->size, &g->arena, &g->sights,
+                                 error);
+    if (!status)
+        status = open_decoder(g, &g->decoder, g->model, own, error);
+    if (!status && g->options.draft)
+        status =
+            open_decoder(g, &g->draft, g->options.draft, (struct lac_decoder_options){0}, error);
+    return status;
 }
 
 static enum lac_status open_generator(struct lac_generator *g, struct lac_error *error)
@@ -73,10 +92,7 @@ static enum lac_status open_generator(struct lac_generator *g, struct lac_error 
     if (!g->scratch)
         return lac_fail(error, LAC_E_MEMORY, "no memory for a token of %zu bytes", g->room);
     g->activations.policy = g->options.activations;
-    status = open_decoder(g, &g->decoder, g->model,
-                          g->activations.policy.rule ? &g->activations : NULL, error);
-    if (!status && g->options.draft)
-        status = open_decoder(g, &g->draft, g->options.draft, NULL, error);
+    status = open_decoders(g, error);
     return status ? status
                   : lac_sampler_open(&g->sampler, g->host, network->config.vocab_size, error);
 }
@@ -90,11 +106,13 @@ enum lac_status lac_generator_new(struct lac_model *model,
     if (!g)
         return lac_fail(error, LAC_E_MEMORY, "no memory for a session");
     g->host = host;
+    g->arena.host = host;
     g->model = model;
     g->options = *options;
     g->options.stops = (struct lac_stops){0};
     g->options.kv_policy = (struct lac_kv_policy){0};
     g->options.activations = (struct lac_activations_policy){0};
+    g->options.attention = (struct lac_attention_text){0};
     enum lac_status status =
         lac_stops_open(&g->options.stops, host, (const char *const *)options->stops.texts,
                        options->stops.n, error);
@@ -103,6 +121,8 @@ enum lac_status lac_generator_new(struct lac_model *model,
     if (!status)
         status = lac_activations_policy_copy(host, &options->activations, &g->options.activations,
                                              error);
+    if (!status)
+        status = lac_attention_text_copy(host, &options->attention, &g->options.attention, error);
     if (!status)
         status = open_generator(g, error);
     if (status) {
@@ -128,9 +148,11 @@ void lac_generator_free(struct lac_generator *g)
     lac_stops_close(&g->options.stops);
     lac_kv_policy_clear(g->host, &g->options.kv_policy);
     lac_activations_policy_clear(g->host, &g->options.activations);
+    lac_attention_text_clear(g->host, &g->options.attention);
     lac_free(g->host, g->kv_rules);
     lac_decoder_close(&g->decoder);
     lac_decoder_close(&g->draft);
+    lac_arena_clear(&g->arena);
     if (g->sampler.host)
         lac_sampler_close(&g->sampler);
     void *const arrays[] = {g->texts, g->scratch, g->turns, g->steps,

@@ -25,6 +25,7 @@ struct lac_generation_options {
     enum lac_log_probabilities log_probabilities;
     struct lac_model *draft;                   /* or NULL */
     struct lac_activations_policy activations; /* lac_activations_policy_copy */
+    struct lac_attention_text attention;       /* lac_attention_text_copy */
 };
 
 /* One sequence.  Tokens that are not in the cache wait for the next step; at least the last one
@@ -65,6 +66,8 @@ struct lac_generator {
     struct lac_kv_shape kv_shape, draft_shape;
     struct lac_kv_rules *kv_rules;      /* of kv_shape; NULL: all is kept */
     struct lac_activations activations; /* the decoder's, if options have any */
+    struct lac_arena arena;             /* of sights */
+    struct lac_sights sights;           /* by options.attention, if there is any */
     struct lac_decoder decoder, draft;  /* draft: only with options.draft */
     struct lac_sampler sampler;
     struct lac_text *texts; /* [n_texts]; those not in use keep nothing */

@@ -20,7 +20,7 @@ struct lac_engine {
     struct lac_pool *pool;
     struct lac_plan_table *plan_table; /* measured on this machine, or NULL */
     unsigned features;                 /* that kernels may use */
-    pthread_mutex_t mutex; /* of message */
+    pthread_mutex_t mutex;             /* of message */
     char message[LAC_ERROR_TEXT_SIZE];
 };
 
@@ -33,5 +33,16 @@ struct lac_model {
     struct lac_tokenizer *tokenizer; /* or NULL */
     int32_t mask_id;                 /* -1: the tokenizer has none */
 };
+
+/* A plan for attention as it was given: JSON.  NULL: none. */
+struct lac_attention_text {
+    char *text;
+    size_t size;
+};
+
+enum lac_status lac_attention_text_copy(const struct lac_host *host,
+                                        const struct lac_attention_text *from,
+                                        struct lac_attention_text *copy, struct lac_error *error);
+void lac_attention_text_clear(const struct lac_host *host, struct lac_attention_text *text);
 
 #endif

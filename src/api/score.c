@@ -64,7 +64,7 @@ static enum lac_status run(struct lac_generator *g, struct scored *s, size_t end
  * end between them. */
 static size_t asked_for(const struct lac_generator *g, size_t at, size_t left, size_t most)
 {
-    size_t n = lac_min_size(left, most), unit = g->model->network->pick_unit;
+    size_t n = lac_min_size(left, most), unit = g->decoder.sights->pick_unit;
     size_t end = unit ? (at + n - 1) / unit * unit : 0;
     return n < left && end >= at ? end - at + 1 : n;
 }
@@ -176,8 +176,13 @@ enum lac_status lac_session_calibrate(struct lac_session *session, const int32_t
     if (!activations.histogram)
         return lac_fail(&session->error, LAC_E_MEMORY, "no memory to calibrate %zu layers",
                         n_layers);
-    status = lac_decoder_open(&decoder, g->host, network, session->model->engine->pool,
-                              g->decoder.batch_tokens, &activations, &session->error);
+    const struct lac_decoder_options options = {
+        .batch_tokens = g->decoder.batch_tokens,
+        .activations = &activations,
+        .sights = g->decoder.sights,
+    };
+    status = lac_decoder_open(&decoder, g->host, network, session->model->engine->pool, &options,
+                              &session->error);
     if (!status)
         status = count(g, &decoder, ids, n, &session->error);
     for (size_t i = 0; i < n_layers && !status; i++)

@@ -65,8 +65,14 @@ static enum lac_status open_session(struct lac_session *s, const struct lac_sess
         return lac_generator_new(s->model, &generation, &s->generator, error);
     }
     s->width = lac_head_width(network, &head);
-    return lac_workspace_open(&s->workspace, s->host, network, s->model->engine->pool, &head,
-                              o->batch_tokens ? o->batch_tokens : network->batch_tokens, error);
+    const struct lac_attention_text *plan = &o->generation.attention;
+    if (plan->text)
+        status = lac_sights_read(network, plan->text, plan->size, &s->arena, &s->sights, error);
+    return status ? status
+                  : lac_workspace_open(&s->workspace, s->host, network, s->model->engine->pool,
+                                       &head, plan->text ? &s->sights : NULL,
+                                       o->batch_tokens ? o->batch_tokens : network->batch_tokens,
+                                       error);
 }
 
 enum lac_status lac_session_new(struct lac_model *model, const struct lac_session_options *options,
@@ -85,6 +91,7 @@ enum lac_status lac_session_new(struct lac_model *model, const struct lac_sessio
         goto fail;
     }
     s->host = &model->engine->host;
+    s->arena.host = s->host;
     s->model = model;
     if (open_session(s, options ? options : &defaults, &error))
         goto fail;
@@ -106,6 +113,7 @@ void lac_session_free(struct lac_session *session)
     }
     lac_generator_free(session->generator);
     lac_workspace_close(&session->workspace);
+    lac_arena_clear(&session->arena);
     lac_free(session->host, session->entries);
     lac_free(session->host, session->rows);
     lac_free(session->host, session->extra);

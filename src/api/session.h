@@ -32,6 +32,8 @@ struct lac_session {
     enum lac_truncate truncate;
     struct lac_generator *generator; /* GENERATE, which needs nothing of what follows but
                                         workspace.head.task; else NULL */
+    struct lac_arena arena;          /* of sights */
+    struct lac_sights sights;        /* by the options' plan, if there is any */
     struct lac_workspace workspace;
     struct lac_entry *entries;
     size_t n_entries, entry_capacity;

@@ -21,6 +21,7 @@ void lac_session_options_free(struct lac_session_options *options)
         lac_stops_close(&options->generation.stops);
         lac_kv_policy_clear(&lac_default_host, &options->generation.kv_policy);
         lac_activations_policy_clear(&lac_default_host, &options->generation.activations);
+        lac_attention_text_clear(&lac_default_host, &options->generation.attention);
     }
     lac_free(&lac_default_host, options);
 }
@@ -46,6 +47,42 @@ void lac_session_options_set_truncate(struct lac_session_options *options,
                                       enum lac_truncate truncate)
 {
     options->truncate = truncate;
+}
+
+/* ---- Attention ---- */
+
+enum lac_status lac_attention_text_copy(const struct lac_host *host,
+                                        const struct lac_attention_text *from,
+                                        struct lac_attention_text *copy, struct lac_error *error)
+{
+    *copy = (struct lac_attention_text){0};
+    if (!from->text)
+        return LAC_OK;
+    copy->text = lac_alloc(host, from->size, 1);
+    if (!copy->text)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for a plan of %zu bytes", from->size);
+    memcpy(copy->text, from->text, from->size);
+    copy->size = from->size;
+    return LAC_OK;
+}
+
+void lac_attention_text_clear(const struct lac_host *host, struct lac_attention_text *text)
+{
+    lac_free(host, text->text);
+    *text = (struct lac_attention_text){0};
+}
+
+enum lac_status lac_session_options_set_attention(struct lac_session_options *options,
+                                                  const char *plan, size_t size)
+{
+    const struct lac_attention_text given = {(char *)plan, size};
+    struct lac_attention_text made;
+    enum lac_status status = lac_attention_text_copy(&lac_default_host, &given, &made, NULL);
+    if (status)
+        return status;
+    lac_attention_text_clear(&lac_default_host, &options->generation.attention);
+    options->generation.attention = made;
+    return LAC_OK;
 }
 
 /* ---- Generation ---- */

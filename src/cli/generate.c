@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "src/cli/activations.h"
+#include "src/cli/attention.h"
 #include "src/cli/job.h"
 #include "src/cli/kv.h"
 
@@ -22,6 +23,7 @@ struct work {
     struct lac_session *session;
     struct lac_kv_policy kv;
     struct activations activations;
+    struct attention attention;
     struct input input;
     struct output output;
     struct progress progress;
@@ -324,6 +326,8 @@ static enum lac_status set_options(struct work *w, struct lac_session_options *t
         complain("--stop: not UTF-8");
     if (!status)
         status = lac_session_options_set_kv_policy(to, &w->kv);
+    if (!status)
+        status = attention_set(&w->attention, to);
     return status ? status : lac_session_options_set_activations(to, &w->activations.policy);
 }
 
@@ -334,7 +338,7 @@ static bool open_session(struct work *w)
     if (!status)
         status = set_options(w, options);
     if (!status && lac_session_new(w->runtime.model, options, &w->session))
-        complain("%s", runtime_message(&w->runtime));
+        attention_complain(&w->attention, runtime_message(&w->runtime));
     lac_session_options_free(options);
     return w->session != NULL;
 }
@@ -354,14 +358,18 @@ static bool open_all(struct work *w, int *status)
     }
     w->input.lines.fd = -1;
     *status = STATUS_USAGE;
-    if ((o->kv[0] && o->kv[1]) || (o->activations[0] && o->activations[1])) {
-        complain("--%s: one policy at a time", o->kv[0] && o->kv[1] ? "kv" : "activations");
-        return false;
-    }
+    static const char *const names[] = {"kv", "activations", "attention"};
+    const char *const *const given[] = {o->kv, o->activations, o->attention};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (given[i][0] && given[i][1]) {
+            complain("--%s: one at a time", names[i]);
+            return false;
+        }
     if (!kv_parse(o->kv[0], &w->kv) || !activations_parse(o->activations[0], &w->activations))
         return false;
     *status = STATUS_FATAL;
-    if ((!o->prompt && !input_open(&w->input, o, INPUT_TEXTS, status)) ||
+    if (!attention_read(o->attention[0], &w->attention) ||
+        (!o->prompt && !input_open(&w->input, o, INPUT_TEXTS, status)) ||
         !runtime_start(&w->runtime, o, status) ||
         !runtime_open_model(&w->runtime, o, o->model, status) ||
         (o->draft && !runtime_open_draft(&w->runtime, o, status)))
@@ -413,6 +421,7 @@ static enum exit_status run(const struct options *o)
     free(w.prompts);
     kv_free(&w.kv);
     activations_free(&w.activations);
+    attention_free(&w.attention);
     lac_session_free(w.session);
     runtime_close(&w.runtime);
     input_close(&w.input);

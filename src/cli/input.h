@@ -54,7 +54,8 @@ bool input_read_all(const char *path, char **text, size_t *size);
 enum input_result { INPUT_RECORD, INPUT_BAD, INPUT_END, INPUT_FAILED };
 
 /* Skips empty lines.  BAD: input->message says why, the line's number is in record->line; the
- * next call goes on; input->id is the line's id if that was found.  FAILED: reading failed, message says why. */
+ * next call goes on; input->id is the line's id if that was found.  FAILED: reading failed, message
+ * says why. */
 enum input_result input_next(struct input *input, struct record *record);
 
 #endif

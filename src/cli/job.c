@@ -200,7 +200,8 @@ static enum lac_status set_session_options(struct job *job, struct lac_session_o
         job->task->kind == INPUT_QUESTIONS ? LAC_TRUNCATE_SECOND : LAC_TRUNCATE_LONGEST;
     lac_session_options_set_truncate(to,
                                      o->truncate == UNSET ? usual : (enum lac_truncate)o->truncate);
-    return lac_session_new(job->runtime.model, to, &job->session);
+    enum lac_status status = attention_set(&job->attention, to);
+    return status ? status : lac_session_new(job->runtime.model, to, &job->session);
 }
 
 static bool open_session(struct job *job)
@@ -211,7 +212,7 @@ static bool open_session(struct job *job)
         status = set_session_options(job, options);
     if (status) {
         const char *message = runtime_message(&job->runtime);
-        complain("%s", *message ? message : lac_status_name(status));
+        attention_complain(&job->attention, *message ? message : lac_status_name(status));
     }
     lac_session_options_free(options);
     job->tokenizer = lac_model_tokenizer(job->runtime.model);
@@ -221,7 +222,14 @@ static bool open_session(struct job *job)
 static bool open_all(struct job *job, int *status)
 {
     const struct options *o = job->options;
-    if (!input_open(&job->input, o, job->task->kind, status) ||
+    *status = STATUS_USAGE;
+    if (o->attention[0] && o->attention[1]) {
+        complain("--attention: one plan at a time");
+        return false;
+    }
+    *status = STATUS_FATAL;
+    if (!attention_read(o->attention[0], &job->attention) ||
+        !input_open(&job->input, o, job->task->kind, status) ||
         !runtime_start(&job->runtime, o, status) ||
         !runtime_open_model(&job->runtime, o, o->model, status))
         return false;
@@ -242,6 +250,7 @@ static void close_all(struct job *job)
     free(job->candidates);
     free(job->answers);
     lac_session_free(job->session);
+    attention_free(&job->attention);
     runtime_close(&job->runtime);
     input_close(&job->input);
 }

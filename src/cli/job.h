@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "src/cli/attention.h"
 #include "src/cli/command.h"
 #include "src/cli/input.h"
 #include "src/cli/output.h"
@@ -27,6 +28,7 @@ struct job {
     struct input input;
     struct output output;
     struct progress progress;
+    struct attention attention;
     struct lac_session *session;
     const struct lac_tokenizer *tokenizer; /* of the model; may be NULL */
     size_t batch_tokens;

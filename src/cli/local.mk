@@ -4,6 +4,8 @@ lacuna_SOURCES = \
 	src/cli/activations.c \
 	src/cli/activations.h \
 	src/cli/answer.c \
+	src/cli/attention.c \
+	src/cli/attention.h \
 	src/cli/classify.c \
 	src/cli/command.h \
 	src/cli/embed.c \

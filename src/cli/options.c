@@ -160,6 +160,9 @@ static const struct row rows[] = {
      "tokens seen at once (default 2048, at most what the model takes)"},
     {"stride", 0, NUMBER, ON_SCORE, AT(stride), "N", 1, 1000000000, NULL,
      "tokens from one window to the next (default: half a window)"},
+    {"attention", 0, TEXTS, ON_TASKS | ON_DECODERS, AT(attention), "PLAN", 0, 0, NULL,
+     "what attention reads: a file with rules for layers and heads (lacuna(1)), or full, what the "
+     "architecture has (default: the model's own); score: several are compared"},
     {"kv-dtype", 0, CHOICE, ON_DECODERS, AT(kv_dtype), "TYPE", 0, 0, kv_dtypes,
      "number format of cached keys and values (default: int8 for int8 and int4, else fp32)"},
     {"kv", 0, TEXTS, ON_DECODERS, AT(kv), "POLICY", 0, 0, NULL,

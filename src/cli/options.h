@@ -50,7 +50,8 @@ struct options {
     /* generate, score */
     const char *prompt, *draft;
     /* Those given, then NULL. */
-    const char *stops[MOST_TEXTS], *kv[MOST_TEXTS], *activations[MOST_TEXTS];
+    const char *stops[MOST_TEXTS], *attention[MOST_TEXTS], *kv[MOST_TEXTS];
+    const char *activations[MOST_TEXTS];
     size_t max_new_tokens, seed, n_samples, n_beams, n_together, n_speculated, window, stride;
     double temperature, top_p, min_p, repetition_penalty, length_penalty;
     int kv_dtype;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "src/cli/activations.h"
+#include "src/cli/attention.h"
 #include "src/cli/job.h"
 #include "src/cli/kv.h"
 #include "src/cli/tally.h"
@@ -15,6 +16,7 @@ enum { USUAL_WINDOW = 2048 };
 struct contender {
     struct lac_kv_policy kv;
     struct activations activations;
+    struct attention attention;
     struct lac_session *session;
 };
 
@@ -60,10 +62,11 @@ static bool open_session(struct work *w, struct contender *c)
         lac_session_options_set_batch_tokens(options, o->batch_tokens);
         lac_session_options_set_kv_dtype(options,
                                          o->kv_dtype == UNSET ? 0 : (enum lac_dtype)o->kv_dtype);
-        if (lac_session_options_set_kv_policy(options, &c->kv) ||
+        if (attention_set(&c->attention, options) ||
+            lac_session_options_set_kv_policy(options, &c->kv) ||
             lac_session_options_set_activations(options, &c->activations.policy) ||
             lac_session_new(w->runtime.model, options, &c->session))
-            complain("%s", runtime_message(&w->runtime));
+            attention_complain(&c->attention, runtime_message(&w->runtime));
     }
     lac_session_options_free(options);
     return c->session != NULL;
@@ -280,7 +283,9 @@ static bool work(struct work *w)
         return false;
     }
     for (size_t i = 0; i < w->tallies.n_columns; i++)
-        if (!activations_find(&w->runtime, w->options, &w->contenders[i].activations) ||
+        if (!attention_read(tallies_name(&w->tallies, COLUMN_ATTENTION, i),
+                            &w->contenders[i].attention) ||
+            !activations_find(&w->runtime, w->options, &w->contenders[i].activations) ||
             !open_session(w, &w->contenders[i]))
             return false;
     clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -301,12 +306,12 @@ static bool work(struct work *w)
 static bool parse_policies(struct work *w)
 {
     struct tallies *t = &w->tallies;
-    if (!tallies_open(t, w->options->kv, w->options->activations, w->options->tasks))
+    if (!tallies_open(t, w->options))
         return false;
     for (size_t i = 0; i < t->n_columns; i++) {
         struct contender *c = &w->contenders[i];
-        if (!kv_parse(tallies_kv(t, i), &c->kv) ||
-            !activations_parse(tallies_activations(t, i), &c->activations))
+        if (!kv_parse(tallies_name(t, COLUMN_KV, i), &c->kv) ||
+            !activations_parse(tallies_name(t, COLUMN_ACTIVATIONS, i), &c->activations))
             return false;
         t->left_out[i] = &c->activations.policy;
     }
@@ -339,6 +344,7 @@ static enum exit_status run(const struct options *o)
     for (size_t i = 0; i < w.tallies.n_columns; i++) {
         kv_free(&w.contenders[i].kv);
         activations_free(&w.contenders[i].activations);
+        attention_free(&w.contenders[i].attention);
         lac_session_free(w.contenders[i].session);
     }
     tallies_close(&w.tallies);
@@ -363,13 +369,14 @@ const struct command command_score = {
         "reads prompts and how each is to go on, as lines of tab-separated columns (prompt,\n"
         "continuation) or JSON objects (\"prompt\", \"continuation\", \"group\"), and also counts\n"
         "those that the most probable words continue exactly so, in all and for each group.\n"
-        "A --kv or --activations each makes a column of figures, with tokens/s and what the cache\n"
-        "keeps; with --kv or a core the first window - stride tokens of a text are only seen.  "
-        "With --json "
-        "a\n"
-        "line for each column (and group):\n"
+        "Each --attention, --kv or --activations makes a column of figures, with tokens/s and "
+        "what\n"
+        "the cache keeps (one of a kind is for all columns); with --kv or a core the first window "
+        "-\n"
+        "stride tokens of a text are only seen.  With --json a line for each column (and group):\n"
         "  {\"tokens\", \"bytes\", \"log_probability\", \"perplexity\", \"bits_per_byte\"}\n"
-        "with --kv \"kv\", with --activations \"activations\", \"thresholds\", and as shares of "
+        "with --attention \"attention\", with --kv \"kv\", with --activations \"activations\", "
+        "\"thresholds\", and as shares of "
         "the\n"
         "neurons \"active\" and \"read\", with --tasks \"group\", \"tasks\" and \"exact\", and "
         "with\n"

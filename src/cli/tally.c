@@ -8,6 +8,13 @@
 
 #include "src/cli/job.h"
 
+/* As in options and records. */
+static const char *const kind_names[N_COLUMN_KINDS] = {
+    [COLUMN_ATTENTION] = "attention",
+    [COLUMN_KV] = "kv",
+    [COLUMN_ACTIVATIONS] = "activations",
+};
+
 static size_t count(const char *const *names)
 {
     size_t n = 0;
@@ -16,38 +23,35 @@ static size_t count(const char *const *names)
     return n;
 }
 
-bool tallies_open(struct tallies *t, const char *const *kv, const char *const *activations,
-                  bool has_tasks)
+bool tallies_open(struct tallies *t, const struct options *o)
 {
-    *t = (struct tallies){.kv = kv,
-                          .activations = activations,
-                          .n_kv = count(kv),
-                          .n_activations = count(activations),
-                          .has_tasks = has_tasks};
-    if (t->n_kv > 1 && t->n_activations > 1 && t->n_kv != t->n_activations) {
-        complain("--kv and --activations: %zu and %zu of them; one of either, or as many", t->n_kv,
-                 t->n_activations);
-        return false;
+    const char *const *const given[] = {
+        [COLUMN_ATTENTION] = o->attention,
+        [COLUMN_KV] = o->kv,
+        [COLUMN_ACTIVATIONS] = o->activations,
+    };
+    *t = (struct tallies){.has_tasks = o->tasks, .n_columns = 1};
+    for (size_t i = 0, most = 0; i < N_COLUMN_KINDS; i++) {
+        size_t n = count(given[i]);
+        t->kinds[i].names = given[i];
+        t->kinds[i].n = n;
+        if (n > 1 && t->n_columns > 1 && n != t->n_columns) {
+            complain("--%s and --%s: %zu and %zu of them; one of either, or as many",
+                     kind_names[most], kind_names[i], t->n_columns, n);
+            return false;
+        }
+        if (n > t->n_columns) {
+            t->n_columns = n;
+            most = i;
+        }
     }
-    t->n_columns = t->n_kv > t->n_activations ? t->n_kv : t->n_activations;
-    t->n_columns = t->n_columns ? t->n_columns : 1;
     t->all = calloc(t->n_columns, sizeof *t->all);
     return t->all != NULL;
 }
 
-static const char *name_of(const char *const *names, size_t n, size_t column)
+const char *tallies_name(const struct tallies *t, enum column_kind kind, size_t column)
 {
-    return n > 1 ? names[column] : names[0];
-}
-
-const char *tallies_kv(const struct tallies *t, size_t column)
-{
-    return name_of(t->kv, t->n_kv, column);
-}
-
-const char *tallies_activations(const struct tallies *t, size_t column)
-{
-    return name_of(t->activations, t->n_activations, column);
+    return t->kinds[kind].names[t->kinds[kind].n > 1 ? column : 0];
 }
 
 void tallies_close(struct tallies *t)
@@ -234,11 +238,12 @@ static const struct figure {
 /* Of a column: its names may be long. */
 static int width_of(const struct tallies *t, size_t column)
 {
-    const char *const names[] = {tallies_kv(t, column), tallies_activations(t, column)};
     size_t width = COLUMN_WIDTH;
-    for (size_t i = 0; i < 2; i++)
-        if (names[i] && strlen(names[i]) > width)
-            width = strlen(names[i]);
+    for (size_t i = 0; i < N_COLUMN_KINDS; i++) {
+        const char *name = tallies_name(t, i, column);
+        if (name && strlen(name) > width)
+            width = strlen(name);
+    }
     return (int)width;
 }
 
@@ -252,15 +257,22 @@ static void print_row(const struct tallies *t, struct output *out, const struct 
     fputc('\n', out->file);
 }
 
-static void print_names(const struct tallies *t, struct output *out,
-                        const char *(*name)(const struct tallies *t, size_t column))
+static void print_names(const struct tallies *t, struct output *out, enum column_kind kind)
 {
-    if (!name(t, 0))
+    if (!t->kinds[kind].n)
         return;
     fprintf(out->file, "%-*s", NAME_WIDTH, "");
     for (size_t i = 0; i < t->n_columns; i++)
-        fprintf(out->file, " %*s", width_of(t, i), name(t, i));
+        fprintf(out->file, " %*s", width_of(t, i), tallies_name(t, kind, i));
     fputc('\n', out->file);
+}
+
+static bool has_policies(const struct tallies *t)
+{
+    bool has = t->has_tasks;
+    for (size_t i = 0; i < N_COLUMN_KINDS; i++)
+        has = has || t->kinds[i].n;
+    return has;
 }
 
 void tallies_print(const struct tallies *t, struct output *out)
@@ -269,12 +281,12 @@ void tallies_print(const struct tallies *t, struct output *out)
     const bool is_there[] = {
         [ALWAYS] = true,
         [WITH_TASKS] = t->has_tasks,
-        [WITH_POLICIES] = t->n_kv || t->n_activations || t->has_tasks,
+        [WITH_POLICIES] = has_policies(t),
         [WITH_SEVERAL] = n > 1,
-        [WITH_ACTIVATIONS] = t->n_activations,
+        [WITH_ACTIVATIONS] = t->kinds[COLUMN_ACTIVATIONS].n,
     };
-    print_names(t, out, tallies_kv);
-    print_names(t, out, tallies_activations);
+    for (size_t i = 0; i < N_COLUMN_KINDS; i++)
+        print_names(t, out, i);
     for (size_t i = 0; i < t->n_groups; i++)
         print_row(t, out, &figures[0], t->groups[i], t->cells + i * n);
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
@@ -292,8 +304,7 @@ static bool put_neurons(const struct tallies *t, json_t *record, size_t column,
     bool good = json_put(record, "thresholds", thresholds);
     for (size_t i = 0; good && i < left_out->n_thresholds; i++)
         good = json_append(thresholds, json_real((double)left_out->thresholds[i]));
-    return good && json_put(record, "activations", json_string(tallies_activations(t, column))) &&
-           json_put(record, "active", json_real(active(tally, NULL))) &&
+    return good && json_put(record, "active", json_real(active(tally, NULL))) &&
            json_put(record, "read", json_real(read_share(tally, NULL)));
 }
 
@@ -302,8 +313,9 @@ static bool print_record(const struct tallies *t, struct output *out, const char
 {
     json_t *record = json_object();
     bool good = record != NULL;
-    if (t->n_kv)
-        good = good && json_put(record, "kv", json_string(tallies_kv(t, column)));
+    for (size_t i = 0; i < N_COLUMN_KINDS; i++)
+        if (t->kinds[i].n)
+            good = good && json_put(record, kind_names[i], json_string(tallies_name(t, i, column)));
     if (group)
         good = good && json_put(record, "group", json_string(group));
     if (t->has_tasks)
@@ -314,9 +326,9 @@ static bool print_record(const struct tallies *t, struct output *out, const char
            json_put(record, "log_probability", json_real(tally->log_probability)) &&
            json_put(record, "perplexity", json_real(perplexity(tally, NULL))) &&
            json_put(record, "bits_per_byte", json_real(bits_per_byte(tally, NULL)));
-    if (t->n_activations)
+    if (t->kinds[COLUMN_ACTIVATIONS].n)
         good = good && put_neurons(t, record, column, tally);
-    if (t->n_kv || t->n_activations || t->has_tasks)
+    if (has_policies(t))
         good = good &&
                json_put(record, "tokens_per_second", json_real(tokens_per_second(tally, NULL))) &&
                json_put(record, "cache_bytes", json_integer((json_int_t)tally->cache_bytes));

@@ -22,10 +22,15 @@ struct tally {
     size_t n_tasks, n_exact; /* prompts, and those that went on as expected */
 };
 
+/* Policies that columns are of. */
+enum column_kind { COLUMN_ATTENTION, COLUMN_KV, COLUMN_ACTIVATIONS, N_COLUMN_KINDS };
+
 struct tallies {
-    /* Names of policies: none, one for all columns, or one for each. */
-    const char *const *kv, *const *activations;
-    size_t n_kv, n_activations, n_columns; /* of no policy there is one column */
+    struct {
+        const char *const *names; /* none, one for all columns, or one for each */
+        size_t n;
+    } kinds[N_COLUMN_KINDS];
+    size_t n_columns; /* of no policy there is one column */
     const struct lac_activations_policy *left_out[MOST_TEXTS]; /* [n_columns], borrowed */
     bool has_tasks;
     char **groups; /* [n_groups] */
@@ -34,14 +39,12 @@ struct tallies {
     struct tally *all;   /* [n_columns] */
 };
 
-/* Names, borrowed, end with NULL.  left_out is for the caller to fill.  false: no memory (here and
- * below), or several of both, but not as many. */
-bool tallies_open(struct tallies *tallies, const char *const *kv, const char *const *activations,
-                  bool has_tasks);
+/* Borrows what the options name.  left_out is for the caller to fill.  false: no memory (here and
+ * below), or several of two kinds, but not as many. */
+bool tallies_open(struct tallies *tallies, const struct options *options);
 void tallies_close(struct tallies *tallies);
-/* A column's name, or NULL. */
-const char *tallies_kv(const struct tallies *tallies, size_t column);
-const char *tallies_activations(const struct tallies *tallies, size_t column);
+/* A column's policy, or NULL. */
+const char *tallies_name(const struct tallies *tallies, enum column_kind kind, size_t column);
 
 /* Adds to a column, and there to the group of this name unless it is NULL. */
 bool tallies_add(struct tallies *tallies, size_t column, const char *group,

@@ -102,7 +102,7 @@ static const struct lac_sight *sight_of(const struct lac_member *m, const struct
         return &sees_all;
     if (kv && kv->shape.rules && kv->shape.rules->of[kv_head].sight)
         return kv->shape.rules->of[kv_head].sight;
-    return m->network->sights[queries->layer * config->n_heads + head];
+    return m->forward->sights->rules[queries->layer * config->n_heads + head];
 }
 
 /* NULL: the head follows its rule. */

@@ -15,17 +15,20 @@ enum { MOST_BATCH_TOKENS = 1 << 16 };
 
 enum lac_status lac_decoder_open(struct lac_decoder *d, const struct lac_host *host,
                                  const struct lac_network *network, struct lac_pool *pool,
-                                 size_t batch_tokens, const struct lac_activations *activations,
-                                 struct lac_error *error)
+                                 const struct lac_decoder_options *options, struct lac_error *error)
 {
+    const struct lac_sights *sights = options->sights ? options->sights : &network->sights;
     *d = (struct lac_decoder){
         .host = host,
         .network = network,
         .pool = pool,
-        .batch_tokens = lac_max_size(lac_max_size(1, network->pick_unit),
-                                     lac_min_size(batch_tokens, MOST_BATCH_TOKENS)),
-        .region = {.host = host, .has_lists = activations != NULL},
-        .activations = activations,
+        .sights = sights,
+        .batch_tokens = lac_max_size(lac_max_size(1, sights->pick_unit),
+                                     lac_min_size(options->batch_tokens, MOST_BATCH_TOKENS)),
+        .region = {.host = host,
+                   .has_picks = sights->pick_unit,
+                   .has_lists = options->activations != NULL},
+        .activations = options->activations,
     };
     d->kept = lac_alloc(host, d->batch_tokens, sizeof *d->kept);
     return d->kept ? LAC_OK : lac_fail(error, LAC_E_MEMORY, "no memory for a decoder");
@@ -83,7 +86,7 @@ struct pass {
 /* Where attention is chosen, passes end where units of queries do: no pass decides over a part. */
 static size_t cut_units(const struct lac_decoder *d, const struct lac_kv *kv, size_t n, size_t left)
 {
-    size_t unit = d->network->pick_unit;
+    size_t unit = d->sights->pick_unit;
     if (!unit || n == left)
         return n;
     size_t end = (kv->n_keys + n) / unit * unit;
@@ -170,6 +173,7 @@ static void run_member(const struct lac_team *team, size_t rank, void *arg)
     const struct pass *pass = arg;
     struct lac_forward forward = {
         .network = pass->decoder->network,
+        .sights = pass->decoder->sights,
         .head = &head,
         .region = &pass->decoder->region,
         .sequences = pass->decoder->order,

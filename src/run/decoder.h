@@ -14,6 +14,7 @@ struct lac_decoder {
     const struct lac_host *host;
     const struct lac_network *network;
     struct lac_pool *pool;
+    const struct lac_sights *sights;
     size_t batch_tokens;
     struct lac_region region;
     struct lac_sequence *parts;        /* [capacity]: what of each text is in a pass */
@@ -40,11 +41,17 @@ struct lac_step_text {
     struct lac_usage *usage; /* with activations by CORE: what the prompt counts into; else NULL */
 };
 
-/* Borrows all it is given; network is a decoder's.  activations, borrowed too, may be NULL; else
- * the network is one that they fit (lac_activations_fit). */
+struct lac_decoder_options {
+    size_t batch_tokens;
+    const struct lac_activations *activations; /* or NULL; the network is one that they fit
+                                                  (lac_activations_fit) */
+    const struct lac_sights *sights;           /* NULL: the network's */
+};
+
+/* Borrows all it is given but the options themselves; network is a decoder's. */
 enum lac_status lac_decoder_open(struct lac_decoder *decoder, const struct lac_host *host,
                                  const struct lac_network *network, struct lac_pool *pool,
-                                 size_t batch_tokens, const struct lac_activations *activations,
+                                 const struct lac_decoder_options *options,
                                  struct lac_error *error);
 void lac_decoder_close(struct lac_decoder *decoder);
 

@@ -51,9 +51,10 @@ struct lac_sequence {
 
 struct lac_forward {
     const struct lac_network *network;
+    const struct lac_sights *sights; /* the network's, or others of its shape */
     const struct lac_head *head;
-    struct lac_region *region; /* made for this network and head, this team's size, and at least
-                                  as many lanes as tokens */
+    struct lac_region *region; /* made for this network, head and sights, this team's size, and at
+                                  least as many lanes as tokens */
     const struct lac_sequence *const *sequences;
     size_t n_sequences;                        /* at least 1 */
     size_t n_tokens;                           /* of all */

@@ -56,7 +56,7 @@ static bool has_asked(const struct lac_member *m, const struct lac_layer *layer,
 {
     const size_t *first = m->region->first, index = (size_t)(layer - m->network->layers);
     size_t begin = tile.index * LAC_TILE, end = begin + tile.n_tokens;
-    for (size_t s = 0; s < m->forward->n_sequences && m->network->pick_unit; s++)
+    for (size_t s = 0; s < m->forward->n_sequences && m->forward->sights->pick_unit; s++)
         for (size_t i = lac_max_size(begin, first[s]); i < lac_min_size(end, first[s + 1]); i++)
             if (lac_is_asked(m, index, s, i - first[s]))
                 return true;

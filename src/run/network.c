@@ -11,7 +11,6 @@
 #include "src/run/activations.h"
 #include "src/run/plan.h"
 #include "src/run/rope.h"
-#include "src/run/sights.h"
 
 const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS] = {
     {LAC_ROLE_QUERY, "query"},
@@ -229,7 +228,7 @@ enum lac_status lac_network_prepare(struct lac_network *network, struct lac_erro
     if (!network->layers || !network->linears)
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu layers", c->n_layers);
     lac_plan_shared(&network->kernels, network->features);
-    enum lac_status status = lac_network_make_sights(network, error);
+    enum lac_status status = lac_sights_make(network, &network->arena, &network->sights, error);
     if (status)
         return status;
     return c->position_kind == LAC_POSITION_ROPE ? prepare_rope(network, error) : LAC_OK;

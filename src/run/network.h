@@ -9,13 +9,12 @@
 #include "simd/kernel.h"
 #include "sparse/bundle.h"
 #include "sparse/layout.h"
-#include "sparse/pick.h"
-#include "sparse/sight.h"
 #include "src/base/arena.h"
 #include "src/base/error.h"
 #include "src/base/host.h"
 #include "src/model/checkpoint.h"
 #include "src/run/plan_table.h"
+#include "src/run/sights.h"
 #include "src/text/tokenizer.h"
 
 /* One linear layer: its weight and what the plan says of it. */
@@ -72,10 +71,8 @@ struct lac_network {
     struct lac_layer *layers; /* [config.n_layers] */
     struct lac_linear pooler, classifier_dense, classifier, answer, fill_dense, fill_decoder;
     struct lac_linear project_in, project_out, lm_head;
-    const struct lac_sight **sights; /* [n_layers][n_heads]: heads that see alike share theirs */
-    const struct lac_pick **picks;   /* the same, for queries that come together; or NULL */
-    size_t pick_unit;                /* the largest lac_pick_unit() of them; 0: nothing is chosen */
-    const float *rope_frequencies;   /* [head_dim / 2]: src/run/rope.h; NULL without */
+    struct lac_sights sights;      /* unless a session has its own */
+    const float *rope_frequencies; /* [head_dim / 2]: src/run/rope.h; NULL without */
     bool takes_rows; /* a single token of a decoder is worked on as a row: every linear layer has an
                         output-lane kernel for it */
 

@@ -8,13 +8,13 @@ const struct lac_pick *lac_pick_of(const struct lac_member *m, size_t sequence, 
     const struct lac_config *config = &m->network->config;
     const struct lac_kv *kv = m->forward->sequences[sequence]->kv;
     size_t kv_head = head / (config->n_heads / config->n_kv_heads);
-    if (!m->network->pick_unit)
+    if (!m->forward->sights->pick_unit)
         return NULL;
     if (kv &&
         (lac_kv_gone(kv, layer, kv_head) ||
          (kv->shape.rules && kv->shape.rules->of[layer * config->n_kv_heads + kv_head].sight)))
         return NULL;
-    return m->network->picks[layer * config->n_heads + head];
+    return m->forward->sights->picks[layer * config->n_heads + head];
 }
 
 static size_t n_before(const struct lac_member *m, size_t sequence)
@@ -96,7 +96,7 @@ void lac_forget_picked(const struct lac_member *m)
     const struct lac_region *r = m->region;
     const struct lac_config *config = &m->network->config;
     size_t n_keys = r->n_blocks * LAC_KEY_BLOCK;
-    if (!m->network->pick_unit)
+    if (!m->forward->sights->pick_unit)
         return;
     char *room = r->pick_rooms + m->rank * lac_pick_room_bytes(n_keys, config->head_dim);
     r->picking[m->rank] = lac_pick_room_at(room, n_keys, config->head_dim);

@@ -124,7 +124,7 @@ static void lay_out(struct lac_region *r, const struct lac_network *network,
     r->segments = cut(c, m, r->n_segments, sizeof *r->segments);
     r->blocks = cut(c, m, r->n_blocks, sizeof *r->blocks);
     r->masks = cut(c, m, r->n_blocks, sizeof *r->masks);
-    if (network->pick_unit)
+    if (r->has_picks)
         lay_out_choices(r, config, c);
     r->first = cut(c, n + 1, 1, sizeof *r->first);
     r->kept = cut(c, n, 1, sizeof *r->kept);
@@ -146,6 +146,7 @@ enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_n
         n_segments = lac_max_size(n_segments, region->n_segments * 2);
     struct lac_region r = {
         .host = region->host,
+        .has_picks = region->has_picks,
         .has_lists = region->has_lists,
         .n_members = n_members,
         .n_segments = n_segments,
@@ -175,5 +176,6 @@ enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_n
 void lac_region_clear(struct lac_region *region)
 {
     lac_free(region->host, region->memory);
-    *region = (struct lac_region){.host = region->host, .has_lists = region->has_lists};
+    *region = (struct lac_region){
+        .host = region->host, .has_picks = region->has_picks, .has_lists = region->has_lists};
 }

@@ -103,7 +103,8 @@ struct lac_region {
     size_t *kept;                    /* [n_lanes] */
     float **out;                     /* [n_lanes] */
     struct lac_next **next;          /* [n_lanes] */
-    bool has_lists;                  /* asked for: the rest is there */
+    bool has_picks;                  /* asked for: the room to choose in is there */
+    bool has_lists;                  /* the same: the rest is there */
     size_t n_listed;                 /* neurons that a list may have */
     size_t *n_chosen;                /* [n_ffn_lanes / LAC_TILE] */
     uint32_t *list;                  /* [the same][n_listed] */
@@ -120,8 +121,8 @@ struct lac_region {
 enum { LAC_SHARED_TILES = 4 };
 
 /* Makes room for n_tokens and, with a decoder, sequences of n_keys; keeps the region if it has
- * room. All zeros but for host and has_lists is a valid empty region.  On failure it is as before.
- */
+ * room. All zeros but for host, has_picks and has_lists is a valid empty region.  On failure it is
+ * as before. */
 enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_network *network,
                                    const struct lac_head *head, size_t n_members, size_t n_tokens,
                                    size_t n_keys, struct lac_error *error);

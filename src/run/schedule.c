@@ -55,21 +55,21 @@ static bool is_worth_a_team(const struct lac_network *network, const struct lac_
 }
 
 /* Keys that a token in the middle of a sequence sees, about: of layers on average. */
-static size_t keys_seen(const struct lac_network *network, size_t n_tokens)
+static size_t keys_seen(const struct lac_workspace *w, size_t n_tokens)
 {
-    const struct lac_config *config = &network->config;
+    const struct lac_config *config = &w->network->config;
     const struct lac_sight_queries query = {
         .first = (ptrdiff_t)(n_tokens / 2), .lanes = 1, .n_keys = n_tokens};
     size_t n_blocks = 0;
     for (size_t i = 0; i < config->n_layers; i++)
-        n_blocks += lac_sight_count(network->sights[i * config->n_heads], &query);
+        n_blocks += lac_sight_count(w->sights->rules[i * config->n_heads], &query);
     return lac_min_size(n_tokens, n_blocks * LAC_KEY_BLOCK / config->n_layers);
 }
 
-static size_t cost_of(const struct lac_network *network, const struct lac_sequence *s,
+static size_t cost_of(const struct lac_workspace *w, const struct lac_sequence *s,
                       size_t crossover_keys)
 {
-    return s->n_tokens * (crossover_keys + keys_seen(network, s->n_tokens));
+    return s->n_tokens * (crossover_keys + keys_seen(w, s->n_tokens));
 }
 
 /* Longest first; equal lengths in the order of their addresses, which is that of the session. */
@@ -122,7 +122,7 @@ static size_t fill_bins(struct lac_workspace *w, size_t begin, size_t end, size_
         w->bin[i] = best;
         groups[best].n_tokens += n_tokens;
         groups[best].end++;
-        cost[best] += cost_of(w->network, w->order[i], c);
+        cost[best] += cost_of(w, w->order[i], c);
     }
     return n_bins;
 }
@@ -228,6 +228,7 @@ static void run_group(struct lac_workspace *w, const struct lac_group *group,
 {
     struct lac_forward forward = {
         .network = w->network,
+        .sights = w->sights,
         .head = &w->head,
         .region = region,
         .sequences = w->order + group->begin,
@@ -333,8 +334,8 @@ enum { MOST_BATCH_TOKENS = 1 << 20 };
 
 enum lac_status lac_workspace_open(struct lac_workspace *w, const struct lac_host *host,
                                    const struct lac_network *network, struct lac_pool *pool,
-                                   const struct lac_head *head, size_t batch_tokens,
-                                   struct lac_error *error)
+                                   const struct lac_head *head, const struct lac_sights *sights,
+                                   size_t batch_tokens, struct lac_error *error)
 {
     size_t n_workers = lac_pool_size(pool);
     *w = (struct lac_workspace){
@@ -343,13 +344,17 @@ enum lac_status lac_workspace_open(struct lac_workspace *w, const struct lac_hos
         .pool = pool,
         .head = *head,
         .batch_tokens = lac_max_size(1, lac_min_size(batch_tokens, MOST_BATCH_TOKENS)),
+        .sights = sights ? sights : &network->sights,
         .shared = {.host = host},
     };
     w->own = lac_alloc_zero(host, n_workers, sizeof *w->own);
     if (!w->own)
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu workers", n_workers);
-    for (size_t i = 0; i < n_workers; i++)
+    w->shared.has_picks = w->sights->pick_unit;
+    for (size_t i = 0; i < n_workers; i++) {
         w->own[i].host = host;
+        w->own[i].has_picks = w->sights->pick_unit;
+    }
     return LAC_OK;
 }
 

@@ -23,6 +23,7 @@ struct lac_workspace {
     const struct lac_network *network;
     struct lac_pool *pool;
     struct lac_head head;
+    const struct lac_sights *sights;
     size_t batch_tokens;
     struct lac_region shared; /* the whole team's */
     struct lac_region *own;   /* [workers] */
@@ -34,11 +35,11 @@ struct lac_workspace {
     size_t capacity;
 };
 
-/* Borrows all it is given. */
+/* Borrows all it is given; sights NULL: the network's. */
 enum lac_status lac_workspace_open(struct lac_workspace *workspace, const struct lac_host *host,
                                    const struct lac_network *network, struct lac_pool *pool,
-                                   const struct lac_head *head, size_t batch_tokens,
-                                   struct lac_error *error);
+                                   const struct lac_head *head, const struct lac_sights *sights,
+                                   size_t batch_tokens, struct lac_error *error);
 void lac_workspace_close(struct lac_workspace *workspace);
 
 /* Runs n sequences; none is run when there is no memory. */

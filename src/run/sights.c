@@ -6,6 +6,7 @@
 
 #include "src/base/checked.h"
 #include "src/base/json.h"
+#include "src/run/network.h"
 #include "src/run/sight_plan.h"
 
 /* Transformers pads a text to whole blocks and then takes its last one: the same, for it counts
@@ -49,41 +50,16 @@ static bool is_alike(const struct lac_config *config, size_t a, size_t b)
            (!config->reach || config->reach[a] == config->reach[b]);
 }
 
-/* "lacuna_attention" of the configuration: a plan. */
-static enum lac_status follow_plan(struct lac_network *network, struct lac_error *error)
+/* What the model asks for by itself. */
+static enum lac_status make_usual(const struct lac_config *config, struct lac_arena *arena,
+                                  struct lac_sights *made, struct lac_error *error)
 {
-    const struct lac_config *config = &network->config;
-    const char *text = network->config_text;
-    json_t *json = NULL;
-    if (!text || !strstr(text, "\"lacuna_attention\""))
-        return LAC_OK;
-    enum lac_status status = lac_json_parse("config.json", text, strlen(text), &json, error);
-    if (status)
-        return status;
-    struct lac_sight_plan plan = {
-        .n_layers = config->n_layers,
-        .n_heads = config->n_heads,
-        .is_causal = lac_family_is_decoder(config->family),
-        .sights = network->sights,
-        .picks = network->picks,
-    };
-    const json_t *own = json_object_get(json, "lacuna_attention");
-    if (own && !json_is_null(own))
-        status = lac_sight_plan_read(own, &network->arena, &plan, error);
-    json_decref(json);
-    return status ? lac_fail_in(error, status, "lacuna_attention") : LAC_OK;
-}
-
-enum lac_status lac_network_make_sights(struct lac_network *network, struct lac_error *error)
-{
-    const struct lac_config *config = &network->config;
-    struct lac_arena *arena = &network->arena;
     size_t n = config->n_layers;
     struct lac_sight *sights = lac_arena_alloc(arena, n, sizeof *sights);
     struct lac_sight_term *terms = lac_arena_alloc(arena, n, 2 * sizeof *terms);
-    network->sights = lac_arena_alloc(arena, n * config->n_heads, sizeof *network->sights);
-    network->picks = lac_arena_alloc_zero(arena, n * config->n_heads, sizeof *network->picks);
-    if (!sights || !terms || !network->sights || !network->picks)
+    made->rules = lac_arena_alloc(arena, n * config->n_heads, sizeof *made->rules);
+    made->picks = lac_arena_alloc_zero(arena, n * config->n_heads, sizeof *made->picks);
+    if (!sights || !terms || !made->rules || !made->picks)
         return lac_fail(error, LAC_E_MEMORY, "no memory for the attention rules of %zu layers", n);
     for (size_t i = 0; i < n; i++) {
         /* Layers with the same rule share it. */
@@ -98,12 +74,63 @@ enum lac_status lac_network_make_sights(struct lac_network *network, struct lac_
         if (status)
             return status;
         for (size_t head = 0; head < config->n_heads; head++)
-            network->sights[i * config->n_heads + head] = &sights[like];
+            made->rules[i * config->n_heads + head] = &sights[like];
     }
-    enum lac_status status = follow_plan(network, error);
-    network->pick_unit = 0;
-    for (size_t i = 0; i < n * config->n_heads && !status; i++)
-        if (network->picks[i])
-            network->pick_unit = lac_max_size(network->pick_unit, lac_pick_unit(network->picks[i]));
-    return status;
+    return LAC_OK;
+}
+
+/* plan NULL: none. */
+static enum lac_status make(const struct lac_network *network, const json_t *plan,
+                            struct lac_arena *arena, struct lac_sights *sights,
+                            struct lac_error *error)
+{
+    const struct lac_config *config = &network->config;
+    struct lac_sights made = {0};
+    enum lac_status status = make_usual(config, arena, &made, error);
+    struct lac_sight_plan over = {
+        .n_layers = config->n_layers,
+        .n_heads = config->n_heads,
+        .is_causal = lac_family_is_decoder(config->family),
+        .sights = made.rules,
+        .picks = made.picks,
+    };
+    if (!status && plan)
+        status = lac_sight_plan_read(plan, arena, &over, error);
+    if (status)
+        return status;
+    for (size_t i = 0; i < config->n_layers * config->n_heads; i++)
+        if (made.picks[i])
+            made.pick_unit = lac_max_size(made.pick_unit, lac_pick_unit(made.picks[i]));
+    *sights = made;
+    return LAC_OK;
+}
+
+enum lac_status lac_sights_make(const struct lac_network *network, struct lac_arena *arena,
+                                struct lac_sights *sights, struct lac_error *error)
+{
+    static const char key[] = "lacuna_attention";
+    const char *text = network->config_text;
+    json_t *json = NULL;
+    if (text && strstr(text, key)) {
+        enum lac_status status = lac_json_parse("config.json", text, strlen(text), &json, error);
+        if (status)
+            return status;
+    }
+    const json_t *plan = json_object_get(json, key);
+    enum lac_status status = make(network, json_is_null(plan) ? NULL : plan, arena, sights, error);
+    json_decref(json);
+    return status && plan ? lac_fail_in(error, status, "%s", key) : status;
+}
+
+enum lac_status lac_sights_read(const struct lac_network *network, const char *plan, size_t size,
+                                struct lac_arena *arena, struct lac_sights *sights,
+                                struct lac_error *error)
+{
+    json_t *json = NULL;
+    enum lac_status status = lac_json_parse("attention", plan, size, &json, error);
+    if (status)
+        return status;
+    status = make(network, json, arena, sights, error);
+    json_decref(json);
+    return status ? lac_fail_in(error, status, "attention") : LAC_OK;
 }
