@@ -77,6 +77,8 @@ static const struct bench_column columns[] = {
     {"roof", BENCH_TEXT},
     {"roof_rate", 1},
     {"roof_share", 3},
+    {"bound_pairs", 2},
+    {"bound", 2},
     {"vs_dense", 2},
     {"vs_ideal", 3},
     {"vs_scalar", 2},
@@ -229,6 +231,7 @@ static struct bench_pairs row_pairs(const struct entry *entry)
         for (size_t page = 0; page < LAC_KEY_BLOCK; page += LAC_LANES)
             pairs.computed += head->keys[i].keys >> page & 0xffff ? LAC_LANES : 0;
     }
+    pairs.blocks = pairs.computed / LAC_LANES;
     return pairs;
 }
 
@@ -415,6 +418,8 @@ static void report_numbers(struct bench_report *report, struct comparison *c, si
                         entry->is_row ? row_bytes(entry) / times.median_ns
                                       : 16.0 * (double)head->length * (double)head->dim /
                                             (times.median_ns / share));
+    bench_report_number(report, "bound_pairs", dense->seen / whole->seen);
+    bench_report_number(report, "bound", dense->blocks / whole->blocks);
     bench_report_number(report, "vs_dense", vs_dense);
     bench_report_number(report, "vs_ideal", vs_dense * real);
     bench_report_number(report, "vs_scalar", speedup(c, at, c->n - 1));

@@ -94,6 +94,7 @@ void bench_fill_pages(const struct bench_attention *attention);
 struct bench_pairs {
     double all, seen;
     double computed; /* with what groups of 16 queries and pages of keys have beside */
+    double blocks; /* of 64 queries by 64 keys with a pair that is seen; of a token alone: pages */
 };
 struct bench_pairs bench_count_pairs(const struct bench_attention *attention);
 

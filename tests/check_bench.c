@@ -393,10 +393,44 @@ START_TEST(attention)
         ck_assert(number(row, "vs_dense") > 0);
         ck_assert(number(row, "density") > 0 && number(row, "density") <= 1);
         ck_assert(number(row, "density_real") > 0 && number(row, "density_real") <= 1);
+        ck_assert(number(row, "bound") >= 1);
+        ck_assert(number(row, "bound_pairs") >= number(row, "bound") * (1 - 1e-9));
     }
     /* dtypes, modes; dense, six rules and two shares of blocks, plain C */
     ck_assert_uint_eq(i, 3 * 3 * (1 + 6 + 2 + 1));
     json_decref(json);
+}
+END_TEST
+
+/* What rules allow at most, against pairs and blocks that are counted by hand. */
+START_TEST(attention_bounds)
+{
+    static const struct {
+        const char *options, *mode;
+        double pairs, blocks;
+    } cases[] = {
+        /* half of the 64 x 64 blocks, whole ones */
+        {"--rule blocks --zeros 0.5 --length 256", "full", 2, 2},
+        /* 4 lines of 64 by windows of 4 x 16: a quarter of each line, but every line */
+        {"--rule neighbours --window 256 --length 256", "full", 4, 1},
+        /* 64 of 256 keys and, before them, fewer; blocks: 7 of 10 on and below the diagonal */
+        {"--rule window --window 64 --length 256", "causal", 32896.0 / (2080 + 192 * 64), 10.0 / 7},
+        /* the last token: 64 of 256 keys, 4 of 16 pages */
+        {"--rule window --window 64 --length 256", "decode", 4, 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char arguments[512];
+        snprintf(arguments, sizeof arguments,
+                 "attention %s --mode %s --head-dim 8 --dtype int8 --seconds 0 --rounds 1 --json",
+                 cases[i].options, cases[i].mode);
+        json_t *json = run_json(arguments), *rows = member(json, "rows");
+        ck_assert_double_eq(number(json_array_get(rows, 0), "bound"), 1);
+        ck_assert_double_eq(number(json_array_get(rows, 0), "bound_pairs"), 1);
+        ck_assert_double_eq_tol(number(json_array_get(rows, 1), "bound"), cases[i].blocks, 1e-5);
+        ck_assert_double_eq_tol(number(json_array_get(rows, 1), "bound_pairs"), cases[i].pairs,
+                                1e-5);
+        json_decref(json);
+    }
 }
 END_TEST
 
@@ -632,6 +666,7 @@ int main(void)
     add_test(suite, "encode", encode);
     add_test(suite, "decode", decode);
     add_test(suite, "attention", attention);
+    add_test(suite, "attention_bounds", attention_bounds);
     add_test(suite, "crossover", crossover);
     add_test(suite, "formats", formats);
     add_test(suite, "pictures", pictures);
