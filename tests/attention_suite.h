@@ -52,5 +52,7 @@ void list_seen(const uint64_t *lanes, size_t n_keys, uint64_t counted, struct se
 
 /* tests/attention_pages.c */
 void add_page_tests(Suite *suite);
+/* tests/attention_labels.c */
+void add_label_tests(Suite *suite);
 
 #endif

@@ -542,5 +542,6 @@ int main(void)
     add_test(suite, "windows", windows);
     add_test(suite, "masks", masks);
     add_page_tests(suite);
+    add_label_tests(suite);
     return run_suite(suite);
 }

@@ -1,35 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Quantising, norms, rotary positions, softmax and panels: every kernel against the scalar one, bit
+/* Quantising, norms, rotary positions and softmax: every kernel against the scalar one, bit
  * for bit, and the scalar one against a plain definition in double. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "simd/kernel.h"
 #include "src/base/checked.h"
-#include "tests/support.h"
+#include "tests/ops_suite.h"
 
 enum content { RANDOM, HUGE_VALUES, TINY_VALUES, ZEROS, EQUAL, MIXED, N_CONTENTS };
 
-/* Where the page that must not be touched lies. */
-enum guard { GUARD_BEHIND, GUARD_BEFORE, N_GUARDS };
+const size_t feature_counts[N_FEATURE_COUNTS] = {1, 2, 4, 7, 16, 17, 77, 256};
 
-static const size_t feature_counts[] = {1, 2, 4, 7, 16, 17, 77, 256};
-enum { N_FEATURE_COUNTS = sizeof feature_counts / sizeof feature_counts[0] };
+const struct tile_lanes tiles[N_TILES] = {{1, 1}, {16, 16}, {48, 16}, {48, 32}, {48, 48}};
 
-/* Tiles of ld lanes of which a kernel works on n; the first is a row. */
-static const struct {
-    size_t ld, n;
-} tiles[] = {{1, 1}, {16, 16}, {48, 16}, {48, 32}, {48, 48}};
-enum { N_TILES = sizeof tiles / sizeof tiles[0] };
-
-static void *alloc(enum guard guard, size_t size)
+void *alloc(enum guard guard, size_t size)
 {
     return guard == GUARD_BEHIND ? guarded_alloc(size) : guarded_alloc_front(size);
 }
 
-static void release(enum guard guard, void *memory, size_t size)
+void release(enum guard guard, void *memory, size_t size)
 {
     (guard == GUARD_BEHIND ? guarded_free : guarded_free_front)(memory, size);
 }
@@ -71,9 +62,8 @@ static void assert_same(const struct lac_kernel *kernel, const char *what, const
             ck_abort_msg("%s: byte %zu of %s differs", kernel->name, i, what);
 }
 
-/* Calls check(kernel, scalar kernel) for each that this machine runs. */
-static void each_kernel(enum lac_op op,
-                        void (*check)(const struct lac_kernel *, const struct lac_kernel *))
+void each_kernel(enum lac_op op,
+                 void (*check)(const struct lac_kernel *, const struct lac_kernel *))
 {
     const struct lac_kernel *scalar = lac_kernel_find(op, 0);
     size_t n = 0;
@@ -503,84 +493,6 @@ START_TEST(softmax)
 }
 END_TEST
 
-/* Rows and panels: the definition is one line, so it is written out here. */
-
-static void check_panels(const struct lac_kernel *to, const struct lac_kernel *from,
-                         enum guard guard, size_t n_rows, size_t n_features, size_t tile,
-                         uint64_t *state)
-{
-    size_t ld = tiles[tile].ld, row_size = n_features * sizeof(float);
-    /* At the last lanes of the tile, and the panel ends with them. */
-    size_t first = ld - LAC_LANES, panel_size = n_features * ld * sizeof(float);
-    float *panel = alloc(guard, panel_size), *rows[LAC_LANES], *back[LAC_LANES];
-    for (size_t r = 0; r < n_rows; r++) {
-        rows[r] = alloc(guard, row_size);
-        back[r] = alloc(guard, row_size);
-        for (size_t f = 0; f < n_features; f++)
-            rows[r][f] = random_float(state);
-    }
-    for (size_t i = 0; i < n_features * ld; i++)
-        panel[i] = -7;
-    if (to)
-        to->run.to_panel(&(struct lac_to_panel_args){(const float *const *)rows, n_rows, n_features,
-                                                     ld, panel + first});
-    for (size_t i = 0; to && i < n_features * ld; i++) {
-        size_t lane = i % ld - first;
-        float expected = i % ld < first ? -7 : lane < n_rows ? rows[lane][i / ld] : 0;
-        check_each(panel[i] == expected, "%s: feature %zu lane %zu of %zu: %g for %g", to->name,
-                   i / ld, i % ld, ld, panel[i], expected);
-    }
-    for (size_t i = 0; i < n_features * ld; i++)
-        panel[i] = (float)i;
-    if (from)
-        from->run.from_panel(
-            &(struct lac_from_panel_args){panel + first, n_rows, n_features, ld, back});
-    for (size_t r = 0; from && r < n_rows; r++)
-        for (size_t f = 0; f < n_features; f++)
-            check_each(back[r][f] == (float)(f * ld + first + r), "%s: row %zu feature %zu",
-                       from->name, r, f);
-    for (size_t r = 0; r < n_rows; r++) {
-        release(guard, rows[r], row_size);
-        release(guard, back[r], row_size);
-    }
-    release(guard, panel, panel_size);
-}
-
-static void all_panels(const struct lac_kernel *to, const struct lac_kernel *from)
-{
-    static const size_t row_counts[] = {1, 2, 7, 8, 9, 15, 16};
-    uint64_t state = test_seed();
-    for (int guard = 0; guard < N_GUARDS; guard++)
-        for (size_t r = 0; r < sizeof row_counts / sizeof row_counts[0]; r++)
-            for (size_t f = 0; f + 1 < N_FEATURE_COUNTS; f++)
-                for (size_t tile = 1; tile < N_TILES; tile++)
-                    check_panels(to, from, guard, row_counts[r], feature_counts[f], tile, &state);
-}
-
-static void to_panel_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
-{
-    (void)scalar;
-    all_panels(kernel, NULL);
-}
-
-static void from_panel_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
-{
-    (void)scalar;
-    all_panels(NULL, kernel);
-}
-
-START_TEST(to_panel)
-{
-    each_kernel(LAC_OP_TO_PANEL, to_panel_kernel);
-}
-END_TEST
-
-START_TEST(from_panel)
-{
-    each_kernel(LAC_OP_FROM_PANEL, from_panel_kernel);
-}
-END_TEST
-
 static int is_ours(enum lac_op op)
 {
     return op == LAC_OP_QUANTIZE || op == LAC_OP_NORM || op == LAC_OP_ROPE ||
@@ -598,7 +510,6 @@ int main(void)
     add_test(suite, "norm", norm);
     add_test(suite, "rope", rope);
     add_test(suite, "softmax", softmax);
-    add_test(suite, "to_panel", to_panel);
-    add_test(suite, "from_panel", from_panel);
+    add_panel_tests(suite);
     return run_suite(suite);
 }

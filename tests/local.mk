@@ -104,7 +104,7 @@ tests_check_math_LDADD = $(probe_libraries) $(test_libraries)
 
 check_PROGRAMS += tests/check_ops
 TESTS += tests/check_ops
-tests_check_ops_SOURCES = tests/check_ops.c
+tests_check_ops_SOURCES = tests/check_ops.c tests/ops_panels.c tests/ops_suite.h
 tests_check_ops_CPPFLAGS = $(test_cppflags)
 tests_check_ops_LDADD = $(test_libraries)
 
@@ -129,8 +129,8 @@ tests_check_neurons_LDADD = $(test_libraries)
 
 check_PROGRAMS += tests/check_attention
 TESTS += tests/check_attention
-tests_check_attention_SOURCES = tests/check_attention.c tests/attention_pages.c \
-	tests/attention_truth.c tests/attention_suite.h
+tests_check_attention_SOURCES = tests/check_attention.c tests/attention_labels.c \
+	tests/attention_pages.c tests/attention_truth.c tests/attention_suite.h
 tests_check_attention_CPPFLAGS = $(test_cppflags)
 tests_check_attention_LDADD = $(test_libraries)
 
@@ -142,7 +142,7 @@ tests_check_cpu_LDADD = $(test_libraries)
 
 check_PROGRAMS += tests/check_bench
 TESTS += tests/check_bench
-tests_check_bench_SOURCES = tests/check_bench.c
+tests_check_bench_SOURCES = tests/check_bench.c tests/bench_output.c tests/bench_suite.h
 tests_check_bench_CPPFLAGS = $(test_cppflags) -DLACUNA_BENCH='"$(abs_top_builddir)/lacuna-bench$(EXEEXT)"'
 tests_check_bench_LDADD = $(test_libraries)
 
@@ -238,7 +238,7 @@ TESTS += tests/check_generate
 tests_check_generate_SOURCES = tests/check_generate.c tests/generate_activations.c \
 	tests/generate_copies.c tests/generate_kv.c tests/generate_long.c tests/generate_memory.c \
 	tests/generate_naive.c tests/generate_naive.h tests/generate_sample.c tests/generate_suite.h \
-	tests/generate_texts.c
+	tests/generate_support.c tests/generate_texts.c
 tests_check_generate_CPPFLAGS = $(test_cppflags)
 tests_check_generate_LDADD = $(test_libraries)
 
