@@ -263,6 +263,8 @@ bench-record-encode: bench-results
 		--seconds 1 --save $(BENCH_RESULTS)/encode
 	./lacuna-bench encode --length 128 --sequences 16 --isa avx512_vnni --cpu $(BENCH_CPU) \
 		--seconds 1 --save $(BENCH_RESULTS)/encode-128
+	./lacuna-bench encode --length 128 --sequences 1 --isa best,avx512_vnni \
+		--cpu $(BENCH_CPU) --seconds 1 --save $(BENCH_RESULTS)/encode-one
 
 # Whole decoders.  The dense model of 7 billion weights is measured with few others beside it.
 BENCH_DECODE = ./lacuna-bench decode --isa avx512_vnni --threads 1,2 --seconds 0.5 \
