@@ -94,13 +94,14 @@ static int make_panels(struct bench_head *head)
 
 static int make_room(struct bench_head *head)
 {
-    size_t bytes = lac_pick_room_bytes(head->length, head->dim);
+    const struct lac_pick_sizes sizes = {head->length, head->dim, 1, NULL};
+    size_t bytes = lac_pick_room_bytes(&sizes);
     void *memory = lac_arena_alloc(&head->arena, bytes, 1);
     head->bits = lac_arena_alloc(&head->arena, LAC_SPAN_BLOCKS * lac_pick_words(head->length),
                                  sizeof *head->bits);
     if (!memory || !head->bits)
         return 0;
-    head->room = lac_pick_room_at(memory, head->length, head->dim);
+    head->room = lac_pick_room_at(memory, &sizes);
     for (size_t i = 0; i < lac_ceil_div(head->length, LAC_LANES); i++)
         head->room.pages[i] = head->room.page_memory + i * lac_kv_page_bytes(LAC_S8, head->dim);
     struct lac_kv_pages_args args = {head->panels, head->n_tiles, head->dim, head->room.pages, 0};

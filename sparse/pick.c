@@ -36,6 +36,8 @@ enum lac_status lac_pick_check(const struct lac_pick *choice, struct lac_error *
         wrong = "number of sampled queries";
     else if (!(choice->threshold >= 0 && choice->threshold <= 1))
         wrong = "threshold";
+    else if (!(choice->share >= 0 && choice->share <= 1))
+        wrong = "share";
     return wrong ? lac_fail(error, LAC_E_ARGUMENT, "attention's choice: %s out of bounds", wrong)
                  : LAC_OK;
 }

@@ -38,6 +38,10 @@ enum lac_pick_kind {
      * always seen, e^(s - s_max) >= threshold.  Here the bits are 8, the least that processors
      * multiply faster, and the queries 8 of the block's 64. */
     LAC_PICK_ESTIMATE,
+    /* Blocks by the model's own gates (SeerAttention, Gao et al. 2024: struct lac_gates): those of
+     * more than `threshold` of the softmax over all blocks that are not behind the queries, or the
+     * best of them. */
+    LAC_PICK_GATED,
     LAC_N_PICKS
 };
 
@@ -55,8 +59,9 @@ struct lac_pick {
     size_t n_first, n_near;
     struct lac_pick_top columns, diagonals; /* LINES; n in keys */
     size_t n_sampled;                       /* LINES: a multiple of LAC_PICK_LANES */
-    struct lac_pick_top blocks;             /* POOLED; n in blocks */
-    double threshold;                       /* ESTIMATE */
+    struct lac_pick_top blocks;             /* POOLED, GATED; n in blocks */
+    double threshold;                       /* ESTIMATE, GATED */
+    double share;                           /* GATED: of the blocks that it could see, so many */
 };
 
 /* Is every number of the choice in its bounds? */

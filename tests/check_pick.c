@@ -487,6 +487,7 @@ int main(void)
     add_test(suite, "scores", scores);
     add_test(suite, "score_lines", score_lines);
     add_method_tests(suite);
+    add_gate_tests(suite);
     add_network_tests(suite);
     return run_suite(suite);
 }

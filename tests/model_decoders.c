@@ -211,6 +211,34 @@ START_TEST(rotations_are_read)
 }
 END_TEST
 
+#define GATED LLAMA ",\"seerattn_gate_type\":"
+
+START_TEST(gates_are_read)
+{
+    struct lac_config c = accept("{" LLAMA "}");
+    ck_assert_uint_eq(c.gates.width, 0);
+    c = accept("{" GATED "\"Qavg_Kmaxminavg\",\"architectures\":[\"SeerAttnLlamaForCausalLM\"]}");
+    ck_assert_uint_eq(c.tasks, LAC_TASK_GENERATE);
+    ck_assert_uint_eq(c.gates.width, 128);
+    ck_assert_uint_eq(c.gates.query_pools, 1u << LAC_POOLED_MEAN);
+    ck_assert_uint_eq(c.gates.key_pools, (1u << LAC_N_POOLED) - 1);
+    ck_assert_uint_eq(c.gates.has_query, 1);
+    ck_assert(!(c.gates.threshold > 0) && !(c.gates.share > 0));
+    /* What a gate of a head's own width does without. */
+    c = accept("{" GATED "\"Qavg_Kmin\",\"head_dim\":32,\"seerattn_gate_hidden_size\":32,"
+               "\"seerattn_threshold\":0.25,\"seerattn_nz_ratio\":0.5}");
+    ck_assert_uint_eq(c.gates.has_query, 0);
+    ck_assert_double_eq(c.gates.threshold, 0.25);
+    ck_assert_double_eq(c.gates.share, 0);
+    c = accept("{" GATED "\"Qavg_Kmin\",\"head_dim\":32,\"seerattn_gate_hidden_size\":32,"
+               "\"seerattn_gate_force_double\":true,\"seerattn_sparsity_method\":\"nz_ratio\","
+               "\"seerattn_threshold\":0.25,\"seerattn_nz_ratio\":0.5}");
+    ck_assert_uint_eq(c.gates.has_query, 1);
+    ck_assert_double_eq(c.gates.threshold, 0);
+    ck_assert_double_eq(c.gates.share, 0.5);
+}
+END_TEST
+
 #define SCALING(members) "{" LLAMA ",\"rope_scaling\":{" members "}}"
 
 START_TEST(bad_configs_are_named)
@@ -226,6 +254,22 @@ START_TEST(bad_configs_are_named)
         {"{" LLAMA ",\"architectures\":[\"LlamaForSequenceClassification\"]}", LAC_E_UNSUPPORTED,
          "\"LlamaForSequenceClassification\" cannot be run with model_type \"llama\""},
         {"{" LLAMA ",\"architectures\":[\"MistralForCausalLM\"]}", LAC_E_UNSUPPORTED, "Mistral"},
+        {"{" GATED "\"Qsum_Kavg\"}", LAC_E_UNSUPPORTED, "seerattn_gate_type \"Qsum_Kavg\""},
+        {"{" GATED "\"Qavg\"}", LAC_E_UNSUPPORTED, "seerattn_gate_type \"Qavg\" cannot"},
+        {"{" GATED "\"Qavg_Kavgmax\"}", LAC_E_UNSUPPORTED, "\"Qavg_Kavgmax\" cannot"},
+        {"{" GATED "7}", LAC_E_FORMAT, "seerattn_gate_type: expected a string"},
+        {"{" GATED "\"Qavg_Kavg\",\"seerattn_gate_block_size\":32}", LAC_E_UNSUPPORTED,
+         "seerattn_gate_block_size: 32 cannot"},
+        {"{" GATED "\"Qavg_Kavg\",\"seerattn_gate_hidden_size\":40}", LAC_E_UNSUPPORTED,
+         "seerattn_gate_hidden_size: 40 cannot"},
+        {"{" GATED "\"Qavg_Kavg\",\"seerattn_threshold\":2}", LAC_E_FORMAT,
+         "seerattn_threshold: 2 is not between"},
+        {"{" GATED "\"Qavg_Kavg\",\"seerattn_nz_ratio\":0}", LAC_E_FORMAT,
+         "seerattn_nz_ratio: 0 is not between"},
+        {"{" GATED "\"Qavg_Kavg\",\"seerattn_sparsity_method\":\"top\"}", LAC_E_UNSUPPORTED,
+         "seerattn_sparsity_method \"top\" cannot"},
+        {"{" OPT ",\"seerattn_gate_type\":\"Qavg_Kavg\"}", LAC_E_UNSUPPORTED,
+         "only models with rotary positions"},
         {"{" LLAMA ",\"num_key_value_heads\":3}", LAC_E_FORMAT,
          "num_key_value_heads: 3 does not divide 4"},
         {"{" LLAMA ",\"num_key_value_heads\":8}", LAC_E_FORMAT, "8 is not between 1 and 4"},
@@ -510,6 +554,7 @@ void add_decoder_tests(Suite *suite)
     add_test(suite, "gpt2 and opt", gpt2_and_opt_are_read);
     add_test(suite, "windows", windows_are_by_layer);
     add_test(suite, "rotations", rotations_are_read);
+    add_test(suite, "gates", gates_are_read);
     add_test(suite, "bad decoders", bad_configs_are_named);
     add_test(suite, "decoder names", names_have_prefixes_or_not);
     add_test(suite, "decoder tensors", what_is_missing_or_too_much_is_named);

@@ -20,6 +20,14 @@ static void *some(size_t n, size_t size)
     return memory;
 }
 
+static void make_room(struct pick_head *h)
+{
+    size_t bytes = lac_pick_room_bytes(&h->sizes);
+    h->room_memory = lac_alloc(&lac_default_host, bytes, 1);
+    ck_assert_ptr_nonnull(h->room_memory);
+    memset(h->room_memory, 0xff, bytes);
+}
+
 struct pick_head pick_head_make(size_t n, size_t dim)
 {
     struct pick_head h = {.n = n,
@@ -39,11 +47,18 @@ struct pick_head pick_head_make(size_t n, size_t dim)
     h.memory_bf16 = some(h.n_pages, lac_kv_page_bytes(LAC_BF16, dim));
     h.memory_s8 = some(h.n_pages, lac_kv_page_bytes(LAC_S8, dim));
     h.bits = some((h.n_tiles + LAC_SPAN_BLOCKS) * lac_pick_words(n), sizeof *h.bits);
-    size_t room = lac_pick_room_bytes(n, dim);
-    h.room_memory = lac_alloc(&lac_default_host, room, 1);
-    ck_assert_ptr_nonnull(h.room_memory);
-    memset(h.room_memory, 0xff, room);
+    h.sizes = (struct lac_pick_sizes){n, dim, 1, NULL};
+    make_room(&h);
     return h;
+}
+
+void pick_head_gate(struct pick_head *h, const struct lac_pick_gates *gates, size_t n_heads)
+{
+    lac_free(&lac_default_host, h->room_memory);
+    h->gates = gates;
+    h->sizes.n_heads = n_heads;
+    h->sizes.gates = gates->kind;
+    make_room(h);
 }
 
 void pick_head_fill(struct pick_head *h)
@@ -91,10 +106,11 @@ void pick_head_choose(struct pick_head *h, const struct lac_pick *choice, bool i
     struct lac_kernels kernels = {0};
     size_t words = lac_pick_words(h->n);
     lac_plan_shared(&kernels, features);
-    h->room = lac_pick_room_at(h->room_memory, h->n, h->dim);
+    h->room = lac_pick_room_at(h->room_memory, &h->sizes);
     for (size_t first = 0; first < h->n; first += LAC_PICK_SPAN) {
         struct lac_pick_args args = {
             .choice = choice,
+            .gates = h->gates,
             .kernels = &kernels,
             .is_causal = is_causal,
             .head_dim = h->dim,

@@ -54,7 +54,7 @@ static void open_scene(struct scene *s, enum lac_kv_policy_kind kind, enum lac_d
     ck_assert(!lac_kv_rules_make(&lac_default_host, &policy, &config, &s->rules, NULL));
     for (size_t i = 0; i < s->rules->n_channels; i++)
         s->rules->of[0].channels[i] = (uint8_t)((i * 5 + 3) % head_dim);
-    const struct lac_kv_shape shape = {1, 1, head_dim, dtype, s->rules};
+    const struct lac_kv_shape shape = {1, 1, head_dim, dtype, s->rules, 0};
     lac_kv_init(&s->kv, &lac_default_host, &shape);
     ck_assert(!lac_kv_reserve(&s->kv, s->n_keys, NULL));
     write_keys(s, equal, state);

@@ -16,7 +16,7 @@ static enum lac_status read_choices(const char *text, struct lac_arena *arena,
                                     struct lac_error *error)
 {
     json_t *json = NULL;
-    struct lac_sight_plan plan = {LAYERS, HEADS, false, sights, choices};
+    struct lac_sight_plan plan = {LAYERS, HEADS, false, sights, choices, NULL};
     ck_assert_int_eq(lac_json_parse("plan", text, strlen(text), &json, error), LAC_OK);
     for (size_t i = 0; i < LAYERS * HEADS; i++) {
         sights[i] = usual;
@@ -141,6 +141,8 @@ START_TEST(no_plans)
         {"{\"rules\": {\"a\": [{\"kind\": \"vertical_slash\", \"sample\": 17}]},"
          " \"layers\": \"a\"}",
          "sampled queries"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"gate\"}]}, \"layers\": \"a\"}",
+         "the model has no gates"},
         {"{\"rules\": {\"a\": [{\"kind\": \"estimate\", \"threshold\": \"x\"}]},"
          " \"layers\": \"a\"}",
          "threshold"},

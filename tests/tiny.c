@@ -22,6 +22,7 @@ static float *add_tensor(struct tiny *t, size_t rank, size_t rows, size_t column
 {
     t->tensors = realloc(t->tensors, (t->n_tensors + 1) * sizeof *t->tensors);
     struct tiny_tensor *tensor = &t->tensors[t->n_tensors++];
+    memset(tensor, 0, sizeof *tensor);
     va_list args;
     va_start(args, format);
     vsnprintf(tensor->name, sizeof tensor->name, format, args);
@@ -197,6 +198,44 @@ static void add_weight(struct tiny *t, uint64_t *state, size_t out, size_t in, f
             memset(w + i, 0, sizeof *w * (out * in - i < 4 ? out * in - i : 4));
 }
 
+/* Features that queries ("Q") or keys ("K") are pooled into. */
+static size_t gate_inputs(const struct tiny *t, const char *part)
+{
+    static const char *const names[] = {"max", "min", "avg"};
+    const char *own = strstr(t->gates, part), *end = strchr(own, '_');
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++) {
+        const char *found = strstr(own, names[i]);
+        n += found && (!end || found < end);
+    }
+    return n * t->hidden / t->heads;
+}
+
+static void add_gate(struct tiny *t, uint64_t *state, size_t layer, const char *name, size_t heads,
+                     size_t in)
+{
+    float *w =
+        add_tensor(t, 2, heads * in, t->gate_width,
+                   "model.layers.%zu.self_attn.attn_gate.mask_linear_%s.weight", layer, name);
+    for (size_t i = 0; i < heads * in * t->gate_width; i++)
+        w[i] = 2.0f / sqrtf((float)in) * random_float(state);
+    struct tiny_tensor *tensor = &t->tensors[t->n_tensors - 1];
+    tensor->rank = 3;
+    tensor->shape[0] = heads;
+    tensor->shape[1] = in;
+    tensor->shape[2] = t->gate_width;
+}
+
+static void add_gates(struct tiny *t, uint64_t *state, size_t layer)
+{
+    size_t dim = t->hidden / t->heads, n_query = gate_inputs(t, "Q"), n_key = gate_inputs(t, "K");
+    bool has_query = n_query != dim || t->gate_width != dim ||
+                     (t->gate_rule && strstr(t->gate_rule, "\"seerattn_gate_force_double\": true"));
+    if (has_query)
+        add_gate(t, state, layer, "q", t->heads, n_query);
+    add_gate(t, state, layer, "k", has_query ? t->heads / 2 : t->heads, n_key);
+}
+
 static void make_llama(struct tiny *t, uint64_t *state)
 {
     size_t hidden = t->hidden, kv = hidden / 2;
@@ -207,6 +246,8 @@ static void make_llama(struct tiny *t, uint64_t *state)
         add_weight(t, state, kv, hidden, size, "model.layers.%zu.self_attn.k_proj", i);
         add_weight(t, state, kv, hidden, size, "model.layers.%zu.self_attn.v_proj", i);
         add_weight(t, state, hidden, hidden, size, "model.layers.%zu.self_attn.o_proj", i);
+        if (t->gates)
+            add_gates(t, state, i);
         add_weight(t, state, t->ffn, hidden, size, "model.layers.%zu.mlp.gate_proj", i);
         add_weight(t, state, t->ffn, hidden, size, "model.layers.%zu.mlp.up_proj", i);
         add_weight(t, state, hidden, t->ffn, size, "model.layers.%zu.mlp.down_proj", i);
@@ -239,10 +280,17 @@ static void write_llama_config(const struct tiny *t, const char *directory)
             "\"max_position_embeddings\": %zu, \"rope_theta\": 10000.0,\n"
             "\"rope_scaling\": %s, \"sliding_window\": %zu,\n"
             "\"tie_word_embeddings\": false, \"bos_token_id\": 1, \"eos_token_id\": %zu,\n"
-            "\"lacuna_attention\": %s}\n",
-            t->window ? "mistral" : "llama", t->window ? "Mistral" : "Llama", t->vocab, t->hidden,
-            t->layers, t->heads, t->heads / 2, t->ffn, t->max_tokens, t->rope ? t->rope : "null",
-            t->window, t->end, t->attention ? t->attention : "null");
+            "\"lacuna_attention\": %s",
+            t->window ? "mistral" : "llama",
+            t->gates    ? "SeerAttnLlama"
+            : t->window ? "Mistral"
+                        : "Llama",
+            t->vocab, t->hidden, t->layers, t->heads, t->heads / 2, t->ffn, t->max_tokens,
+            t->rope ? t->rope : "null", t->window, t->end, t->attention ? t->attention : "null");
+    if (t->gates)
+        fprintf(f, ", \"seerattn_gate_type\": \"%s\", \"seerattn_gate_hidden_size\": %zu%s",
+                t->gates, t->gate_width, t->gate_rule ? t->gate_rule : "");
+    fprintf(f, "}\n");
     fclose(f);
 }
 
@@ -293,7 +341,10 @@ static void write_config(const struct tiny *t, const char *directory)
 
 static size_t count(const struct tiny_tensor *tensor)
 {
-    return tensor->shape[0] * (tensor->rank == 2 ? tensor->shape[1] : 1);
+    size_t n = 1;
+    for (size_t i = 0; i < tensor->rank; i++)
+        n *= tensor->shape[i];
+    return n;
 }
 
 static void write_tensors(const struct tiny *t, const char *directory)
@@ -306,8 +357,8 @@ static void write_tensors(const struct tiny *t, const char *directory)
         size_t end = offset + count(tensor) * sizeof(float);
         fprintf(text, "%s\"%s\": {\"dtype\": \"F32\", \"shape\": [%zu", i ? ", " : "{",
                 tensor->name, tensor->shape[0]);
-        if (tensor->rank == 2)
-            fprintf(text, ", %zu", tensor->shape[1]);
+        for (size_t d = 1; d < tensor->rank; d++)
+            fprintf(text, ", %zu", tensor->shape[d]);
         fprintf(text, "], \"data_offsets\": [%zu, %zu]}", offset, end);
         offset = end;
     }

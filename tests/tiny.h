@@ -34,12 +34,15 @@ struct tiny {
     size_t window;         /* LLAMA: 0, or sliding_window of Mistral, which is the same otherwise */
     const char *rope;      /* LLAMA: rope_scaling, or NULL */
     const char *attention; /* lacuna_attention, or NULL */
+    const char *gates;     /* LLAMA: seerattn_gate_type, or NULL */
+    const char *gate_rule; /* more of config.json's words on them, beginning with ", "; or NULL */
+    size_t gate_width;
     const char *act;       /* "gelu", "gelu_new", "relu" */
     const char *problem;   /* problem_type, or NULL */
     double eps;
     struct tiny_tensor {
         char name[96];
-        size_t rank, shape[2];
+        size_t rank, shape[3];
         float *data;
     } * tensors;
     size_t n_tensors;

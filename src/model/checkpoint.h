@@ -28,6 +28,8 @@ enum lac_role {
     LAC_ROLE_GLOBAL_QUERY, /* the same three of Longformer's global tokens */
     LAC_ROLE_GLOBAL_KEY,
     LAC_ROLE_GLOBAL_VALUE,
+    LAC_ROLE_POOLED_QUERY,     /* of struct lac_gates: [n_heads * width, pools * head_dim] */
+    LAC_ROLE_POOLED_KEY,       /* [(has_query ? n_kv_heads : n_heads) * width, pools * head_dim] */
     LAC_ROLE_ATTENTION_OUTPUT, /* [hidden, n_heads * head_dim] */
     LAC_ROLE_ATTENTION_NORM,   /* before or after attention, as norms_before says */
     LAC_ROLE_FFN_GATE,         /* [intermediate, hidden] */
@@ -59,6 +61,7 @@ enum lac_matrix_order {
     LAC_ORDER_PAIRS,   /* as LLaMA's queries and keys in GGUF: in each head of 2 h rows, row
                           i + h * k is kept as row 2 i + k, so that what is rotated together lies
                           side by side */
+    LAC_ORDER_HEADS,   /* as SeerAttention's gates: of each head a transposed matrix of its own */
 };
 
 /* A matrix of the checkpoint, [n_out, n_in] as in PyTorch; borrows the tensors.  Its elements are
@@ -72,7 +75,7 @@ struct lac_matrix {
     const struct lac_tensor *bias;  /* or NULL; read by lac_matrix_bias */
     enum lac_matrix_order order;
     size_t first_row; /* of the tensor's rows (COLUMNS: columns) and of the bias */
-    size_t head_dim;  /* PAIRS */
+    size_t head_dim;  /* PAIRS, HEADS: rows of a head */
 };
 
 /* gamma and beta of a norm, both [hidden]. */

@@ -148,10 +148,16 @@ enum lac_status lac_config_read_eps(const json_t *root, const char *key, double 
     return LAC_OK;
 }
 
+/* Architectures of decoders whose attention has gates: they come before the family's prefix. */
+#define GATED_PREFIX "SeerAttn"
+
 /* The task of an architecture of this type; 0 when it is none that we know. */
 static unsigned task_of(const struct model_type *type, const char *architecture)
 {
     size_t n = strlen(type->class_prefix);
+    if (lac_family_is_decoder(type->family) &&
+        !strncmp(architecture, GATED_PREFIX, strlen(GATED_PREFIX)))
+        architecture += strlen(GATED_PREFIX);
     if (strncmp(architecture, type->class_prefix, n))
         return 0;
     for (size_t h = 0; h < N_HEADS; h++)

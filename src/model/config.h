@@ -75,6 +75,25 @@ struct lac_rope {
     const float *divisors;   /* [head_dim / 2] */
 };
 
+/* Learnt gates (Gao et al., SeerAttention: Learning Intrinsic Sparse Attention in Your LLMs, 2024):
+ * a head's queries of a block and its keys of each block, both before their rotation, are pooled
+ * feature by feature, each projected to `width` features and rotated by the position of its block's
+ * first token; softmax over blocks of their products says which blocks of keys the queries need.
+ * Blocks are of LAC_GATE_BLOCK tokens. */
+enum { LAC_GATE_BLOCK = 64 };
+
+enum lac_pooling_kind { LAC_POOLED_MAX, LAC_POOLED_MIN, LAC_POOLED_MEAN, LAC_N_POOLED };
+
+struct lac_gates {
+    size_t width;                    /* 0: the model has none */
+    unsigned query_pools, key_pools; /* sets of 1 << enum lac_pooling_kind, side by side in its
+                                        order */
+    unsigned has_query; /* 1: each head's queries and each key/value head's keys are projected; 0:
+                           keys alone are, for each head in its own way */
+    double threshold;   /* blocks with more weight are asked for, or ... */
+    double share;       /* ... this share of them; both 0: the model does not say */
+};
+
 /* How tensors are named. */
 enum lac_naming { LAC_NAMES_TRANSFORMERS, LAC_NAMES_GGUF };
 
@@ -138,6 +157,7 @@ struct lac_config {
     const size_t *windows; /* [n_layers]: keys that a token sees, itself and those right before
                               it; 0: all.  NULL: 0 in all layers */
     struct lac_rope rope;
+    struct lac_gates gates;
     int32_t bos_token_id;   /* -1: none */
     const int32_t *end_ids; /* [n_end_ids], each below vocab_size: tokens that end a text */
     size_t n_end_ids;
@@ -155,6 +175,9 @@ struct lac_config {
 
 /* What the scores of a layer are multiplied by before softmax. */
 float lac_config_attention_scale(const struct lac_config *config, size_t layer);
+
+/* Features that gates pool queries or keys into. */
+size_t lac_gates_inputs(unsigned pools, size_t head_dim);
 
 /* Reads one JSON text; name is for messages.  Sizes are bounded (hidden size to 65,536, layers to
  * 1,024, vocabulary to 2^24, ...) and must fit each other.

@@ -345,6 +345,8 @@ enum lac_status lac_config_read_decoder(const json_t *root, struct lac_arena *ar
     if (!status)
         status = read_windows(root, arena, config, error);
     if (!status)
+        status = lac_config_read_gates(root, config, error);
+    if (!status)
         status = read_ids(root, arena, config, error);
     return status;
 }

@@ -17,6 +17,10 @@ enum lac_status lac_config_read_decoder(const json_t *root, struct lac_arena *ar
 enum lac_status lac_config_read_rope(const json_t *root, struct lac_arena *arena,
                                      struct lac_config *config, struct lac_error *error);
 
+/* Sets gates of decoders whose heads are set. */
+enum lac_status lac_config_read_gates(const json_t *root, struct lac_config *config,
+                                      struct lac_error *error);
+
 /* Sets hidden_act; only decoders have all. */
 enum lac_status lac_config_read_act(const json_t *root, const char *key, const char *fallback,
                                     struct lac_config *config, struct lac_error *error);

@@ -6,6 +6,7 @@ libcore_la_SOURCES += \
 	src/model/config.h \
 	src/model/config_decoder.c \
 	src/model/config_encoder.c \
+	src/model/config_gates.c \
 	src/model/config_parts.h \
 	src/model/config_rope.c \
 	src/model/expand.c \

@@ -214,6 +214,8 @@ static bool needs_bias(const struct lac_config *config, enum lac_role role)
     case LAC_ROLE_FFN_UP:
     case LAC_ROLE_FFN_DOWN:
         return config->has_ffn_bias;
+    case LAC_ROLE_POOLED_QUERY:
+    case LAC_ROLE_POOLED_KEY:
     case LAC_ROLE_PROJECT_IN:
     case LAC_ROLE_PROJECT_OUT:
     case LAC_ROLE_LM_HEAD:
@@ -254,6 +256,10 @@ enum dimension {
     EMBEDDING,
     LABELS,
     ENDS,
+    GATED_QUERIES,
+    GATED_KEYS,
+    POOLED_QUERIES,
+    POOLED_KEYS,
 };
 
 static void expected_shape(const struct lac_config *config, enum lac_role role, size_t shape[2])
@@ -270,6 +276,8 @@ static void expected_shape(const struct lac_config *config, enum lac_role role, 
         [LAC_ROLE_GLOBAL_QUERY] = {QUERIES, HIDDEN},
         [LAC_ROLE_GLOBAL_KEY] = {KEYS, HIDDEN},
         [LAC_ROLE_GLOBAL_VALUE] = {KEYS, HIDDEN},
+        [LAC_ROLE_POOLED_QUERY] = {GATED_QUERIES, POOLED_QUERIES},
+        [LAC_ROLE_POOLED_KEY] = {GATED_KEYS, POOLED_KEYS},
         [LAC_ROLE_ATTENTION_OUTPUT] = {HIDDEN, QUERIES},
         [LAC_ROLE_FFN_GATE] = {INTERMEDIATE, HIDDEN},
         [LAC_ROLE_FFN_UP] = {INTERMEDIATE, HIDDEN},
@@ -281,6 +289,7 @@ static void expected_shape(const struct lac_config *config, enum lac_role role, 
         [LAC_ROLE_PROJECT_OUT] = {EMBEDDING, HIDDEN},
         [LAC_ROLE_LM_HEAD] = {VOCAB, EMBEDDING},
     };
+    const struct lac_gates *gates = &config->gates;
     const size_t sizes[] = {
         [HIDDEN] = config->hidden_size,
         [VOCAB] = config->vocab_size,
@@ -292,14 +301,19 @@ static void expected_shape(const struct lac_config *config, enum lac_role role, 
         [EMBEDDING] = config->embedding_size,
         [LABELS] = config->n_labels,
         [ENDS] = 2, /* scores of a span's start and end */
+        [GATED_QUERIES] = config->n_heads * gates->width,
+        [GATED_KEYS] = (gates->has_query ? config->n_kv_heads : config->n_heads) * gates->width,
+        [POOLED_QUERIES] = lac_gates_inputs(gates->query_pools, config->head_dim),
+        [POOLED_KEYS] = lac_gates_inputs(gates->key_pools, config->head_dim),
     };
     shape[0] = sizes[dimensions[role].out];
     shape[1] = sizes[dimensions[role].in];
 }
 
-/* Sets how the matrix lies in a tensor, and the shape that this tensor must have. */
-static void place(const struct lac_config *config, enum lac_role role, struct lac_matrix *matrix,
-                  size_t shape[2])
+/* Sets how the matrix lies in a tensor, and the shape that this tensor must have; returns its
+ * rank. */
+static unsigned place(const struct lac_config *config, enum lac_role role,
+                      struct lac_matrix *matrix, size_t shape[3])
 {
     int third = lac_role_third(config, role);
     expected_shape(config, role, shape);
@@ -316,6 +330,12 @@ static void place(const struct lac_config *config, enum lac_role role, struct la
         shape[0] = shape[1];
         shape[1] = n;
     }
+    if (matrix->order != LAC_ORDER_HEADS)
+        return 2;
+    matrix->head_dim = config->gates.width;
+    shape[0] = matrix->n_out / matrix->head_dim;
+    shape[2] = matrix->head_dim;
+    return 3;
 }
 
 enum lac_status lac_checkpoint_matrix(const struct lac_checkpoint *checkpoint, enum lac_role role,
@@ -324,7 +344,7 @@ enum lac_status lac_checkpoint_matrix(const struct lac_checkpoint *checkpoint, e
 {
     char module[LAC_NAME_SIZE], weight_module[LAC_NAME_SIZE];
     struct lac_matrix found = {0};
-    size_t shape[2];
+    size_t shape[3];
     if (lac_role_is_norm(role) || !lac_checkpoint_has(checkpoint, role, layer))
         return missing(checkpoint, role, layer, error);
     if (is_tied(checkpoint, role)) {
@@ -337,9 +357,9 @@ enum lac_status lac_checkpoint_matrix(const struct lac_checkpoint *checkpoint, e
     enum lac_status status = get_weight(checkpoint, weight_module, &found.weight, error);
     if (status)
         return status;
-    place(&checkpoint->config, role, &found, shape);
+    unsigned rank = place(&checkpoint->config, role, &found, shape);
     found.name = found.weight->name;
-    status = check_shape(found.weight, 2, shape, error);
+    status = check_shape(found.weight, rank, shape, error);
     if (!status)
         status = read_scale(checkpoint, weight_module, &found, error);
     if (!status)

@@ -31,18 +31,30 @@ static size_t stored_row(const struct lac_matrix *matrix, size_t row)
  * rows in fp32, while the lines that are written, one a row, stay in L1. */
 enum { ROWS_AT_ONCE = 64 };
 
-static void read_columns(const struct lac_matrix *matrix, size_t first, size_t n, float *out)
+/* The tensor's columns, n_columns in all, from element `begin` of its first row on. */
+static void read_columns(const struct lac_matrix *matrix, size_t begin, size_t n_columns, size_t n,
+                         float *out)
 {
-    size_t n_columns = matrix->weight->shape[1], n_in = matrix->n_in;
+    size_t n_in = matrix->n_in;
     for (size_t row = 0; row < n; row += ROWS_AT_ONCE) {
         size_t n_rows = n - row < ROWS_AT_ONCE ? n - row : ROWS_AT_ONCE;
         for (size_t column = 0; column < n_in; column++) {
             float piece[ROWS_AT_ONCE];
-            lac_tensor_to_f32(matrix->weight, column * n_columns + matrix->first_row + first + row,
-                              n_rows, piece);
+            lac_tensor_to_f32(matrix->weight, begin + column * n_columns + row, n_rows, piece);
             for (size_t i = 0; i < n_rows; i++)
                 out[(row + i) * n_in + column] = piece[i];
         }
+    }
+}
+
+/* Head by head. */
+static void read_heads(const struct lac_matrix *matrix, size_t first, size_t n, float *out)
+{
+    size_t n_rows = matrix->head_dim, n_in = matrix->n_in;
+    for (size_t end = first + n, part; first < end; first += part, out += part * n_in) {
+        size_t in_head = first % n_rows;
+        part = n_rows - in_head < end - first ? n_rows - in_head : end - first;
+        read_columns(matrix, (first - in_head) * n_in + in_head, n_rows, part, out);
     }
 }
 
@@ -57,7 +69,11 @@ void lac_matrix_rows(const struct lac_matrix *matrix, size_t first, size_t n, fl
 {
     size_t n_in = matrix->n_in;
     if (matrix->order == LAC_ORDER_COLUMNS) {
-        read_columns(matrix, first, n, out);
+        read_columns(matrix, matrix->first_row + first, matrix->weight->shape[1], n, out);
+        return;
+    }
+    if (matrix->order == LAC_ORDER_HEADS) {
+        read_heads(matrix, first, n, out);
         return;
     }
     for (size_t i = 0; i < n; i++) {

@@ -41,6 +41,10 @@ struct family_names {
     [LAC_ROLE_QUERY] = {.names = {"@layers.#.self_attn.q_proj"}},                                  \
     [LAC_ROLE_KEY] = {.names = {"@layers.#.self_attn.k_proj"}},                                    \
     [LAC_ROLE_VALUE] = {.names = {"@layers.#.self_attn.v_proj"}},                                  \
+    [LAC_ROLE_POOLED_QUERY] = {.names = {"@layers.#.self_attn.attn_gate.mask_linear_q"},           \
+                               .order = LAC_ORDER_HEADS},                                          \
+    [LAC_ROLE_POOLED_KEY] = {.names = {"@layers.#.self_attn.attn_gate.mask_linear_k"},             \
+                             .order = LAC_ORDER_HEADS},                                            \
     [LAC_ROLE_ATTENTION_OUTPUT] = {.names = {"@layers.#.self_attn.o_proj"}},                       \
     [LAC_ROLE_ATTENTION_NORM] = {.names = {"@layers.#.input_layernorm"}},                          \
     [LAC_ROLE_FFN_GATE] = {.names = {"@layers.#.mlp.gate_proj"}},                                  \
@@ -175,6 +179,8 @@ static const struct {
     [LAC_ROLE_GLOBAL_QUERY] = {"global query", LINEAR},
     [LAC_ROLE_GLOBAL_KEY] = {"global key", LINEAR},
     [LAC_ROLE_GLOBAL_VALUE] = {"global value", LINEAR},
+    [LAC_ROLE_POOLED_QUERY] = {"pooled query", LINEAR},
+    [LAC_ROLE_POOLED_KEY] = {"pooled key", LINEAR},
     [LAC_ROLE_ATTENTION_OUTPUT] = {"attention output", LINEAR},
     [LAC_ROLE_ATTENTION_NORM] = {"attention norm", NORM},
     [LAC_ROLE_FFN_GATE] = {"ffn gate", LINEAR},

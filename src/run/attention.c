@@ -241,16 +241,8 @@ static void attend_chosen(const struct lac_member *m, const struct queries *quer
 {
     struct lac_region *r = m->region;
     struct lac_sight_queries listed = sight_queries(m, queries);
-    struct lac_pick_args args = {
-        .dtype = keys->dtype,
-        .segments = keys->segments,
-        .n_segments = keys->n_segments,
-        .segment_keys = keys->segment_keys,
-        .pages = (const void *const *)keys->pages,
-        .n_keys = keys->n_keys,
-    };
     const uint64_t *bits = lac_picked_bits(m, queries->sequence, queries->layer, queries->head,
-                                           (size_t)listed.first, &args);
+                                           (size_t)listed.first, keys);
     struct lac_seen seen =
         lac_pick_list(bits, lac_family_is_decoder(m->network->config.family), &listed,
                       r->blocks + m->rank * r->n_blocks, r->masks + m->rank * r->n_blocks);

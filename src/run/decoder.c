@@ -53,6 +53,7 @@ struct lac_kv_shape lac_decoder_kv_shape(const struct lac_network *network, enum
         .n_heads = network->config.n_kv_heads,
         .head_dim = network->config.head_dim,
         .dtype = dtype ? dtype : usual,
+        .n_pooled = lac_gates_inputs(network->config.gates.key_pools, network->config.head_dim),
     };
 }
 

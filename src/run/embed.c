@@ -146,15 +146,10 @@ static void angles_of(const struct lac_member *m, struct place at, size_t ld, fl
     const float *frequencies = m->network->rope_frequencies;
     size_t n_text = lac_max_size(at.sequence->n_text, position_of(at) + 1);
     if (lac_rope_depends(config, n_text)) {
-        lac_rope_frequencies(config, n_text, of_text);
+        lac_rope_frequencies(&config->rope, config->head_dim, n_text, of_text);
         frequencies = of_text;
     }
-    for (size_t i = 0; i < n_pairs; i++) {
-        /* Rounded to fp32 as in the implementations that models are trained with. */
-        double angle = (double)((float)position_of(at) * frequencies[i]);
-        cosines[i * ld] = (float)(cos(angle) * config->rope.attention_factor);
-        sines[i * ld] = (float)(sin(angle) * config->rope.attention_factor);
-    }
+    lac_rope_angles(&config->rope, frequencies, n_pairs, position_of(at), ld, cosines, sines);
 }
 
 void lac_run_angles(const struct lac_member *m, struct lac_tile tile, size_t lane, size_t n_lanes)

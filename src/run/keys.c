@@ -3,6 +3,7 @@
 #include "src/run/keys.h"
 
 #include "simd/attention.h"
+#include "src/run/picked.h"
 
 /* Keys and values that the batch has of one head of a sequence, tile by tile. */
 static size_t batch_segments(const struct lac_member *m, size_t sequence, size_t kv_head,
@@ -118,6 +119,7 @@ static void store_keys(const struct lac_member *m, size_t sequence, size_t layer
     };
     m->network->kernels.kv_pages[kv->shape.dtype]->run.kv_pages(&args);
     lac_kv_label(kv, layer, kv_head, slot, m->forward->sequences[sequence]->n_tokens);
+    lac_pool_picked(m, sequence, layer, kv_head);
 }
 
 void lac_store_keys(const struct lac_member *m, size_t layer)

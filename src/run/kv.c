@@ -73,6 +73,7 @@ void lac_kv_clear(struct lac_kv *kv)
         for (size_t i = gone_pages(kv, t); i < kv->n_pages; i++)
             drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
     lac_kv_labels_clear(kv);
+    lac_kv_pools_clear(kv);
     lac_free(kv->host, kv->pages);
     lac_free(kv->host, kv->n_gone);
     lac_free(kv->host, kv->lost);
@@ -185,6 +186,8 @@ enum lac_status lac_kv_reserve(struct lac_kv *kv, size_t n_more, struct lac_erro
         status = own_last_pages(kv, error);
     if (!status)
         status = lac_kv_labels_reserve(kv, n_pages, error);
+    if (!status)
+        status = lac_kv_pools_reserve(kv, n_keys, error);
     if (!status && kv->n_pages < n_pages && !add_pages(kv, n_pages))
         status = no_memory(kv, n_pages - kv->n_pages, error);
     return status;
@@ -202,6 +205,7 @@ void lac_kv_truncate(struct lac_kv *kv, size_t n_keys)
     kv->n_keys = n_keys;
     drop_pages(kv, lac_ceil_div(n_keys, LAC_LANES));
     lac_kv_labels_truncate(kv, kv->n_pages);
+    lac_kv_pools_truncate(kv, n_keys);
 }
 
 static enum lac_status copy_gone(struct lac_kv *to, const struct lac_kv *from,
@@ -389,5 +393,5 @@ size_t lac_kv_bytes(const struct lac_kv *kv)
     for (size_t t = 0; t < n_tables(kv); t++)
         n_pages += kv->n_pages - gone_pages(kv, t);
     return n_pages * page_bytes(kv) + lac_kv_lost_bytes(kv) + lac_kv_votes_bytes(kv) +
-           lac_kv_labels_bytes(kv);
+           lac_kv_labels_bytes(kv) + lac_kv_pools_bytes(kv);
 }

@@ -24,6 +24,7 @@
 #include "src/base/error.h"
 #include "src/base/host.h"
 #include "src/run/kv_labels.h"
+#include "src/run/kv_pools.h"
 #include "src/run/kv_rules.h"
 
 struct lac_kv_shape {
@@ -31,6 +32,7 @@ struct lac_kv_shape {
     size_t head_dim;
     enum lac_dtype dtype;             /* LAC_F32, LAC_BF16, LAC_S8 */
     const struct lac_kv_rules *rules; /* borrowed; NULL: all is kept */
+    size_t n_pooled;                  /* features that gates pool keys into; 0: there are none */
 };
 
 struct lac_kv {
@@ -44,6 +46,7 @@ struct lac_kv {
     size_t *n_gone;  /* [n_layers][n_heads]; NULL: all 0 */
     double *lost;    /* src/run/kv_lost.h; or NULL */
     struct lac_kv_labels labels;
+    struct lac_kv_pools pools;
     struct lac_kv_votes *votes; /* src/run/kv_votes.h; or NULL */
 };
 

@@ -17,6 +17,8 @@ libcore_la_SOURCES += \
 	src/run/embed.c \
 	src/run/forward.c \
 	src/run/forward.h \
+	src/run/gate_turns.c \
+	src/run/gate_turns.h \
 	src/run/gguf_tokenizer.c \
 	src/run/gguf_tokenizer.h \
 	src/run/head.c \
@@ -34,6 +36,8 @@ libcore_la_SOURCES += \
 	src/run/kv_channels.h \
 	src/run/kv_labels.c \
 	src/run/kv_labels.h \
+	src/run/kv_pools.c \
+	src/run/kv_pools.h \
 	src/run/kv_rules.c \
 	src/run/kv_rules.h \
 	src/run/kv_votes.c \
@@ -50,6 +54,7 @@ libcore_la_SOURCES += \
 	src/run/packed.c \
 	src/run/packed.h \
 	src/run/pick.c \
+	src/run/pick_gate.c \
 	src/run/pick.h \
 	src/run/picked.c \
 	src/run/picked.h \

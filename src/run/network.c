@@ -9,6 +9,7 @@
 #include "simd/attention.h"
 #include "src/base/checked.h"
 #include "src/run/activations.h"
+#include "src/run/gate_turns.h"
 #include "src/run/plan.h"
 #include "src/run/rope.h"
 
@@ -19,6 +20,8 @@ const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS] = {
     {LAC_ROLE_GLOBAL_QUERY, "global_query"},
     {LAC_ROLE_GLOBAL_KEY, "global_key"},
     {LAC_ROLE_GLOBAL_VALUE, "global_value"},
+    {LAC_ROLE_POOLED_QUERY, "pooled_query"},
+    {LAC_ROLE_POOLED_KEY, "pooled_key"},
     {LAC_ROLE_ATTENTION_OUTPUT, "attention_output"},
     {LAC_ROLE_FFN_GATE, "ffn_gate"},
     {LAC_ROLE_FFN_UP, "ffn_up"},
@@ -60,6 +63,10 @@ struct lac_linear *lac_network_linear(struct lac_network *network, enum lac_role
         return &l->global_key;
     case LAC_ROLE_GLOBAL_VALUE:
         return &l->global_value;
+    case LAC_ROLE_POOLED_QUERY:
+        return &l->pooled_query;
+    case LAC_ROLE_POOLED_KEY:
+        return &l->pooled_key;
     case LAC_ROLE_ATTENTION_OUTPUT:
         return &l->mix;
     case LAC_ROLE_FFN_GATE:
@@ -125,6 +132,10 @@ enum lac_need lac_role_need(const struct lac_config *config, enum lac_role role)
     case LAC_ROLE_GLOBAL_KEY:
     case LAC_ROLE_GLOBAL_VALUE:
         return always_if(config->has_global);
+    case LAC_ROLE_POOLED_QUERY:
+        return always_if(config->gates.width && config->gates.has_query);
+    case LAC_ROLE_POOLED_KEY:
+        return always_if(config->gates.width);
     case LAC_ROLE_FFN_GATE:
         return always_if(config->is_gated);
     case LAC_ROLE_POOLER: /* embeddings may ask for it */
@@ -157,6 +168,7 @@ enum lac_need lac_role_need(const struct lac_config *config, enum lac_role role)
 void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_t *n_out,
                       size_t *n_in)
 {
+    const struct lac_gates *gates = &config->gates;
     *n_out = *n_in = config->hidden_size;
     switch (role) {
     case LAC_ROLE_QUERY:
@@ -168,6 +180,14 @@ void lac_linear_shape(const struct lac_config *config, enum lac_role role, size_
     case LAC_ROLE_GLOBAL_KEY:
     case LAC_ROLE_GLOBAL_VALUE:
         *n_out = lac_key_size(config);
+        break;
+    case LAC_ROLE_POOLED_QUERY:
+        *n_out = config->n_heads * gates->width;
+        *n_in = lac_gates_inputs(gates->query_pools, config->head_dim);
+        break;
+    case LAC_ROLE_POOLED_KEY:
+        *n_out = (gates->has_query ? config->n_kv_heads : config->n_heads) * gates->width;
+        *n_in = lac_gates_inputs(gates->key_pools, config->head_dim);
         break;
     case LAC_ROLE_ATTENTION_OUTPUT:
         *n_in = lac_query_size(config);
@@ -209,9 +229,11 @@ static enum lac_status prepare_rope(struct lac_network *network, struct lac_erro
     float *frequencies = lac_arena_alloc(&network->arena, c->head_dim / 2, sizeof *frequencies);
     if (!frequencies)
         return lac_fail(error, LAC_E_MEMORY, "no memory for rotary positions");
-    lac_rope_frequencies(c, 0, frequencies);
+    lac_rope_frequencies(&c->rope, c->head_dim, 0, frequencies);
     network->rope_frequencies = frequencies;
-    return LAC_OK;
+    if (!c->gates.width)
+        return LAC_OK;
+    return lac_gate_turns_make(c, &network->arena, &network->gate_turns, error);
 }
 
 enum lac_status lac_network_prepare(struct lac_network *network, struct lac_error *error)
@@ -222,6 +244,9 @@ enum lac_status lac_network_prepare(struct lac_network *network, struct lac_erro
     if (c->head_dim > LAC_MAX_HEAD_DIM)
         return lac_fail(error, LAC_E_UNSUPPORTED, "attention heads of %zu features; at most %d",
                         c->head_dim, (int)LAC_MAX_HEAD_DIM);
+    if (c->gates.width > LAC_MAX_HEAD_DIM)
+        return lac_fail(error, LAC_E_UNSUPPORTED, "attention gates of %zu features; at most %d",
+                        c->gates.width, (int)LAC_MAX_HEAD_DIM);
     size_t most = c->n_layers * LAC_N_LAYER_LINEARS + LAC_N_HEAD_LINEARS;
     network->layers = lac_arena_alloc_zero(&network->arena, c->n_layers, sizeof *network->layers);
     network->linears = lac_arena_alloc_zero(&network->arena, most, sizeof *network->linears);

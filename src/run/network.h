@@ -36,6 +36,7 @@ struct lac_norm {
 struct lac_layer {
     struct lac_linear query, key, value, mix; /* mix: the attention's output projection */
     struct lac_linear global_query, global_key, global_value; /* of models with has_global only */
+    struct lac_linear pooled_query, pooled_key;               /* of models with gates only */
     struct lac_linear gate, up, down;                         /* gate: of gated models only */
     struct lac_norm attention_norm, ffn_norm;
     struct lac_bundle bundle; /* of gate, up and down: src/run/activations.h */
@@ -71,8 +72,9 @@ struct lac_network {
     struct lac_layer *layers; /* [config.n_layers] */
     struct lac_linear pooler, classifier_dense, classifier, answer, fill_dense, fill_decoder;
     struct lac_linear project_in, project_out, lm_head;
-    struct lac_sights sights;      /* unless a session has its own */
-    const float *rope_frequencies; /* [head_dim / 2]: src/run/rope.h; NULL without */
+    struct lac_sights sights;                /* unless a session has its own */
+    const float *rope_frequencies;           /* [head_dim / 2]: src/run/rope.h; NULL without */
+    const struct lac_gate_turns *gate_turns; /* of models with gates; or NULL */
     bool takes_rows; /* a single token of a decoder is worked on as a row: every linear layer has an
                         output-lane kernel for it */
 
@@ -115,7 +117,7 @@ struct lac_slot {
     enum lac_role role;
     const char *name; /* in packed files */
 };
-enum { LAC_N_LAYER_LINEARS = 10, LAC_N_LAYER_NORMS = 2, LAC_N_HEAD_LINEARS = 9 };
+enum { LAC_N_LAYER_LINEARS = 12, LAC_N_LAYER_NORMS = 2, LAC_N_HEAD_LINEARS = 9 };
 enum { LAC_N_HEAD_NORMS = 3 };
 extern const struct lac_slot lac_layer_linears[LAC_N_LAYER_LINEARS];
 extern const struct lac_slot lac_layer_norms[LAC_N_LAYER_NORMS];

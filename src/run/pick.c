@@ -26,8 +26,27 @@ static void *cut(char *base, size_t *used, size_t n, size_t size)
     return base ? base + begin : NULL;
 }
 
-static struct lac_pick_room lay_out(char *base, size_t n_keys, size_t head_dim, size_t *used)
+static void lay_out_gates(char *base, const struct lac_pick_sizes *sizes, size_t *used,
+                          struct lac_pick_gate_room *r)
 {
+    const struct lac_gates *gates = sizes->gates;
+    size_t n_in = lac_max_size(lac_gates_inputs(gates->query_pools, sizes->head_dim),
+                               lac_gates_inputs(gates->key_pools, sizes->head_dim));
+    size_t n_tiles = lac_ceil_div(lac_ceil_div(sizes->n_keys, LAC_KEY_BLOCK), LAC_TILE);
+    r->keys = cut(base, used, n_tiles, gates->width * LAC_TILE * sizeof *r->keys);
+    r->tiles = cut(base, used, n_tiles, sizeof *r->tiles);
+    r->q = cut(base, used, lac_max_size(n_in, gates->width) * LANES, sizeof *r->q);
+    r->x8 = cut(base, used, lac_round_up(n_in, 4), LAC_TILE);
+    r->x_scale = cut(base, used, LAC_TILE, sizeof *r->x_scale);
+    r->out = cut(base, used, sizes->n_heads, gates->width * LAC_TILE * sizeof *r->out);
+    r->cos = cut(base, used, gates->width / 2 * LAC_TILE, sizeof *r->cos);
+    r->sin = cut(base, used, gates->width / 2 * LAC_TILE, sizeof *r->sin);
+    r->block = cut(base, used, sizes->head_dim * LAC_KEY_BLOCK, sizeof *r->block);
+}
+
+static struct lac_pick_room lay_out(char *base, const struct lac_pick_sizes *sizes, size_t *used)
+{
+    size_t n_keys = sizes->n_keys, head_dim = sizes->head_dim;
     struct lac_pick_room r = {.n_keys = n_keys, .head_dim = head_dim};
     size_t n_blocks = lac_ceil_div(n_keys, LAC_KEY_BLOCK), n_pages = n_blocks * BLOCK_PAGES;
     *used = 0;
@@ -46,20 +65,22 @@ static struct lac_pick_room lay_out(char *base, size_t n_keys, size_t head_dim, 
     r.masks = cut(base, used, 2 + LAC_PICK_SPAN / LAC_KEY_BLOCK, sizeof *r.masks);
     r.pages = cut(base, used, n_pages, sizeof *r.pages);
     r.page_memory = cut(base, used, n_pages, lac_kv_page_bytes(LAC_S8, head_dim));
+    if (sizes->gates && sizes->gates->width)
+        lay_out_gates(base, sizes, used, &r.gates);
     return r;
 }
 
-size_t lac_pick_room_bytes(size_t n_keys, size_t head_dim)
+size_t lac_pick_room_bytes(const struct lac_pick_sizes *sizes)
 {
     size_t used;
-    lay_out(NULL, n_keys, head_dim, &used);
+    lay_out(NULL, sizes, &used);
     return used;
 }
 
-struct lac_pick_room lac_pick_room_at(void *memory, size_t n_keys, size_t head_dim)
+struct lac_pick_room lac_pick_room_at(void *memory, const struct lac_pick_sizes *sizes)
 {
     size_t used;
-    return lay_out(memory, n_keys, head_dim, &used);
+    return lay_out(memory, sizes, &used);
 }
 
 /* ---- Queries ---- */
@@ -98,23 +119,6 @@ static void pool_queries(const struct lac_pick_args *a, size_t begin, size_t end
     for (size_t d = 0; d < a->head_dim; d++)
         a->room->q[d * LANES + lane] =
             ((sums[d][0] + sums[d][1]) + (sums[d][2] + sums[d][3])) * share;
-}
-
-static struct lac_pick_place place_of(const struct lac_pick_args *a, size_t block)
-{
-    size_t begin = block * LAC_PICK_QUERIES;
-    size_t n = lac_min_size(a->n_queries - begin, LAC_PICK_QUERIES);
-    return (struct lac_pick_place){a->first + begin, n, a->n_keys, a->is_causal};
-}
-
-static uint64_t *bits_of(const struct lac_pick_args *a, size_t block)
-{
-    return a->bits + block * lac_pick_words(a->n_keys);
-}
-
-static size_t n_blocks_of(const struct lac_pick_args *a)
-{
-    return lac_ceil_div(a->n_queries, LAC_PICK_QUERIES);
 }
 
 /* ---- Lists of what is scored ---- */
@@ -293,26 +297,38 @@ static void choose_lines(const struct lac_pick_args *a)
         add_lines(a, begin, r->values, r->weights);
     take_lines(&a->choice->columns, r->values, n_pages, r->columns);
     take_lines(&a->choice->diagonals, r->weights, n_groups, r->diagonals);
-    for (size_t block = 0; block < n_blocks_of(a); block++) {
-        const struct lac_pick_place place = place_of(a, block);
-        lac_pick_add_lines(&lines, &place, bits_of(a, block));
+    for (size_t block = 0; block < lac_pick_blocks(a); block++) {
+        const struct lac_pick_place place = lac_pick_place_of(a, block);
+        lac_pick_add_lines(&lines, &place, lac_pick_bits_of(a, block));
     }
 }
 
 /* ---- Pooled blocks ---- */
 
+void lac_pick_add_best(const struct lac_pick_args *a, size_t block, size_t n_candidates,
+                       const struct lac_pick_top *top)
+{
+    struct lac_pick_room *r = a->room;
+    const struct lac_pick_place place = lac_pick_place_of(a, block);
+    memset(r->columns, 0, lac_ceil_div(n_candidates, 64) * sizeof *r->columns);
+    lac_pick_take(top, r->values, r->weights, n_candidates, r->columns);
+    for (size_t i = 0; i < n_candidates; i++)
+        if (r->columns[i / 64] >> i % 64 & 1)
+            lac_pick_add_block(&place, r->candidates[i], lac_pick_bits_of(a, block));
+}
+
 static void choose_pooled(const struct lac_pick_args *a)
 {
     struct lac_pick_room *r = a->room;
-    size_t n = n_blocks_of(a);
+    size_t n = lac_pick_blocks(a);
     for (size_t block = 0; block < n; block++) {
         size_t begin = block * LAC_PICK_QUERIES;
-        pool_queries(a, begin, begin + place_of(a, block).n, block);
+        pool_queries(a, begin, begin + lac_pick_place_of(a, block).n, block);
     }
     score(a, n, list_blocks(a), (struct wanted){.sums = r->sums});
     for (size_t block = 0; block < n; block++) {
-        const struct lac_pick_place place = place_of(a, block);
-        uint64_t *bits = bits_of(a, block);
+        const struct lac_pick_place place = lac_pick_place_of(a, block);
+        uint64_t *bits = lac_pick_bits_of(a, block);
         size_t n_others = lac_pick_candidates(&place, bits, r->candidates);
         for (size_t i = 0; i < n_others; i++) {
             size_t key = (size_t)r->candidates[i] * LAC_KEY_BLOCK;
@@ -323,11 +339,7 @@ static void choose_pooled(const struct lac_pick_args *a)
             continue;
         const struct lac_softmax_args softmax = {r->values, n_others, r->weights};
         a->kernels->softmax->run.softmax(&softmax);
-        memset(r->columns, 0, lac_ceil_div(n_others, 64) * sizeof *r->columns);
-        lac_pick_take(&a->choice->blocks, r->values, r->weights, n_others, r->columns);
-        for (size_t i = 0; i < n_others; i++)
-            if (r->columns[i / 64] >> i % 64 & 1)
-                lac_pick_add_block(&place, r->candidates[i], bits);
+        lac_pick_add_best(a, block, n_others, &a->choice->blocks);
     }
 }
 
@@ -342,7 +354,7 @@ struct asked {
 static struct asked ask(const struct lac_pick_args *a, size_t block, size_t lane,
                         size_t positions[LANES])
 {
-    const struct lac_pick_place place = place_of(a, block);
+    const struct lac_pick_place place = lac_pick_place_of(a, block);
     struct asked asked = {lane, lac_min_size(place.n, ASKED)};
     for (size_t i = 0; i < asked.n; i++) {
         positions[lane + i] = place.first + (i + 1) * place.n / asked.n - 1;
@@ -370,8 +382,8 @@ static void take_near(const struct lac_pick_args *a, size_t block, size_t n_bloc
                       struct asked asked, float least)
 {
     const struct lac_pick_room *r = a->room;
-    const struct lac_pick_place place = place_of(a, block);
-    uint64_t *bits = bits_of(a, block);
+    const struct lac_pick_place place = lac_pick_place_of(a, block);
+    uint64_t *bits = lac_pick_bits_of(a, block);
     float known[ASKED];
     size_t n_others = lac_pick_candidates(&place, bits, r->candidates);
     find_known(a, bits, n_blocks, asked, known);
@@ -392,8 +404,8 @@ static void choose_estimated(const struct lac_pick_args *a)
 {
     const struct lac_pick_room *r = a->room;
     float least = a->choice->threshold > 0 ? logf((float)a->choice->threshold) : -INFINITY;
-    for (size_t block = 0; block < n_blocks_of(a); block += 2) {
-        size_t positions[LANES], n = lac_min_size(n_blocks_of(a) - block, 2);
+    for (size_t block = 0; block < lac_pick_blocks(a); block += 2) {
+        size_t positions[LANES], n = lac_min_size(lac_pick_blocks(a) - block, 2);
         struct asked asked[2];
         size_t n_asked = 0; /* only a sequence's last block asks less than its part */
         for (size_t i = 0; i < n; i++) {
@@ -409,15 +421,16 @@ static void choose_estimated(const struct lac_pick_args *a)
 
 void lac_pick_keys(const struct lac_pick_args *a)
 {
-    memset(a->bits, 0, n_blocks_of(a) * lac_pick_words(a->n_keys) * sizeof *a->bits);
-    for (size_t block = 0; block < n_blocks_of(a); block++) {
-        const struct lac_pick_place place = place_of(a, block);
-        lac_pick_keep(a->choice, &place, bits_of(a, block));
+    memset(a->bits, 0, lac_pick_blocks(a) * lac_pick_words(a->n_keys) * sizeof *a->bits);
+    for (size_t block = 0; block < lac_pick_blocks(a); block++) {
+        const struct lac_pick_place place = lac_pick_place_of(a, block);
+        lac_pick_keep(a->choice, &place, lac_pick_bits_of(a, block));
     }
     static void (*const choose[LAC_N_PICKS])(const struct lac_pick_args *a) = {
         [LAC_PICK_LINES] = choose_lines,
         [LAC_PICK_POOLED] = choose_pooled,
         [LAC_PICK_ESTIMATE] = choose_estimated,
+        [LAC_PICK_GATED] = lac_pick_gated,
     };
     choose[a->choice->kind](a);
 }

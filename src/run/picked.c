@@ -98,36 +98,95 @@ void lac_forget_picked(const struct lac_member *m)
     size_t n_keys = r->n_blocks * LAC_KEY_BLOCK;
     if (!m->forward->sights->pick_unit)
         return;
-    char *room = r->pick_rooms + m->rank * lac_pick_room_bytes(n_keys, config->head_dim);
-    r->picking[m->rank] = lac_pick_room_at(room, n_keys, config->head_dim);
+    const struct lac_pick_sizes sizes = {n_keys, config->head_dim, config->n_heads, &config->gates};
+    char *room = r->pick_rooms + m->rank * lac_pick_room_bytes(&sizes);
+    r->picking[m->rank] = lac_pick_room_at(room, &sizes);
     for (size_t head = 0; head < config->n_heads; head++)
         r->picked[m->rank * config->n_heads + head] = SIZE_MAX;
 }
 
+static struct lac_pick_gates gates_of(const struct lac_member *m, size_t sequence, size_t layer,
+                                      size_t head)
+{
+    const struct lac_kv *kv = m->forward->sequences[sequence]->kv;
+    const struct lac_config *config = &m->network->config;
+    const struct lac_gates *kind = &config->gates;
+    const struct lac_layer *of = &m->network->layers[layer];
+    size_t group = config->n_heads / config->n_kv_heads;
+    return (struct lac_pick_gates){
+        .kind = kind,
+        .query = kind->has_query ? &of->pooled_query : NULL,
+        .key = &of->pooled_key,
+        .query_row = head * kind->width,
+        .key_row = (kind->has_query ? head / group : head) * kind->width,
+        .turns = m->network->gate_turns,
+        .rope = &config->rope,
+        .pooled = kind->width ? lac_kv_head_pools(kv, layer, head / group) : NULL,
+        .n_pooled = kind->width ? &kv->pools.n[layer * config->n_kv_heads + head / group] : NULL,
+    };
+}
+
+static struct lac_pick_args args_of(const struct lac_member *m, size_t layer,
+                                    const struct lac_keys *keys, const struct lac_pick_gates *gates)
+{
+    const struct lac_config *config = &m->network->config;
+    return (struct lac_pick_args){
+        .kernels = &m->network->kernels,
+        .is_causal = lac_family_is_decoder(config->family),
+        .head_dim = config->head_dim,
+        .scale = lac_config_attention_scale(config, layer),
+        .dtype = keys->dtype,
+        .segments = keys->segments,
+        .n_segments = keys->n_segments,
+        .segment_keys = keys->segment_keys,
+        .pages = (const void *const *)keys->pages,
+        .n_keys = keys->n_keys,
+        .gates = gates,
+        .room = &m->region->picking[m->rank],
+    };
+}
+
+void lac_pool_picked(const struct lac_member *m, size_t sequence, size_t layer, size_t kv_head)
+{
+    const struct lac_config *config = &m->network->config;
+    size_t group = config->n_heads / config->n_kv_heads, n_keys = 0;
+    for (size_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
+        const struct lac_pick *choice = lac_pick_of(m, sequence, layer, head);
+        if (choice && choice->kind == LAC_PICK_GATED)
+            n_keys = lac_picked_for(m, sequence, choice).end;
+    }
+    if (!n_keys)
+        return;
+    lac_forget_picked(m);
+    struct lac_keys keys = lac_cached_keys(m, sequence, layer, kv_head);
+    const struct lac_pick_gates gates = gates_of(m, sequence, layer, kv_head * group);
+    struct lac_pick_args args = args_of(m, layer, &keys, &gates);
+    lac_pick_pool_keys(&args, n_keys / LAC_PICK_QUERIES);
+}
+
 const uint64_t *lac_picked_bits(const struct lac_member *m, size_t sequence, size_t layer,
-                                size_t head, size_t position, struct lac_pick_args *args)
+                                size_t head, size_t position, const struct lac_keys *keys)
 {
     const struct lac_region *r = m->region;
     const struct lac_config *config = &m->network->config;
-    size_t group = config->n_heads / config->n_kv_heads, n_words = lac_pick_words(args->n_keys);
+    size_t group = config->n_heads / config->n_kv_heads, n_words = lac_pick_words(keys->n_keys);
     size_t room = LAC_SPAN_BLOCKS * lac_pick_words(r->n_blocks * LAC_KEY_BLOCK);
     size_t *chosen = &r->picked[m->rank * config->n_heads + head];
-    struct lac_query_segment parts[LAC_PICK_SPAN / LAC_TILE + 1];
-    args->choice = lac_pick_of(m, sequence, layer, head);
-    struct lac_range span = span_of(lac_picked_for(m, sequence, args->choice), position);
-    args->bits = r->picked_bits + (m->rank * group + head % group) * room;
+    const struct lac_pick *choice = lac_pick_of(m, sequence, layer, head);
+    struct lac_range span = span_of(lac_picked_for(m, sequence, choice), position);
+    uint64_t *bits = r->picked_bits + (m->rank * group + head % group) * room;
     if (*chosen != span.begin) {
+        struct lac_query_segment parts[LAC_PICK_SPAN / LAC_TILE + 1];
+        const struct lac_pick_gates gates = gates_of(m, sequence, layer, head);
+        struct lac_pick_args args = args_of(m, layer, keys, &gates);
         find_queries(m, sequence, head, span, parts);
-        args->kernels = &m->network->kernels;
-        args->is_causal = lac_family_is_decoder(config->family);
-        args->head_dim = config->head_dim;
-        args->scale = lac_config_attention_scale(config, layer);
-        args->queries = parts;
-        args->first = span.begin;
-        args->n_queries = span.end - span.begin;
-        args->room = &r->picking[m->rank];
-        lac_pick_keys(args);
+        args.choice = choice;
+        args.queries = parts;
+        args.first = span.begin;
+        args.n_queries = span.end - span.begin;
+        args.bits = bits;
+        lac_pick_keys(&args);
         *chosen = span.begin;
     }
-    return args->bits + (position - span.begin) / LAC_PICK_QUERIES * n_words;
+    return bits + (position - span.begin) / LAC_PICK_QUERIES * n_words;
 }

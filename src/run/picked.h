@@ -10,8 +10,9 @@
 #ifndef LACUNA_RUN_PICKED_H
 #define LACUNA_RUN_PICKED_H
 
-#include "src/run/pick.h"
+#include "src/run/keys.h"
 #include "src/run/member.h"
+#include "src/run/pick.h"
 
 /* NULL: the head follows its rule. */
 const struct lac_pick *lac_pick_of(const struct lac_member *m, size_t sequence, size_t layer,
@@ -24,11 +25,14 @@ struct lac_range lac_picked_for(const struct lac_member *m, size_t sequence,
 /* Before a member works on other keys. */
 void lac_forget_picked(const struct lac_member *m);
 
-/* Bits of what the queries of the block see that a position is in, one of those chosen for.  args
- * has the keys and room for the rest.  They stay until a head that shares the keys asks for another
- * span of itself. */
+/* Once keys of a head are in the cache, before any member chooses from them: what gates make of
+ * them. */
+void lac_pool_picked(const struct lac_member *m, size_t sequence, size_t layer, size_t kv_head);
+
+/* Bits of what the queries of the block see that a position is in, one of those chosen for.  They
+ * stay until a head that shares the keys asks for another span of itself. */
 const uint64_t *lac_picked_bits(const struct lac_member *m, size_t sequence, size_t layer,
-                                size_t head, size_t position, struct lac_pick_args *args);
+                                size_t head, size_t position, const struct lac_keys *keys);
 
 /* Must the query of a token be there, though it is not kept, because one that is kept shares a
  * choice with it?  For the last layer. */

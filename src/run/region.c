@@ -92,7 +92,8 @@ static void lay_out_choices(struct lac_region *r, const struct lac_config *confi
     size_t m = r->n_members, n_keys = r->n_blocks * LAC_KEY_BLOCK;
     size_t group = config->n_heads / config->n_kv_heads;
     r->picking = cut(c, m, 1, sizeof *r->picking);
-    r->pick_rooms = cut(c, m, lac_pick_room_bytes(n_keys, config->head_dim), 1);
+    const struct lac_pick_sizes sizes = {n_keys, config->head_dim, config->n_heads, &config->gates};
+    r->pick_rooms = cut(c, m, lac_pick_room_bytes(&sizes), 1);
     r->picked = cut(c, m, config->n_heads, sizeof *r->picked);
     r->picked_bits =
         cut(c, m * group, LAC_SPAN_BLOCKS * lac_pick_words(n_keys), sizeof *r->picked_bits);

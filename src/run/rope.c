@@ -53,10 +53,9 @@ static double yarn(const struct lac_rope *rope, size_t head_dim, size_t i, doubl
     return share * frequency / rope->factor + (1 - share) * frequency;
 }
 
-void lac_rope_frequencies(const struct lac_config *config, size_t n_tokens, float *frequencies)
+void lac_rope_frequencies(const struct lac_rope *rope, size_t head_dim, size_t n_tokens,
+                          float *frequencies)
 {
-    const struct lac_rope *rope = &config->rope;
-    size_t head_dim = config->head_dim;
     bool is_dynamic = rope->kind == LAC_ROPE_DYNAMIC;
     double theta = is_dynamic ? dynamic_theta(rope, head_dim, n_tokens) : rope->theta;
     for (size_t i = 0; i < head_dim / 2; i++) {
@@ -78,6 +77,16 @@ void lac_rope_frequencies(const struct lac_config *config, size_t n_tokens, floa
             break;
         }
         frequencies[i] = (float)frequency;
+    }
+}
+
+void lac_rope_angles(const struct lac_rope *rope, const float *frequencies, size_t n,
+                     size_t position, size_t ld, float *cosines, float *sines)
+{
+    for (size_t i = 0; i < n; i++) {
+        double angle = (double)((float)position * frequencies[i]);
+        cosines[i * ld] = (float)(cos(angle) * rope->attention_factor);
+        sines[i * ld] = (float)(sin(angle) * rope->attention_factor);
     }
 }
 

@@ -13,6 +13,7 @@ struct reader {
     struct lac_arena *arena;
     struct lac_error *error;
     const json_t *rules;
+    const struct lac_gates *gates; /* or NULL */
 };
 
 static enum lac_status no_memory(const struct reader *r)
@@ -279,6 +280,25 @@ static enum lac_status read_estimate(const struct reader *r, const json_t *json,
     return status ? status : lac_json_real(json, "threshold", 0.01, &choice->threshold, r->error);
 }
 
+/* In the middle of what is usual with the gates that were published, 0.0005 to 0.005. */
+#define USUAL_GATE_THRESHOLD 0.002
+
+static enum lac_status read_gate(const struct reader *r, const json_t *json,
+                                 struct lac_pick *choice)
+{
+    const struct lac_gates *gates = r->gates;
+    if (!gates || !gates->width)
+        return lac_fail(r->error, LAC_E_UNSUPPORTED, "gate: the model has no gates");
+    double usual = gates->threshold > 0 ? gates->threshold : USUAL_GATE_THRESHOLD;
+    double share = json_object_get(json, "threshold") ? 0 : gates->share;
+    enum lac_status status = read_seen(r, json, 0, 0, choice);
+    if (!status)
+        status = read_top(r, json, "blocks", &choice->blocks);
+    if (!status)
+        status = lac_json_real(json, "threshold", usual, &choice->threshold, r->error);
+    return status ? status : lac_json_real(json, "share", share, &choice->share, r->error);
+}
+
 static const struct {
     const char *name;
     enum lac_pick_kind kind;
@@ -287,6 +307,7 @@ static const struct {
     {"vertical_slash", LAC_PICK_LINES, read_lines},
     {"pooled", LAC_PICK_POOLED, read_pooled},
     {"estimate", LAC_PICK_ESTIMATE, read_estimate},
+    {"gate", LAC_PICK_GATED, read_gate},
 };
 
 /* The place of a kind among choices; past the end: it is none. */
@@ -420,7 +441,7 @@ static enum lac_status assign(const struct reader *r, const struct rule *rules,
 enum lac_status lac_sight_plan_read(const json_t *json, struct lac_arena *arena,
                                     struct lac_sight_plan *plan, struct lac_error *error)
 {
-    struct reader r = {arena, error, json_object_get(json, "rules")};
+    struct reader r = {arena, error, json_object_get(json, "rules"), plan->gates};
     if (!json_is_object(json) || (r.rules && !json_is_object(r.rules)))
         return lac_fail(error, LAC_E_FORMAT, "expected an object with rules");
     struct rule *rules =

@@ -25,6 +25,8 @@
  *    [32], "first" [16], "near" [64]}
  *   {"kind": "pooled", "blocks" [0], "mass" [0], "first" [64], "near" [0]}
  *   {"kind": "estimate", "threshold" [0.01], "first" [64], "near" [64]}
+ *   {"kind": "gate", "threshold" [what the model says, or 0.002], "share", "blocks", "mass" [0],
+ *    "first" [0], "near" [0]}: of models with gates; the threshold counts without the others
  *
  * with the first and the near keys always seen; a number of 0 is no limit where a mass is given.
  * Queries that nothing is chosen for then follow the other terms, or if there are none what the
@@ -37,12 +39,14 @@
 #include "sparse/sight.h"
 #include "src/base/arena.h"
 #include "src/base/json.h"
+#include "src/model/config.h"
 
 struct lac_sight_plan {
     size_t n_layers, n_heads;
     bool is_causal;
     const struct lac_sight **sights; /* [n_layers][n_heads]: on entry the usual ones */
     const struct lac_pick **picks;   /* the same: on entry NULL */
+    const struct lac_gates *gates;   /* the model's; or NULL */
 };
 
 /* Puts what the plan says in place of the usual rules; what they point to is the arena's.  On

@@ -79,6 +79,24 @@ static enum lac_status make_usual(const struct lac_config *config, struct lac_ar
     return LAC_OK;
 }
 
+/* Of a model whose configuration says what its gates let through, all heads follow them. */
+static enum lac_status follow_gates(const struct lac_config *config, struct lac_arena *arena,
+                                    struct lac_sights *made, struct lac_error *error)
+{
+    const struct lac_gates *gates = &config->gates;
+    if (!gates->width || !(gates->threshold > 0 || gates->share > 0))
+        return LAC_OK;
+    struct lac_pick *choice = lac_arena_alloc_zero(arena, 1, sizeof *choice);
+    if (!choice)
+        return lac_fail(error, LAC_E_MEMORY, "no memory for attention's gates");
+    choice->kind = LAC_PICK_GATED;
+    choice->threshold = gates->threshold;
+    choice->share = gates->share;
+    for (size_t i = 0; i < config->n_layers * config->n_heads; i++)
+        made->picks[i] = choice;
+    return LAC_OK;
+}
+
 /* plan NULL: none. */
 static enum lac_status make(const struct lac_network *network, const json_t *plan,
                             struct lac_arena *arena, struct lac_sights *sights,
@@ -93,9 +111,11 @@ static enum lac_status make(const struct lac_network *network, const json_t *pla
         .is_causal = lac_family_is_decoder(config->family),
         .sights = made.rules,
         .picks = made.picks,
+        .gates = &config->gates,
     };
-    if (!status && plan)
-        status = lac_sight_plan_read(plan, arena, &over, error);
+    if (!status)
+        status = plan ? lac_sight_plan_read(plan, arena, &over, error)
+                      : follow_gates(config, arena, &made, error);
     if (status)
         return status;
     for (size_t i = 0; i < config->n_layers * config->n_heads; i++)
