@@ -84,18 +84,6 @@ START_TEST(formats)
 }
 END_TEST
 
-/* A file's text, to be freed. */
-static char *read_text(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    ck_assert_msg(file != NULL, "%s", path);
-    char *data = malloc(1 << 20);
-    ck_assert_ptr_nonnull(data);
-    data[fread(data, 1, (1 << 20) - 1, file)] = 0;
-    fclose(file);
-    return data;
-}
-
 START_TEST(pictures)
 {
     static const char *const subjects[] = {

@@ -21,7 +21,10 @@ json_t *member(const json_t *object, const char *key);
 double number(const json_t *row, const char *key);
 const char *text(const json_t *row, const char *key);
 
-/* A report of the subject that says where it was made. */
+/* A file's bytes and a zero; the caller frees them. */
+char *read_text(const char *path);
+
+/* A report of the subject that says where it was made; each key is in the manual page. */
 void check_context(const json_t *json, const char *subject);
 
 /* tests/bench_output.c */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lacuna-bench runs each subject and prints what it promises; how fast is not asked. */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,8 +53,47 @@ const char *text(const json_t *row, const char *key)
     return json_string_value(value);
 }
 
+char *read_text(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    ck_assert_msg(file != NULL, "%s", path);
+    char *data = malloc(1 << 20);
+    ck_assert_ptr_nonnull(data);
+    data[fread(data, 1, (1 << 20) - 1, file)] = 0;
+    fclose(file);
+    return data;
+}
+
+static int is_of_key(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Each key of the rows is a word of the manual page. */
+static void check_keys(const json_t *json)
+{
+    char *page = read_text(LACUNA_SOURCE_DIR "/man/lacuna-bench.1");
+    json_t *row;
+    size_t i;
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        const char *key;
+        json_t *value;
+        json_object_foreach(row, key, value)
+        {
+            const char *at = page;
+            size_t size = strlen(key);
+            while ((at = strstr(at, key)) && (is_of_key(at[-1]) || is_of_key(at[size])))
+                at++;
+            check_each(at != NULL, "the manual page has no %s", key);
+        }
+    }
+    free(page);
+}
+
 void check_context(const json_t *json, const char *subject)
 {
+    check_keys(json);
     static const char *const keys[] = {"cpu",    "caches",   "isa",      "governor",
                                        "pinned", "topology", "compiler", "flags",
                                        "commit", "version",  "seed"};

@@ -4,6 +4,10 @@
 set -eu
 cd "${srcdir:-.}"
 failed=0
+[ -f sparse/layout.h ] || {
+    echo "$PWD is not the project: set srcdir"
+    exit 1
+}
 
 complain() {
     echo "$1:"

@@ -146,8 +146,8 @@ tests_check_bench_SOURCES = tests/check_bench.c tests/bench_output.c tests/bench
 tests_check_bench_CPPFLAGS = $(test_cppflags) -DLACUNA_BENCH='"$(abs_top_builddir)/lacuna-bench$(EXEEXT)"'
 tests_check_bench_LDADD = $(test_libraries)
 
-TESTS += tests/check_rooms.sh
-dist_check_SCRIPTS = tests/check_rooms.sh
+TESTS += tests/check_rooms.sh tests/check_options.sh
+dist_check_SCRIPTS = tests/check_rooms.sh tests/check_options.sh
 
 # The tests again with the instruction set capped, and under the sanitizers in
 # build folders of their own.
