@@ -39,11 +39,12 @@ static const struct bench_option options[] = {
     {"mode", "LIST", "full, causal, or decode: the last token alone [full]", &texts.mode},
     {"rule", "LIST",
      "what queries see: dense, window, sinks, global, bigbird, strided, neighbours, blocks; chosen "
-     "at run time: vertical_slash, pooled, estimate; with decode also quest and channels, what a "
+     "at run time: vertical_slash, pooled, estimate, gate; with decode also quest and channels, "
+     "what a "
      "token chooses [dense]",
      &texts.rule},
     {"zeros", "LIST",
-     "share of keys not seen, of blocks drawn, vertical_slash and pooled [0.5,0.75,0.9,0.95]",
+     "share of keys not seen, of blocks drawn, vertical_slash, pooled and gate [0.5,0.75,0.9,0.95]",
      &texts.zeros},
     {"threshold", "X", "of estimate: what a key weighs beside the best known [0.01]",
      &texts.threshold},
@@ -283,6 +284,10 @@ static enum lac_status add_entry(struct comparison *c, size_t rule, size_t dense
         .is_row = c->mode == DECODE,
     };
     lac_plan_shared(&entry.attention.kernels, features);
+    if (entry.attention.choice && entry.attention.choice->kind == LAC_PICK_GATED &&
+        bench_gates_make(&entry.attention.gates, head->dtype, head->length, head->dim, features,
+                         &head->arena, error))
+        return error->status;
     if (c->labels[rule].scores) {
         entry.attention.labels = &c->labels[rule];
         entry.attention.scorer = lac_kernel_find(LAC_OP_PAGE_SCORES, features);
@@ -363,6 +368,7 @@ static enum lac_status find_errors(struct comparison *c, const struct entry *ent
     plain.sight = entry->attention.sight;
     plain.choice = entry->attention.choice;
     plain.kernels = entry->attention.kernels;
+    plain.gates = entry->attention.gates;
     plain.labels = entry->attention.labels;
     plain.scorer = lac_kernel_find(LAC_OP_PAGE_SCORES, 0);
     if (results_of(c, &entry->attention, &found, &n, error) ||

@@ -94,7 +94,8 @@ static int make_panels(struct bench_head *head)
 
 static int make_room(struct bench_head *head)
 {
-    const struct lac_pick_sizes sizes = {head->length, head->dim, 1, NULL};
+    const struct lac_gates gates = bench_gates_kind(head->dim);
+    const struct lac_pick_sizes sizes = {head->length, head->dim, 1, &gates};
     size_t bytes = lac_pick_room_bytes(&sizes);
     void *memory = lac_arena_alloc(&head->arena, bytes, 1);
     head->bits = lac_arena_alloc(&head->arena, LAC_SPAN_BLOCKS * lac_pick_words(head->length),
@@ -232,6 +233,7 @@ static void choose_span(const struct bench_attention *a, size_t query)
         .queries = h->queries + begin / LAC_TILE,
         .first = begin,
         .n_queries = lac_min_size(LAC_PICK_SPAN, h->length - begin),
+        .gates = &a->gates,
         .room = &h->room,
         .bits = h->bits,
     };
@@ -375,12 +377,17 @@ void bench_fill_pages(const struct bench_attention *a)
 }
 
 /* Nothing is chosen yet; keys in floats that are to be quantised to choose by, are, as large a
- * share of them as of the queries is measured. */
+ * share of them as of the queries is measured, and so large a share is to be pooled. */
 static void begin_choice(const struct bench_attention *a)
 {
     struct bench_head *h = a->head;
     h->chosen = SIZE_MAX;
     h->room.is_quantized = 1;
+    h->room.gates.n_projected = 0;
+    if (a->choice && a->choice->kind == LAC_PICK_GATED) {
+        size_t n_blocks = h->length / LAC_KEY_BLOCK;
+        *a->gates.n_pooled = n_blocks - lac_ceil_div(n_blocks, a->every);
+    }
     if (!a->choice || a->choice->kind != LAC_PICK_ESTIMATE || h->dtype != LAC_F32)
         return;
     size_t n = a->every == BENCH_LAST_BLOCK ? 1 : lac_ceil_div(h->n_tiles, a->every);

@@ -10,6 +10,7 @@
 #ifndef LACUNA_BENCH_ATTENTION_HEAD_H
 #define LACUNA_BENCH_ATTENTION_HEAD_H
 
+#include "bench/attention_gates.h"
 #include "simd/attention.h"
 #include "sparse/sight.h"
 #include "src/base/arena.h"
@@ -76,6 +77,7 @@ struct bench_attention {
     const struct lac_sight *sight;
     const struct lac_pick *choice; /* in place of it, or NULL */
     struct lac_kernels kernels;    /* to choose with */
+    struct lac_pick_gates gates;   /* with LAC_PICK_GATED */
     size_t every;                  /* of the groups: 1 is all of them */
 };
 

@@ -19,17 +19,18 @@ enum {
     VERTICAL_SLASH,
     POOLED,
     ESTIMATE,
+    GATE,
     QUEST,
     CHANNELS
 };
 
 const char *const bench_rule_names[] = {
-    "dense",  "window",         "sinks",  "global",   "bigbird", "strided",  "neighbours",
-    "blocks", "vertical_slash", "pooled", "estimate", "quest",   "channels", NULL};
+    "dense",          "window", "sinks",    "global", "bigbird", "strided",  "neighbours", "blocks",
+    "vertical_slash", "pooled", "estimate", "gate",   "quest",   "channels", NULL};
 
 int bench_rule_has_zeros(int name)
 {
-    return name == BLOCKS || name == VERTICAL_SLASH || name == POOLED;
+    return name == BLOCKS || name == VERTICAL_SLASH || name == POOLED || name == GATE;
 }
 
 /* A decoder's window is behind the query, an encoder's half behind and half before it. */
@@ -106,8 +107,8 @@ static void make_choice(struct bench_rule *rule, int name, double zeros, size_t 
     if (name == ESTIMATE)
         return;
     rule->asked = 1 - zeros;
-    if (name == POOLED) {
-        rule->choice.kind = LAC_PICK_POOLED;
+    if (name == POOLED || name == GATE) {
+        rule->choice.kind = name == GATE ? LAC_PICK_GATED : LAC_PICK_POOLED;
         rule->choice.blocks.n = lac_max_size(1, (size_t)lround(n_kept / LAC_KEY_BLOCK));
         return;
     }
@@ -134,6 +135,11 @@ enum lac_status bench_rule_make(struct bench_rule *rule, int name, double zeros,
     case VERTICAL_SLASH:
     case POOLED:
     case ESTIMATE:
+    case GATE:
+        if (name == GATE && (!is_causal || length % LAC_PICK_QUERIES))
+            return lac_fail(error, LAC_E_ARGUMENT,
+                            "gate: of --mode causal, and whole blocks of %d tokens",
+                            (int)LAC_PICK_QUERIES);
         make_choice(rule, name, zeros, length, settings);
         if (lac_pick_check(&rule->choice, error))
             return error->status;

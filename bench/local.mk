@@ -6,6 +6,8 @@ lacuna_bench_SOURCES = \
 	bench/args.c \
 	bench/args.h \
 	bench/attention.c \
+	bench/attention_gates.c \
+	bench/attention_gates.h \
 	bench/attention_head.c \
 	bench/attention_head.h \
 	bench/attention_rule.c \

@@ -440,6 +440,26 @@ START_TEST(attention)
 }
 END_TEST
 
+/* What is chosen at run time: as much as is asked for, at some cost. */
+START_TEST(attention_choices)
+{
+    json_t *json = run_json("attention --length 768 --head-dim 8,40 --dtype int8,bf16,fp32 --mode "
+                            "causal --seconds 0 --rounds 1 --zeros 0.5,0.9 --json --rule "
+                            "vertical_slash,pooled,estimate,gate");
+    json_t *row;
+    size_t i;
+    json_array_foreach(member(json, "rows"), i, row)
+    {
+        int is_chosen = strcmp(text(row, "rule"), "dense") != 0;
+        ck_assert(number(row, "max_err") < 1e-5);
+        ck_assert((number(row, "selection") > 0) == is_chosen);
+    }
+    /* widths, dtypes; dense, two shares of three choices and the estimate, plain C */
+    ck_assert_uint_eq(i, 2 * 3 * (1 + 6 + 1 + 1));
+    json_decref(json);
+}
+END_TEST
+
 /* What rules allow at most, against pairs and blocks that are counted by hand. */
 START_TEST(attention_bounds)
 {
@@ -521,6 +541,8 @@ START_TEST(wrong_usage)
         "decode --layers 1.5",
         "attention --length 0",
         "attention --head-dim 257",
+        "attention --rule gate",
+        "attention --rule gate --mode causal --length 100",
         "encode --length 0",
         "encode --model wordnet --length 129",
         "encode --max-length 3",
@@ -561,6 +583,7 @@ int main(void)
     add_test(suite, "encode", encode);
     add_test(suite, "decode", decode);
     add_test(suite, "attention", attention);
+    add_test(suite, "attention_choices", attention_choices);
     add_test(suite, "attention_bounds", attention_bounds);
     add_output_tests(suite);
     add_test(suite, "wrong_usage", wrong_usage);
