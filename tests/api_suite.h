@@ -31,5 +31,6 @@ enum lac_status api_add_text(struct lac_session *session, const char *text, cons
 void add_result_tests(Suite *suite);
 void add_limit_tests(Suite *suite);
 void add_attention_plan_tests(Suite *suite);
+void add_tuning_tests(Suite *suite);
 
 #endif

@@ -347,5 +347,6 @@ int main(void)
     add_result_tests(suite);
     add_limit_tests(suite);
     add_attention_plan_tests(suite);
+    add_tuning_tests(suite);
     return run_suite(suite);
 }

@@ -279,5 +279,6 @@ int main(void)
     add_file_tests(suite);
     add_generate_tests(suite);
     add_score_tests(suite);
+    add_tune_tests(suite);
     return run_suite(suite);
 }

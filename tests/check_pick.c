@@ -489,5 +489,6 @@ int main(void)
     add_method_tests(suite);
     add_gate_tests(suite);
     add_network_tests(suite);
+    add_trial_tests(suite);
     return run_suite(suite);
 }

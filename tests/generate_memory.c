@@ -49,6 +49,8 @@ static enum lac_status call(struct lac_session *session, int what, const char *p
 {
     struct lac_session *clone = NULL;
     struct lac_search search = {.n_beams = 3, .length_penalty = 1};
+    const struct lac_attention_tuning tuning = {.error = 1};
+    struct lac_attention_tuned tuned;
     size_t found[3], n = 0, made = SIZE_MAX;
     int32_t ids[] = {1, 300, 301, 302};
     double scores[3];
@@ -87,12 +89,15 @@ static enum lac_status call(struct lac_session *session, int what, const char *p
     case 9:
         status = lac_session_next(session, NULL, NULL);
         break;
+    case 10:
+        status = lac_session_tune_attention(session, ids, 4, &tuning, &tuned);
+        break;
     }
     if (made != SIZE_MAX)
         ck_assert_ok(session, lac_session_remove(session, made));
     return status;
 }
-enum { N_CALLS = 10, MOST_FAILURES = 100000 };
+enum { N_CALLS = 11, MOST_FAILURES = 100000 };
 
 START_TEST(scarce_memory_changes_no_text)
 {

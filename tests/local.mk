@@ -111,7 +111,8 @@ tests_check_ops_LDADD = $(test_libraries)
 check_PROGRAMS += tests/check_pick
 TESTS += tests/check_pick
 tests_check_pick_SOURCES = tests/check_pick.c tests/pick_gates.c tests/pick_methods.c \
-	tests/pick_network.c tests/pick_suite.h tests/run_support.c tests/run_suite.h
+	tests/pick_network.c tests/pick_suite.h tests/pick_trial.c tests/run_support.c \
+	tests/run_suite.h
 tests_check_pick_CPPFLAGS = $(test_cppflags)
 tests_check_pick_LDADD = $(test_libraries)
 
@@ -214,7 +215,7 @@ tests_check_run_LDADD = $(test_libraries)
 check_PROGRAMS += tests/check_api
 TESTS += tests/check_api
 tests_check_api_SOURCES = tests/check_api.c tests/api_attention.c tests/api_limits.c \
-	tests/api_results.c tests/api_suite.h
+	tests/api_results.c tests/api_suite.h tests/api_tune.c
 tests_check_api_CPPFLAGS = $(test_cppflags)
 tests_check_api_LDADD = $(test_libraries)
 
@@ -226,6 +227,7 @@ tests_check_cli_SOURCES = \
 	tests/cli_generate.c \
 	tests/cli_results.c \
 	tests/cli_score.c \
+	tests/cli_tune.c \
 	tests/program.c \
 	tests/program.h
 tests_check_cli_CPPFLAGS = $(test_cppflags) -DLACUNA_BUILD_DIR='"$(abs_top_builddir)"'

@@ -49,5 +49,7 @@ void add_method_tests(Suite *suite);
 void add_gate_tests(Suite *suite);
 /* tests/pick_network.c */
 void add_network_tests(Suite *suite);
+/* tests/pick_trial.c */
+void add_trial_tests(Suite *suite);
 
 #endif

@@ -58,5 +58,6 @@ void add_result_tests(Suite *suite);
 void add_file_tests(Suite *suite);
 void add_generate_tests(Suite *suite);
 void add_score_tests(Suite *suite);
+void add_tune_tests(Suite *suite);
 
 #endif

@@ -107,6 +107,22 @@ START_TEST(plans_with_choices)
 }
 END_TEST
 
+START_TEST(plans_with_figures)
+{
+    static const char text[] =
+        "{\"layers\": \"usual\", \"measured\": {\"tokens\": 9, \"window\": 4, \"density\": 0.5,"
+        " \"error\": 0.1, \"perplexity\": 3, \"full_perplexity\": 2.5, \"others\": null,"
+        " \"head_density\": [[1, 0.5, 0], [1, 1, 1]], \"head_error\": [[0, 0, 0], [0, 2, 0.5]]}}";
+    struct lac_arena arena = {.host = &lac_default_host};
+    struct lac_error error = {0};
+    const struct lac_sight *sights[LAYERS * HEADS];
+    ck_assert_msg(!read_plan(text, &arena, sights, &error), "%s", error.text);
+    for (size_t i = 0; i < LAYERS * HEADS; i++)
+        ck_assert_ptr_eq(sights[i], usual);
+    lac_arena_clear(&arena);
+}
+END_TEST
+
 START_TEST(no_plans)
 {
     static const struct {
@@ -146,6 +162,16 @@ START_TEST(no_plans)
         {"{\"rules\": {\"a\": [{\"kind\": \"estimate\", \"threshold\": \"x\"}]},"
          " \"layers\": \"a\"}",
          "threshold"},
+        {"{\"layers\": \"usual\", \"measured\": 1}", "measured: expected an object"},
+        {"{\"layers\": \"usual\", \"measured\": {\"tokens\": -1}}", "measured: tokens"},
+        {"{\"layers\": \"usual\", \"measured\": {\"error\": \"x\"}}", "measured: error"},
+        {"{\"layers\": \"usual\", \"measured\": {\"perplexity\": -1}}", "measured: perplexity"},
+        {"{\"layers\": \"usual\", \"measured\": {\"head_error\": [[1, 1, 1]]}}",
+         "measured: head_error: expected a list for each of 2 layers"},
+        {"{\"layers\": \"usual\", \"measured\": {\"head_density\": [[1, 1, 1], [1, -1, 1]]}}",
+         "measured: head_density: layer 1"},
+        {"{\"layers\": \"usual\", \"measured\": {\"head_density\": [[1, 1, 1], [1, 1]]}}",
+         "measured: head_density: layer 1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct lac_arena arena = {.host = &lac_default_host};
@@ -164,5 +190,6 @@ void add_sight_tests(Suite *suite)
 {
     add_test(suite, "plans", plans);
     add_test(suite, "plans_with_choices", plans_with_choices);
+    add_test(suite, "plans_with_figures", plans_with_figures);
     add_test(suite, "no_plans", no_plans);
 }

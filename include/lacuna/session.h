@@ -48,7 +48,7 @@ LAC_API void lac_session_options_set_truncate(struct lac_session_options *option
                                               enum lac_truncate truncate);
 
 /* What attention reads, layer by layer and head by head: a plan in JSON of so many bytes, which
- * lacuna(1) describes.  It
+ * lacuna(1) describes and lac_session_tune_attention makes.  It
  * takes the place of the one that the model's config.json has as "lacuna_attention", if any: with
  * {"layers": "usual"} attention is as the architecture has it.  Sessions of one model may have
  * different plans.  plan NULL: the model's own.  Copied; LAC_E_MEMORY, and options are unchanged
@@ -56,6 +56,48 @@ LAC_API void lac_session_options_set_truncate(struct lac_session_options *option
  * LAC_E_UNSUPPORTED for kinds of rules that are not known, LAC_E_LIMIT. */
 LAC_API enum lac_status lac_session_options_set_attention(struct lac_session_options *options,
                                                           const char *plan, size_t size);
+
+/* How lac_session_tune_attention chooses a rule for each head. */
+struct lac_attention_tuning {
+    /* The cheapest rule that errs no more: by the norm of the difference that the rule makes to the
+     * head's output, all tokens together, as a share of the output's norm. */
+    double error;
+    /* With an error of 0: the least errors of all heads, their squares added, with which they read
+     * no more than this share of what the model's own rules read. */
+    double density;
+    const char *rules; /* JSON of so many bytes, {"rules": ...} as in a plan: rules to choose from; */
+    size_t rules_size; /* NULL: windows, vertical-slash, pooled blocks and estimates of some sizes */
+    size_t window;     /* tokens of the text that are seen at once; 0: as many as the model takes */
+    /* NULL, or called with the share of the work that is done; what it returns other than 0 ends
+     * the call with LAC_E_CANCELLED.  It must not use the session. */
+    int (*progress)(void *context, double share);
+    void *context;
+};
+/* What was found, on the text. */
+struct lac_attention_tuned {
+    const char *plan; /* JSON for lac_session_options_set_attention, with the figures by head; lives
+                         until the session's next tuning or its end */
+    size_t size;
+    double density; /* share of the key blocks that all heads read together */
+    double error;   /* root of the mean square of the heads' */
+    double perplexity, full_perplexity; /* of a decoder, by the plan and without; else 0 */
+};
+/* Finds a plan for the session's model: runs a text of n tokens, at least 2, window by window, and
+ * in each layer does attention by each of the rules beside the model's own (the architecture's, not
+ * that of a plan), which is what the next layer gets; then once more by the plan that comes of it.
+ * Of encoders the first and the last of the ids stand round every window, as tokenizers put them.
+ * Nothing that the session holds matters, nor changes.  Some thousand tokens of the kind that will
+ * be read, as long as texts will be, are enough; it takes as long as attention by all rules does.
+ * After Jiang et al., MInference 1.0: accelerating pre-filling for long-context LLMs via dynamic
+ * sparse attention, 2024, and Fu et al., MoA: mixture of sparse attention for automatic large
+ * language model compression, 2024.
+ * LAC_E_ARGUMENT: neither error nor density is over 0, both are, or no rules have so little
+ * density; LAC_E_FORMAT, LAC_E_UNSUPPORTED: of the rules; LAC_E_CANCELLED, of decoders also as in
+ * lac_session_next.  On failure *tuned is untouched. */
+LAC_API enum lac_status lac_session_tune_attention(struct lac_session *session, const int32_t *ids,
+                                                   size_t n,
+                                                   const struct lac_attention_tuning *tuning,
+                                                   struct lac_attention_tuned *tuned);
 
 /* options may be NULL.  On failure the message is the engine's and *session is untouched. */
 LAC_API enum lac_status lac_session_new(struct lac_model *model,

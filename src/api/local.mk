@@ -14,4 +14,5 @@ libcore_la_SOURCES += \
 	src/api/session_options.c \
 	src/api/step.c \
 	src/api/text.c \
-	src/api/tokenizer.c
+	src/api/tokenizer.c \
+	src/api/tune.c

@@ -64,7 +64,7 @@ static enum lac_status run(struct lac_generator *g, struct scored *s, size_t end
  * end between them. */
 static size_t asked_for(const struct lac_generator *g, size_t at, size_t left, size_t most)
 {
-    size_t n = lac_min_size(left, most), unit = g->decoder.sights->pick_unit;
+    size_t n = lac_min_size(left, most), unit = g->decoder.pick_unit;
     size_t end = unit ? (at + n - 1) / unit * unit : 0;
     return n < left && end >= at ? end - at + 1 : n;
 }

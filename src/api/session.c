@@ -114,6 +114,7 @@ void lac_session_free(struct lac_session *session)
     lac_generator_free(session->generator);
     lac_workspace_close(&session->workspace);
     lac_arena_clear(&session->arena);
+    lac_free(session->host, session->tuned);
     lac_free(session->host, session->entries);
     lac_free(session->host, session->rows);
     lac_free(session->host, session->extra);

@@ -34,6 +34,7 @@ struct lac_session {
                                         workspace.head.task; else NULL */
     struct lac_arena arena;          /* of sights */
     struct lac_sights sights;        /* by the options' plan, if there is any */
+    char *tuned;                     /* the plan that was found last, or NULL */
     struct lac_workspace workspace;
     struct lac_entry *entries;
     size_t n_entries, entry_capacity;

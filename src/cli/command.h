@@ -23,7 +23,8 @@ struct command {
 };
 
 extern const struct command command_classify, command_tag, command_answer, command_fill,
-    command_embed, command_generate, command_score, command_tokenize, command_info, command_pack;
+    command_embed, command_generate, command_score, command_tokenize, command_tune_attention,
+    command_info, command_pack;
 
 /* Prints "lacuna: text" on stderr, with what would steer a terminal replaced. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

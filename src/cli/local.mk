@@ -34,6 +34,7 @@ lacuna_SOURCES = \
 	src/cli/tag.c \
 	src/cli/tally.c \
 	src/cli/tally.h \
-	src/cli/tokenize.c
+	src/cli/tokenize.c \
+	src/cli/tune_attention.c
 lacuna_CPPFLAGS = $(AM_CPPFLAGS) -DLACUNA_DATA_DIR='"$(pkgdatadir)"'
 lacuna_LDADD = liblacuna.la $(JANSSON_LIBS)

@@ -9,8 +9,9 @@
 #include "src/cli/progress.h"
 
 static const struct command *const commands[] = {
-    &command_classify, &command_tag,   &command_answer,   &command_fill, &command_embed,
-    &command_generate, &command_score, &command_tokenize, &command_info, &command_pack,
+    &command_classify, &command_tag,      &command_answer, &command_fill,
+    &command_embed,    &command_generate, &command_score,  &command_tune_attention,
+    &command_tokenize, &command_info,     &command_pack,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -35,7 +36,7 @@ static void print_usage(FILE *to)
           "Runs pruned transformers on CPUs.\n\nCommands:\n",
           to);
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(to, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\n`lacuna COMMAND --help` says more.  lacuna --version prints the version.\n", to);
 }
 

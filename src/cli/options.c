@@ -96,7 +96,7 @@ static const struct row rows[] = {
      "(default text[,pair]; answer: question,context)"},
     {"header", 0, FLAG, ON_LINES, AT(header), NULL, 0, 0, NULL,
      "tsv: the first line names the columns"},
-    {"output", 'o', TEXT, ON_LINES | ON_PACK, AT(output), "FILE", 0, 0, NULL,
+    {"output", 'o', TEXT, ON_LINES | ON_PACK | ON_TUNE, AT(output), "FILE", 0, 0, NULL,
      "write to FILE (default: standard output; pack: must be given)"},
     {"top-k", 'k', NUMBER, ON_CLASSIFY | ON_ANSWER | ON_FILL, AT(top_k), "N", 1, 1000000, NULL,
      "list the N best (default: classify and answer the best one, fill 5)"},
@@ -109,6 +109,20 @@ static const struct row rows[] = {
     {"truncate", 0, CHOICE, ON_TASKS | ON_TOKENIZE, AT(truncate), "HOW", 0, 0, truncates,
      "texts over the model's maximum: cut the longest or the second text, or make them errors "
      "(default longest; answer: second)"},
+    {"text", 0, TEXT, ON_TUNE, AT(calibrate), "FILE", 0, 0, NULL,
+     "the text to measure with; must be given"},
+    {"error", 0, REAL, ON_TUNE, AT(error), "X", 0, 1000, NULL,
+     "take the cheapest rule that changes a head's output by no more, relative to its norm "
+     "(default 0.1)"},
+    {"density", 0, REAL, ON_TUNE, AT(density), "X", 0, 1, NULL,
+     "read at most this share of all key blocks, with the least errors"},
+    {"rules", 0, TEXT, ON_TUNE, AT(rules), "FILE", 0, 0, NULL,
+     "rules to choose from, {\"rules\": ...} as in a plan (default: windows, vertical-slash, "
+     "pooled blocks, estimates of some sizes)"},
+    {"max-tokens", 0, NUMBER, ON_TUNE, AT(max_tokens), "N", 2, 1000000000, NULL,
+     "of the text the first N tokens (default 16384)"},
+    {"window", 0, NUMBER, ON_TUNE, AT(window), "N", 3, 1000000000, NULL,
+     "tokens seen at once (default 4096, at most what the model takes)"},
     {"max-tokens", 0, NUMBER, ON_TOKENIZE, AT(max_tokens), "N", 1, 1000000000, NULL,
      "at most N tokens a line (default: no bound)"},
     {"decode", 0, FLAG, ON_TOKENIZE, AT(decode), NULL, 0, 0, NULL,
@@ -161,9 +175,9 @@ static const struct row rows[] = {
     {"stride", 0, NUMBER, ON_SCORE, AT(stride), "N", 1, 1000000000, NULL,
      "tokens from one window to the next (default: half a window)"},
     {"attention", 0, TEXTS, ON_TASKS | ON_DECODERS, AT(attention), "PLAN", 0, 0, NULL,
-     "what attention reads: a file with rules for layers and heads (lacuna(1)), or full, what the "
+     "what attention reads: a file that `lacuna tune-attention` wrote, or full, what the "
      "architecture has (default: the model's own); score: several are compared"},
-    {"kv-dtype", 0, CHOICE, ON_DECODERS, AT(kv_dtype), "TYPE", 0, 0, kv_dtypes,
+    {"kv-dtype", 0, CHOICE, ON_DECODERS | ON_TUNE, AT(kv_dtype), "TYPE", 0, 0, kv_dtypes,
      "number format of cached keys and values (default: int8 for int8 and int4, else fp32)"},
     {"kv", 0, TEXTS, ON_DECODERS, AT(kv), "POLICY", 0, 0, NULL,
      "keys and values that caches keep: full; stream:SINKS+WINDOW[/mean], the first and the last "
@@ -186,7 +200,7 @@ static const struct row rows[] = {
      "tokens that are run together (default 16384)"},
     {"threads", 't', NUMBER, ON_MODELS, AT(threads), "N", 1, 4096, NULL,
      "workers (default: $LACUNA_THREADS, else one per core this process may use)"},
-    {"bind", 0, CHOICE, ON_TASKS | ON_DECODERS, AT(bind), "TO", 0, 0, binds,
+    {"bind", 0, CHOICE, ON_TASKS | ON_DECODERS | ON_TUNE, AT(bind), "TO", 0, 0, binds,
      "what workers are pinned to (default: $LACUNA_BIND, else core)"},
     {"isa", 0, TEXT, ON_MODELS, AT(isa), "NAME", 0, 0, NULL,
      "highest instruction set: scalar, avx2, avx_vnni, avx512, avx512_vnni, amx_int8, neon, "

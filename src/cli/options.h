@@ -21,11 +21,12 @@ enum command_bit {
     ON_PACK = 128,
     ON_GENERATE = 256,
     ON_SCORE = 512,
+    ON_TUNE = 1024,
     ON_DECODERS = ON_GENERATE | ON_SCORE,
     ON_TASKS = ON_CLASSIFY | ON_TAG | ON_ANSWER | ON_FILL | ON_EMBED,
     ON_LINES = ON_TASKS | ON_TOKENIZE | ON_GENERATE,
-    ON_MODELS = ON_TASKS | ON_DECODERS | ON_INFO | ON_PACK,
-    ON_ALL = 1023,
+    ON_MODELS = ON_TASKS | ON_DECODERS | ON_TUNE | ON_INFO | ON_PACK,
+    ON_ALL = 2047,
 };
 
 enum input_format { FORMAT_AUTO, FORMAT_TEXT, FORMAT_TSV, FORMAT_JSONL };
@@ -55,8 +56,12 @@ struct options {
     size_t max_new_tokens, seed, n_samples, n_beams, n_together, n_speculated, window, stride;
     double temperature, top_p, min_p, repetition_penalty, length_penalty;
     int kv_dtype;
-    const char *calibrate;
+    const char *calibrate; /* tune-attention: --text */
     bool log_probabilities, tasks, steps;
+
+    /* tune-attention */
+    const char *rules;
+    double error, density; /* 0: not given */
 };
 
 enum options_result { OPTIONS_GO, OPTIONS_DONE, OPTIONS_BAD };

@@ -55,8 +55,9 @@ void progress_draw(struct progress *p, uint64_t n_bytes)
     progress_hide();
     if (p->total_bytes)
         draw_bar(p, n_bytes, seconds);
-    fprintf(stderr, "%zu done  %.0f sentences/s  %.0f tokens/s", p->n_sequences,
-            (double)p->n_sequences / seconds, (double)p->n_tokens / seconds);
+    if (!p->is_share)
+        fprintf(stderr, "%zu done  %.0f sentences/s  %.0f tokens/s", p->n_sequences,
+                (double)p->n_sequences / seconds, (double)p->n_tokens / seconds);
     fflush(stderr);
     line_is_drawn = true;
 }

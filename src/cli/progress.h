@@ -12,8 +12,11 @@ struct progress {
     uint64_t total_bytes; /* 0: not known */
     uint64_t start_ns, drawn_ns;
     size_t n_sequences, n_tokens, n_bad;
+    bool is_share;              /* total_bytes are PROGRESS_PARTS, and nothing is counted */
     size_t n_labelled, n_right; /* lines that came with a label, and those that got it */
 };
+
+enum { PROGRESS_PARTS = 10000 };
 
 /* Draws when stderr is a terminal, unless quiet. */
 void progress_start(struct progress *progress, uint64_t total_bytes, bool quiet);

@@ -12,6 +12,7 @@
 #include "src/run/page_choice.h"
 #include "src/run/keys.h"
 #include "src/run/rows.h"
+#include "src/run/trial.h"
 
 /* Of the tokens kept after the last layer: the smallest span that holds those of one. */
 static struct lac_span kept_in(const struct lac_member *m, const struct lac_sequence *s,
@@ -232,6 +233,10 @@ static void attend_list(const struct lac_member *m, const struct queries *querie
                         const struct lac_lost_keys *lost)
 {
     struct lanes q = lanes_of(m, queries, head);
+    size_t *n_blocks = m->forward->n_blocks;
+    if (n_blocks)
+        n_blocks[m->rank * m->network->config.n_heads + head] +=
+            seen->n_blocks * (queries->span.end - queries->span.begin);
     (keys->dtype == LAC_S8 ? attend_s8 : attend_segments)(m, &q, keys, seen, lost);
 }
 
@@ -502,16 +507,21 @@ static void attend_all(const struct lac_member *m, const struct pass *pass)
     }
 }
 
-void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last)
+void lac_attend(const struct lac_member *m, size_t layer, bool is_last)
 {
     struct lac_region *r = m->region;
     const struct pass pass = {LOCAL, layer, is_last};
     memset(r->abs_max + m->rank * r->n_lanes, 0, r->n_lanes * sizeof *r->abs_max);
+    attend_all(m, &pass);
+}
+
+void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last)
+{
     if (lac_family_is_decoder(m->network->config.family)) {
         lac_store_keys(m, layer);
         lac_team_barrier(m->team, m->rank);
     }
-    attend_all(m, &pass);
+    (m->forward->trial ? lac_run_trial : lac_attend)(m, layer, is_last);
     if (lac_family_is_decoder(m->network->config.family))
         lac_run_votes(m, layer);
 }

@@ -7,6 +7,7 @@
 #include "src/base/checked.h"
 #include "src/run/core.h"
 #include "src/run/kv_votes.h"
+#include "src/run/trial.h"
 
 static const struct lac_head head = {.task = LAC_TASK_GENERATE};
 
@@ -18,16 +19,17 @@ enum lac_status lac_decoder_open(struct lac_decoder *d, const struct lac_host *h
                                  const struct lac_decoder_options *options, struct lac_error *error)
 {
     const struct lac_sights *sights = options->sights ? options->sights : &network->sights;
+    size_t unit = lac_max_size(sights->pick_unit, options->trial ? options->trial->pick_unit : 0);
     *d = (struct lac_decoder){
         .host = host,
         .network = network,
         .pool = pool,
         .sights = sights,
-        .batch_tokens = lac_max_size(lac_max_size(1, sights->pick_unit),
+        .trial = options->trial,
+        .pick_unit = unit,
+        .batch_tokens = lac_max_size(lac_max_size(1, unit),
                                      lac_min_size(options->batch_tokens, MOST_BATCH_TOKENS)),
-        .region = {.host = host,
-                   .has_picks = sights->pick_unit,
-                   .has_lists = options->activations != NULL},
+        .region = {.host = host, .has_picks = unit, .has_lists = options->activations != NULL},
         .activations = options->activations,
     };
     d->kept = lac_alloc(host, d->batch_tokens, sizeof *d->kept);
@@ -87,7 +89,7 @@ struct pass {
 /* Where attention is chosen, passes end where units of queries do: no pass decides over a part. */
 static size_t cut_units(const struct lac_decoder *d, const struct lac_kv *kv, size_t n, size_t left)
 {
-    size_t unit = d->sights->pick_unit;
+    size_t unit = d->pick_unit;
     if (!unit || n == left)
         return n;
     size_t end = (kv->n_keys + n) / unit * unit;
@@ -181,6 +183,7 @@ static void run_member(const struct lac_team *team, size_t rank, void *arg)
         .n_sequences = pass->n_texts,
         .n_tokens = pass->n_tokens,
         .activations = pass->decoder->activations,
+        .trial = pass->decoder->trial,
     };
     lac_forward_run(team, rank, &forward);
 }

@@ -15,6 +15,8 @@ struct lac_decoder {
     const struct lac_network *network;
     struct lac_pool *pool;
     const struct lac_sights *sights;
+    const struct lac_trial *trial; /* or NULL */
+    size_t pick_unit;              /* of sights and trial */
     size_t batch_tokens;
     struct lac_region region;
     struct lac_sequence *parts;        /* [capacity]: what of each text is in a pass */
@@ -46,6 +48,7 @@ struct lac_decoder_options {
     const struct lac_activations *activations; /* or NULL; the network is one that they fit
                                                   (lac_activations_fit) */
     const struct lac_sights *sights;           /* NULL: the network's */
+    const struct lac_trial *trial;             /* src/run/trial.h, or NULL */
 };
 
 /* Borrows all it is given but the options themselves; network is a decoder's. */

@@ -16,6 +16,8 @@
 #include "src/run/next.h"
 #include "src/sys/pool.h"
 
+struct lac_trial;
+
 /* What becomes of the last layer's output. */
 struct lac_head {
     enum lac_task task;
@@ -59,6 +61,9 @@ struct lac_forward {
     size_t n_sequences;                        /* at least 1 */
     size_t n_tokens;                           /* of all */
     const struct lac_activations *activations; /* NULL: nothing is left out */
+    const struct lac_trial *trial;             /* other sights that are tried, or NULL */
+    size_t *n_blocks; /* [team's size][n_heads] of one layer: here blocks of keys are counted for
+                         each query in lanes; or NULL */
 };
 
 /* Every worker of the team calls it; all return when the results are there for their caller to

@@ -122,6 +122,14 @@ static void store_keys(const struct lac_member *m, size_t sequence, size_t layer
     lac_pool_picked(m, sequence, layer, kv_head);
 }
 
+void lac_pool_keys(const struct lac_member *m, size_t layer)
+{
+    size_t n_heads = m->network->config.n_kv_heads, begin, end;
+    lac_team_range(m->team, m->rank, m->forward->n_sequences * n_heads, 1, &begin, &end);
+    for (size_t i = begin; i < end; i++)
+        lac_pool_picked(m, i / n_heads, layer, i % n_heads);
+}
+
 void lac_store_keys(const struct lac_member *m, size_t layer)
 {
     size_t n_heads = m->network->config.n_kv_heads, begin, end;

@@ -47,5 +47,7 @@ struct lac_keys lac_cached_keys(const struct lac_member *m, size_t sequence, siz
                                 size_t kv_head);
 /* Into the caches: the member's part of the batch's keys and values. */
 void lac_store_keys(const struct lac_member *m, size_t layer);
+/* The part of it that gates need: once keys are there, for other sights of the same pass. */
+void lac_pool_keys(const struct lac_member *m, size_t layer);
 
 #endif

@@ -3,6 +3,7 @@ libcore_la_SOURCES += \
 	src/run/activations.c \
 	src/run/activations.h \
 	src/run/attention.c \
+	src/run/candidates.c \
 	src/run/choose.c \
 	src/run/choose.h \
 	src/run/core.c \
@@ -77,6 +78,7 @@ libcore_la_SOURCES += \
 	src/run/rows.h \
 	src/run/schedule.c \
 	src/run/schedule.h \
+	src/run/sight_measured.c \
 	src/run/sight_plan.c \
 	src/run/sight_plan.h \
 	src/run/sights.c \
@@ -85,5 +87,9 @@ libcore_la_SOURCES += \
 	src/run/speculate.h \
 	src/run/steps.c \
 	src/run/steps.h \
+	src/run/trial.c \
+	src/run/trial.h \
+	src/run/tuned.c \
+	src/run/tuned.h \
 	src/run/unpack.c \
 	src/run/votes.c

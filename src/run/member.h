@@ -115,8 +115,10 @@ void lac_run_quantize(const struct lac_member *m, struct lac_tile tile, size_t l
                       const float *x, size_t n_features, const float *abs_max);
 
 /* The attention of one layer: the member's part of all (sequence, head, tile).  Has a barrier in it
- * where there is a cache. */
+ * where there is a cache, and more with a trial. */
 void lac_run_attention(const struct lac_member *m, size_t layer, bool is_last);
+/* The part of it that follows the pass's sights, once keys are where they belong. */
+void lac_attend(const struct lac_member *m, size_t layer, bool is_last);
 /* The same of global tokens alone, which the other leaves out, once their own queries and all
  * tokens' keys and values for them are there. */
 void lac_run_global_attention(const struct lac_member *m, size_t layer, bool is_last);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "src/base/checked.h"
+#include "src/run/trial.h"
 
 /* ---- What a sequence costs ---- */
 
@@ -229,6 +230,7 @@ static void run_group(struct lac_workspace *w, const struct lac_group *group,
     struct lac_forward forward = {
         .network = w->network,
         .sights = w->sights,
+        .trial = w->trial,
         .head = &w->head,
         .region = region,
         .sequences = w->order + group->begin,
@@ -332,6 +334,13 @@ enum lac_status lac_workspace_run(struct lac_workspace *w, const struct lac_sequ
 /* Beyond any use, and a product with the number of workers still fits. */
 enum { MOST_BATCH_TOKENS = 1 << 20 };
 
+static void want_picks(struct lac_workspace *w, bool has_picks)
+{
+    w->shared.has_picks = has_picks;
+    for (size_t i = 0; i < lac_pool_size(w->pool); i++)
+        w->own[i].has_picks = has_picks;
+}
+
 enum lac_status lac_workspace_open(struct lac_workspace *w, const struct lac_host *host,
                                    const struct lac_network *network, struct lac_pool *pool,
                                    const struct lac_head *head, const struct lac_sights *sights,
@@ -350,12 +359,16 @@ enum lac_status lac_workspace_open(struct lac_workspace *w, const struct lac_hos
     w->own = lac_alloc_zero(host, n_workers, sizeof *w->own);
     if (!w->own)
         return lac_fail(error, LAC_E_MEMORY, "no memory for %zu workers", n_workers);
-    w->shared.has_picks = w->sights->pick_unit;
-    for (size_t i = 0; i < n_workers; i++) {
+    for (size_t i = 0; i < n_workers; i++)
         w->own[i].host = host;
-        w->own[i].has_picks = w->sights->pick_unit;
-    }
+    want_picks(w, w->sights->pick_unit);
     return LAC_OK;
+}
+
+void lac_workspace_try(struct lac_workspace *w, const struct lac_trial *trial)
+{
+    w->trial = trial;
+    want_picks(w, w->sights->pick_unit || trial->pick_unit);
 }
 
 void lac_workspace_close(struct lac_workspace *w)

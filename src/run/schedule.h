@@ -24,6 +24,7 @@ struct lac_workspace {
     struct lac_pool *pool;
     struct lac_head head;
     const struct lac_sights *sights;
+    const struct lac_trial *trial; /* or NULL */
     size_t batch_tokens;
     struct lac_region shared; /* the whole team's */
     struct lac_region *own;   /* [workers] */
@@ -41,6 +42,9 @@ enum lac_status lac_workspace_open(struct lac_workspace *workspace, const struct
                                    const struct lac_head *head, const struct lac_sights *sights,
                                    size_t batch_tokens, struct lac_error *error);
 void lac_workspace_close(struct lac_workspace *workspace);
+
+/* Before the first run, which then and later is of one sequence at a time. */
+void lac_workspace_try(struct lac_workspace *workspace, const struct lac_trial *trial);
 
 /* Runs n sequences; none is run when there is no memory. */
 enum lac_status lac_workspace_run(struct lac_workspace *workspace,

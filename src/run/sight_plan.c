@@ -449,5 +449,11 @@ enum lac_status lac_sight_plan_read(const json_t *json, struct lac_arena *arena,
     if (!rules)
         return no_memory(&r);
     enum lac_status status = read_rules(&r, plan->is_causal, rules);
+    const json_t *measured = json_object_get(json, "measured");
+    if (!status && measured) {
+        status = lac_sight_plan_check_measured(measured, plan, error);
+        if (status)
+            return lac_fail_in(error, status, "measured");
+    }
     return status ? status : assign(&r, rules, json_object_get(json, "layers"), plan);
 }

@@ -31,7 +31,12 @@
  * with the first and the near keys always seen; a number of 0 is no limit where a mass is given.
  * Queries that nothing is chosen for then follow the other terms, or if there are none what the
  * model asks for: those that come one by one, and of a decoder those that do not fill a unit of
- * lac_pick_unit(). */
+ * lac_pick_unit().
+ *
+ * "measured", which may be there, says how a plan came to be and changes nothing (src/run/tuned.h):
+ *
+ *   {"tokens", "window": of the text, "density", "error", "perplexity", "full_perplexity",
+ *    "head_density", "head_error": [[number for each head], for each layer]} */
 #ifndef LACUNA_RUN_SIGHT_PLAN_H
 #define LACUNA_RUN_SIGHT_PLAN_H
 
@@ -48,6 +53,11 @@ struct lac_sight_plan {
     const struct lac_pick **picks;   /* the same: on entry NULL */
     const struct lac_gates *gates;   /* the model's; or NULL */
 };
+
+/* Is it a plan's "measured"? */
+enum lac_status lac_sight_plan_check_measured(const json_t *measured,
+                                              const struct lac_sight_plan *plan,
+                                              struct lac_error *error);
 
 /* Puts what the plan says in place of the usual rules; what they point to is the arena's.  On
  * failure some may be replaced. */

@@ -97,10 +97,9 @@ static enum lac_status follow_gates(const struct lac_config *config, struct lac_
     return LAC_OK;
 }
 
-/* plan NULL: none. */
-static enum lac_status make(const struct lac_network *network, const json_t *plan,
-                            struct lac_arena *arena, struct lac_sights *sights,
-                            struct lac_error *error)
+enum lac_status lac_sights_lay(const struct lac_network *network, const json_t *plan,
+                               struct lac_arena *arena, struct lac_sights *sights,
+                               struct lac_error *error)
 {
     const struct lac_config *config = &network->config;
     struct lac_sights made = {0};
@@ -137,7 +136,8 @@ enum lac_status lac_sights_make(const struct lac_network *network, struct lac_ar
             return status;
     }
     const json_t *plan = json_object_get(json, key);
-    enum lac_status status = make(network, json_is_null(plan) ? NULL : plan, arena, sights, error);
+    enum lac_status status =
+        lac_sights_lay(network, json_is_null(plan) ? NULL : plan, arena, sights, error);
     json_decref(json);
     return status && plan ? lac_fail_in(error, status, "%s", key) : status;
 }
@@ -150,7 +150,7 @@ enum lac_status lac_sights_read(const struct lac_network *network, const char *p
     enum lac_status status = lac_json_parse("attention", plan, size, &json, error);
     if (status)
         return status;
-    status = make(network, json, arena, sights, error);
+    status = lac_sights_lay(network, json, arena, sights, error);
     json_decref(json);
     return status ? lac_fail_in(error, status, "attention") : LAC_OK;
 }

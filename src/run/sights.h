@@ -9,6 +9,7 @@
 #include "sparse/sight.h"
 #include "src/base/arena.h"
 #include "src/base/error.h"
+#include "src/base/json.h"
 
 struct lac_network;
 
@@ -26,5 +27,10 @@ enum lac_status lac_sights_make(const struct lac_network *network, struct lac_ar
 enum lac_status lac_sights_read(const struct lac_network *network, const char *plan, size_t size,
                                 struct lac_arena *arena, struct lac_sights *sights,
                                 struct lac_error *error);
+
+/* The same of a plan that has been parsed; NULL: the model has none. */
+enum lac_status lac_sights_lay(const struct lac_network *network, const json_t *plan,
+                               struct lac_arena *arena, struct lac_sights *sights,
+                               struct lac_error *error);
 
 #endif
