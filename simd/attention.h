@@ -188,6 +188,11 @@ struct lac_attention_row_args {
     const void *const *pages; /* page i holds keys LAC_LANES * i and on */
     const struct lac_seen_keys *seen;
     size_t n_seen;
+    /* NULL, or called before keys of a block are read: it may put other pages in the places that
+     * the block has in `pages`, and they are good until it is called again.  Pages in other places
+     * are fetched, not read. */
+    void (*load)(void *context, size_t block);
+    void *context;
     const struct lac_lost_keys *lost; /* or NULL; with votes: NULL */
     float *y;                         /* [n_queries][head_dim], or NULL */
     float *parts;     /* [ranges][n_queries][lac_attention_part(head_dim)], or NULL */

@@ -41,6 +41,7 @@ enum lac_op {
     LAC_OP_SCORES,        /* the same */
     LAC_OP_SCORE_LINES,
     LAC_OP_PAGE_SCORES,
+    LAC_OP_EXPAND, /* simd/compact.h: LAC_F32, LAC_BF16, LAC_S8 */
     LAC_OP_SOFTMAX,
     LAC_OP_TO_PANEL,
     LAC_OP_FROM_PANEL,
@@ -173,6 +174,7 @@ struct lac_neurons_args;
 struct lac_scores_args;
 struct lac_score_lines_args;
 struct lac_page_scores_args;
+struct lac_expand_args;
 
 struct lac_kernel {
     const char *name; /* "linear_token_4x4_s8/avx512_vnni", "norm/avx2" */
@@ -197,6 +199,7 @@ struct lac_kernel {
         void (*scores)(const struct lac_scores_args *args);
         void (*score_lines)(const struct lac_score_lines_args *args);
         void (*page_scores)(const struct lac_page_scores_args *args);
+        void (*expand)(const struct lac_expand_args *args);
         void (*softmax)(const struct lac_softmax_args *args);
         void (*to_panel)(const struct lac_to_panel_args *args);
         void (*from_panel)(const struct lac_from_panel_args *args);

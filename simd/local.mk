@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 libcore_la_SOURCES += \
 	simd/attention.h \
+	simd/compact.h \
 	simd/cpu.c \
 	simd/cpu.h \
 	simd/cpu_name.c \
@@ -17,6 +18,8 @@ libcore_la_SOURCES += \
 	simd/template/attention_row_s8.h \
 	simd/template/attention_s8.h \
 	simd/template/bitmap.h \
+	simd/template/expand.h \
+	simd/template/expand_s8.h \
 	simd/template/int_sums.h \
 	simd/template/kernels.h \
 	simd/template/kv_pages.h \
@@ -56,6 +59,7 @@ libcore_la_SOURCES += \
 	simd/template/softmax.h \
 	simd/scalar/attention.c \
 	simd/scalar/attention_s8.c \
+	simd/scalar/expand.h \
 	simd/scalar/keys.h \
 	simd/scalar/ranges.h \
 	simd/scalar/linear.c \

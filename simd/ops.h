@@ -24,7 +24,9 @@
     X(attention_row_bf16, attention_row, LAC_OP_ATTENTION_ROW, LAC_BF16, isa, needs)               \
     X(scores_f32, scores, LAC_OP_SCORES, LAC_F32, isa, needs)                                      \
     X(scores_bf16, scores, LAC_OP_SCORES, LAC_BF16, isa, needs)                                    \
-    X(score_lines, score_lines, LAC_OP_SCORE_LINES, 0, isa, needs)
+    X(score_lines, score_lines, LAC_OP_SCORE_LINES, 0, isa, needs)                                 \
+    X(expand_f32, expand, LAC_OP_EXPAND, LAC_F32, isa, needs)                                      \
+    X(expand_bf16, expand, LAC_OP_EXPAND, LAC_BF16, isa, needs)
 
 /* and for attention in integers, which needs other instructions than the rest. */
 #define LAC_ATTENTION_S8_OPS(X, isa, needs)                                                        \
@@ -32,7 +34,8 @@
     X(attention_s8, attention_s8, LAC_OP_ATTENTION_S8, LAC_S8, isa, needs)                         \
     X(attention_row_s8, attention_row, LAC_OP_ATTENTION_ROW, LAC_S8, isa, needs)                   \
     X(scores_s8, scores, LAC_OP_SCORES, LAC_S8, isa, needs)                                        \
-    X(page_scores, page_scores, LAC_OP_PAGE_SCORES, LAC_S8, isa, needs)
+    X(page_scores, page_scores, LAC_OP_PAGE_SCORES, LAC_S8, isa, needs)                            \
+    X(expand_s8, expand, LAC_OP_EXPAND, LAC_S8, isa, needs)
 
 /* Neurons, by number format. */
 #define LAC_NEURON_OPS(X, suffix, dtype, isa, needs)                                               \

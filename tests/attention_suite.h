@@ -50,9 +50,10 @@ struct seen_list {
  * have no mask, those that none of them sees are not listed. */
 void list_seen(const uint64_t *lanes, size_t n_keys, uint64_t counted, struct seen_list *list);
 
-/* tests/attention_pages.c */
+/* tests/attention_pages.c, tests/attention_compact.c */
 void add_page_tests(Suite *suite);
 /* tests/attention_labels.c */
 void add_label_tests(Suite *suite);
+void add_compact_tests(Suite *suite);
 
 #endif

@@ -543,5 +543,6 @@ int main(void)
     add_test(suite, "masks", masks);
     add_page_tests(suite);
     add_label_tests(suite);
+    add_compact_tests(suite);
     return run_suite(suite);
 }

@@ -250,8 +250,12 @@ START_TEST(caches_keep_what_is_asked)
     ck_assert_int_eq(get_int(heavy, "cache_bytes"), get_int(halves, "cache_bytes"));
     ck_assert(get_real(heavy, "perplexity") != get_real(halves, "perplexity"));
     ck_assert(get_real(few, "perplexity") != get_real(halves, "perplexity"));
-    json_t *const made[] = {full, less,  all,   some,  snapped, layers,
-                            mean, means, dealt, heavy, halves,  few};
+    json_t *thin = score_with(model, text, "thin:0.5"), *zip = score_with(model, text, "zip:0.5/9");
+    ck_assert(get_real(thin, "perplexity") != get_real(full, "perplexity"));
+    ck_assert(get_real(zip, "perplexity") != get_real(full, "perplexity"));
+    ck_assert_int_lt(get_int(zip, "cache_bytes"), get_int(full, "cache_bytes"));
+    json_t *const made[] = {full,  less,  all,   some,   snapped, layers, mean,
+                            means, dealt, heavy, halves, few,     thin,   zip};
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         json_decref(made[i]);
     struct outcome o = RUN("", "generate", "-m", model, "-p", "the cat", "--kv", "stream:4+99");
@@ -295,6 +299,14 @@ START_TEST(wrong_caches_are_refused)
         "heavy:9+9/",
         "heavy:9,9+9",
         "heavy:9+9/9x",
+        "thin:",
+        "thin:0",
+        "thin:1.5",
+        "thin:nan",
+        "thin:-1",
+        "zip:0.5/",
+        "zip:0.5/0",
+        "zip:.5x",
     };
     static const char *const files[] = {
         "{",

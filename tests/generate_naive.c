@@ -103,6 +103,7 @@ struct memory {
     double k[MOST_TOKENS][HEAD], v[MOST_TOKENS][HEAD];
     bool is_gone[MOST_TOKENS]; /* by a choice */
     double votes[MOST_TOKENS];
+    double features[HEAD]; /* the same on features: squares of queries */
 };
 
 struct naive {
@@ -114,10 +115,15 @@ struct naive {
     struct memory memories[LAYERS][KV_HEADS];
 };
 
+static bool compacts(const struct lac_kv_policy *p)
+{
+    return p->kind == LAC_KV_THIN || p->kind == LAC_KV_ZIP;
+}
+
 static bool is_voter(const struct naive *s, size_t token)
 {
     size_t n = s->policy->n_observed;
-    if (s->policy->kind == LAC_KV_SNAP)
+    if (s->policy->kind == LAC_KV_SNAP || compacts(s->policy))
         return token < s->n_prompt && token + (n ? n : OBSERVED) >= s->n_prompt;
     return s->policy->kind == LAC_KV_HEAVY && (!n || token + n >= s->n_prompt);
 }
@@ -149,6 +155,8 @@ static void attend(struct naive *s, size_t layer, size_t head, size_t token, con
 {
     struct memory *m = &s->memories[layer][head / GROUP];
     double weights[MOST_TOKENS], k[HEAD], v[HEAD], sum = 0, lost = 0;
+    for (size_t i = 0; i < HEAD && is_voter(s, token); i++)
+        m->features[i] += q[i] * q[i];
     size_t n_lost = find_lost(s, layer, head / GROUP, token, k, v);
     for (size_t i = 0; i < HEAD; i++)
         lost += q[i] * k[i];
@@ -212,7 +220,7 @@ static bool is_place(const struct lac_kv_policy *p, size_t n_prompt, size_t toke
 {
     if (p->kind == LAC_KV_HEAVY && token > n_prompt)
         return token % BLOCK == 0;
-    return (p->kind == LAC_KV_SNAP || p->kind == LAC_KV_HEAVY) && token == n_prompt;
+    return (p->kind == LAC_KV_SNAP || p->kind == LAC_KV_HEAVY || compacts(p)) && token == n_prompt;
 }
 
 static size_t budget_of(const struct lac_kv_policy *p, size_t layer)
@@ -223,7 +231,7 @@ static size_t budget_of(const struct lac_kv_policy *p, size_t layer)
 /* The last keys, which stay whatever their votes. */
 static size_t tail_of(const struct lac_kv_policy *p, size_t layer)
 {
-    if (p->kind == LAC_KV_SNAP)
+    if (p->kind == LAC_KV_SNAP || compacts(p))
         return p->n_observed ? p->n_observed : OBSERVED;
     return p->n_window ? p->n_window : budget_of(p, layer) - budget_of(p, layer) / 2;
 }
@@ -316,8 +324,106 @@ static void deal(struct naive *s, size_t token)
         s->is_close = true;
 }
 
+/* Keys of the head before `end` keep the features that are large in them and in queries, fours of
+ * them. */
+static void thin(struct naive *s, struct memory *m, size_t end)
+{
+    size_t n_kept = (size_t)ceil(s->policy->share * HEAD / 4);
+    double size[HEAD / 4] = {0}, last = 0;
+    bool is_kept[HEAD / 4] = {0};
+    for (size_t f = 0; f < HEAD; f++) {
+        double squares = 0;
+        for (size_t j = 0; j < end; j++)
+            squares += m->k[j][f] * m->k[j][f];
+        size[f / 4] += squares * m->features[f];
+    }
+    for (size_t i = 0; i <= n_kept && i < HEAD / 4; i++) {
+        size_t best = SIZE_MAX;
+        for (size_t d = 0; d < HEAD / 4; d++)
+            if (!is_kept[d] && (best == SIZE_MAX || size[d] > size[best]))
+                best = d;
+        s->is_close = s->is_close || (i == n_kept && last - size[best] < 1e-4 * last);
+        is_kept[best] = i < n_kept;
+        last = size[best];
+    }
+    for (size_t j = 0; j < end; j++)
+        for (size_t f = 0; f < HEAD; f++)
+            m->k[j][f] *= is_kept[f / 4];
+}
+
+/* To 8 bits, the scale being a power of 2. */
+static void round_row(double *x)
+{
+    double most = 0, scale = ldexp(1, -100);
+    for (size_t f = 0; f < HEAD; f++)
+        most = fmax(most, fabs(x[f]));
+    while (most > 127 * scale)
+        scale *= 2;
+    for (size_t f = 0; f < HEAD; f++)
+        x[f] = nearbyint(x[f] / scale) * scale;
+}
+
+/* How many keys below `tail` have that share of a layer's votes, in each head the largest. */
+static size_t count_share(struct naive *s, size_t layer, size_t tail)
+{
+    struct step steps[MOST_TOKENS];
+    list_steps(s, layer, tail, steps);
+    size_t n = 0;
+    while (n < tail && steps[n].before < s->policy->share) {
+        s->is_close = s->is_close || fabs(steps[n].before - s->policy->share) < 1e-5;
+        n++;
+    }
+    s->is_close = s->is_close || (n < tail && steps[n].before - s->policy->share < 1e-5);
+    return n;
+}
+
+/* Of the first `tail` keys of the head those with the fewest votes are rounded, whole pages. */
+static void zip(struct naive *s, struct memory *m, size_t tail, size_t n_stay)
+{
+    size_t n = (tail - n_stay) / PAGE * PAGE;
+    bool is_low[MOST_TOKENS] = {0};
+    double last = 0;
+    for (size_t i = 0; i <= n; i++) {
+        size_t least = SIZE_MAX;
+        for (size_t j = 0; j < tail; j++)
+            if (!is_low[j] && (least == SIZE_MAX || m->votes[j] < m->votes[least]))
+                least = j;
+        if (least == SIZE_MAX)
+            break;
+        if (i == n && n && m->votes[least] - last < 1e-5 * last)
+            s->is_close = true;
+        is_low[least] = i < n;
+        last = m->votes[least];
+    }
+    for (size_t j = 0; j < tail; j++)
+        if (is_low[j]) {
+            round_row(m->k[j]);
+            round_row(m->v[j]);
+        }
+}
+
+static void compact(struct naive *s, size_t token)
+{
+    for (size_t layer = 0; layer < LAYERS && !s->tiny->window; layer++) {
+        size_t tail = token - tail_of(s->policy, layer);
+        size_t n_stay = s->policy->kind == LAC_KV_ZIP ? count_share(s, layer, tail) : 0;
+        for (size_t head = 0; head < KV_HEADS; head++) {
+            if (retrieves(s->policy, layer, head))
+                continue;
+            if (s->policy->kind == LAC_KV_ZIP)
+                zip(s, &s->memories[layer][head], tail, n_stay);
+            else
+                thin(s, &s->memories[layer][head], tail / PAGE * PAGE);
+        }
+    }
+}
+
 static void choose(struct naive *s, size_t token)
 {
+    if (compacts(s->policy)) {
+        compact(s, token);
+        return;
+    }
     for (size_t layer = 0; layer < LAYERS; layer++)
         s->budgets[layer] = budget_of(s->policy, layer);
     if (s->policy->deal == LAC_KV_BY_MASS && !s->tiny->window && token > s->policy->n_budget)

@@ -130,8 +130,8 @@ tests_check_neurons_LDADD = $(test_libraries)
 
 check_PROGRAMS += tests/check_attention
 TESTS += tests/check_attention
-tests_check_attention_SOURCES = tests/check_attention.c tests/attention_labels.c \
-	tests/attention_pages.c tests/attention_truth.c tests/attention_suite.h
+tests_check_attention_SOURCES = tests/check_attention.c tests/attention_compact.c \
+	tests/attention_labels.c tests/attention_pages.c tests/attention_truth.c tests/attention_suite.h
 tests_check_attention_CPPFLAGS = $(test_cppflags)
 tests_check_attention_LDADD = $(test_libraries)
 

@@ -105,6 +105,21 @@ enum lac_kv_policy_kind {
      * attention does: with n_observed only the last so many of its tokens vote.
      * Zhang et al., H2O: heavy-hitter oracle for efficient generative inference, 2023. */
     LAC_KV_HEAVY = 3,
+    /* When a prompt has gone through, its keys but the last n_observed lose features: each head
+     * keeps `share` of them, fours that lie side by side, rounded up: those that make most of the
+     * scores of its keys and the last n_observed queries, by the product of their sizes.  Fewer
+     * keys may lose them, as it is done 16 at a time.  What comes then is kept whole, until the
+     * next prompt ends, when each head chooses anew for what has come. Xu et al., ThinK: thinner
+     * key cache by query-driven pruning, 2024. */
+    LAC_KV_THIN = 4,
+    /* When a prompt has gone through, its keys and values get fewer bits, those of LAC_S8 4 and
+     * others 8, but for the last n_observed and those that matter: in each head as many as the
+     * heads of its layer need to have `share` of the votes of the last n_observed queries (votes as
+     * with LAC_KV_SNAP, without neighbours), and up to 15 more.  What comes then is kept whole,
+     * until the next prompt ends; bits that are lost do not come back.
+     * He et al., ZipVL: efficient large vision-language models with dynamic token sparsification
+     * and KV cache compression, 2024. */
+    LAC_KV_ZIP = 5,
     /* Everything is kept, and tokens behind the prompt read some of it: pages of 16 keys, as many
      * as n_budget keys fill (or one key of n_part), at least 6.  The first page and the last four
      * are always among them; those where q . k can be largest by the largest and the least that
@@ -149,12 +164,14 @@ struct lac_kv_policy {
     size_t n_budget;   /* SNAP and HEAVY: from 1 and n_observed or n_window on, to
                           LAC_KV_MOST.  QUEST, CHANNELS: from 1 */
     size_t n_part;     /* QUEST, CHANNELS: to LAC_KV_MOST, in place of a budget; or 0 */
-    size_t n_observed; /* tokens of a prompt's end that vote.  SNAP; 0: 32.  HEAVY; 0: all */
+    size_t n_observed; /* tokens of a prompt's end that vote.  SNAP, THIN, ZIP; 0: 32.  HEAVY; 0:
+                          all */
     const size_t *layer_budgets; /* Of these: one for each layer instead of n_budget; or NULL
                                   */
     size_t n_layer_budgets;
     enum lac_kv_deal deal; /* SNAP, of n_budget */
     enum lac_kv_rest rest; /* STREAM */
+    double share;          /* THIN, ZIP: more than 0, at most 1 */
 };
 /* LAC_KV_FULL unless set.  Of a session's own model, not of its draft.  Copied; LAC_E_MEMORY, and
  * options are unchanged then. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "simd/ops.h"
+#include "simd/scalar/expand.h"
 #include "simd/scalar/keys.h"
 #include "simd/scalar/math.h"
 #include "simd/scalar/ranges.h"
@@ -185,8 +186,11 @@ static struct lac_range range_of(const struct lac_attention_row_args *a, const s
 {
     struct lac_range r = lac_range_begin();
     size_t end = lac_seen_range_end(a->seen, a->n_seen, block);
-    for (; block < end; block++)
+    for (; block < end; block++) {
+        if (a->load)
+            a->load(a->context, a->seen[block].block);
         add_block(q, from, a->seen[block], &r);
+    }
     return r;
 }
 
@@ -310,6 +314,55 @@ static void score_lines(const struct lac_score_lines_args *a)
         a->low[i] += line_sum(p, share, a->lane_mask, true);
         a->high[i] += line_sum(p, share, a->lane_mask, false);
     }
+}
+
+/* ---- Compact pages ---- */
+
+static void expand_features(const struct lac_compact *c, const struct lac_compact_features *from,
+                            char *to)
+{
+    size_t row = LAC_LANES * (c->dtype == LAC_BF16 ? 2 : 4), n_there = 0;
+    memset(to, 0, c->head_dim * row);
+    for (size_t f = 0; f < c->head_dim; f++)
+        if (from->dwords >> f / 4 & 1)
+            memcpy(to + f * row, from->rows + n_there++ * row, row);
+    memcpy(to + c->head_dim * row, from->rows + c->n_dwords * 4 * row, c->head_dim * row);
+}
+
+static void put_number(const struct lac_compact *c, char *to, size_t i, float x)
+{
+    uint16_t half = lac_bf16_from_f32(x);
+    if (c->dtype == LAC_BF16)
+        memcpy(to + i * sizeof half, &half, sizeof half);
+    else
+        memcpy(to + i * sizeof x, &x, sizeof x);
+}
+
+static void expand_bits(const struct lac_compact *c, const struct lac_compact_bits *from, char *to)
+{
+    size_t n = LAC_LANES * c->head_dim;
+    for (size_t i = 0; i < n; i++) {
+        put_number(c, to, i, from->k_scale[i % LAC_LANES] * (int8_t)from->rows[i]);
+        put_number(c, to, n + i, from->v_scale[i / c->head_dim] * (int8_t)from->rows[n + i]);
+    }
+}
+
+static void expand_page(const struct lac_compact *c, const void *from, void *to)
+{
+    if (c->form == LAC_COMPACT_FEATURES)
+        expand_features(c, from, to);
+    else
+        expand_bits(c, from, to);
+}
+
+static void expand_f32(const struct lac_expand_args *a)
+{
+    lac_expand_each(a, expand_page);
+}
+
+static void expand_bf16(const struct lac_expand_args *a)
+{
+    lac_expand_each(a, expand_page);
 }
 
 LAC_ATTENTION_OPS_DEFINE(scalar, 0)

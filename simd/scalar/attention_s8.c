@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "simd/ops.h"
+#include "simd/scalar/expand.h"
 #include "simd/scalar/keys.h"
 #include "simd/scalar/math.h"
 #include "simd/scalar/ranges.h"
@@ -192,8 +193,11 @@ static struct lac_range range_of(const struct lac_attention_row_args *a, const s
 {
     struct lac_range r = lac_range_begin();
     size_t end = lac_seen_range_end(a->seen, a->n_seen, block);
-    for (; block < end; block++)
+    for (; block < end; block++) {
+        if (a->load)
+            a->load(a->context, a->seen[block].block);
         add_block(query, a->pages, a->seen[block], a->head_dim, &r);
+    }
     return r;
 }
 
@@ -276,6 +280,45 @@ static void page_scores(const struct lac_page_scores_args *a)
     for (size_t i = 0; i < a->n_queries; i++)
         for (size_t p = 0; p < lac_round_up(a->n_pages, LAC_LANES); p++)
             a->scores[i * a->ld + p] = page_score(a, i, p);
+}
+
+/* ---- Compact pages ---- */
+
+static void expand_features(const struct lac_compact *c, const struct lac_compact_features *from,
+                            struct lac_kv_page *to)
+{
+    const uint8_t *rows = from->rows + sizeof *to;
+    size_t n_bytes = lac_kv_page_keys_bytes(c->head_dim);
+    memcpy(to, from->rows, sizeof *to);
+    memset(to->rows, 128, n_bytes);
+    for (size_t i = 0; i < n_bytes; i++)
+        if (from->dwords >> i / (LAC_LANES * 4) & 1)
+            to->rows[i] = *rows++;
+    memcpy(to->rows + n_bytes, rows, n_bytes);
+}
+
+static void expand_bits(const struct lac_compact *c, const struct lac_compact_bits *from,
+                        struct lac_kv_page *to)
+{
+    size_t n_bytes = lac_kv_page_keys_bytes(c->head_dim);
+    memcpy(to, from, sizeof *to);
+    for (size_t i = 0; i < n_bytes; i++) {
+        to->rows[i] = (uint8_t)(from->rows[i] % 16 * 16);
+        to->rows[n_bytes + i] = (uint8_t)(from->rows[i] / 16 * 16) ^ 128;
+    }
+}
+
+static void expand_page(const struct lac_compact *c, const void *from, void *to)
+{
+    if (c->form == LAC_COMPACT_FEATURES)
+        expand_features(c, from, to);
+    else
+        expand_bits(c, from, to);
+}
+
+static void expand_s8(const struct lac_expand_args *a)
+{
+    lac_expand_each(a, expand_page);
 }
 
 LAC_ATTENTION_S8_OPS_DEFINE(scalar, 0)

@@ -53,6 +53,8 @@ static inline size_t find_pages(const struct lac_attention_row_args *a, size_t i
     const uint64_t page_bits = (UINT64_C(1) << LAC_LANES) - 1;
     size_t n = 0;
     *seen = 0;
+    if (a->load)
+        a->load(a->context, keys->block);
     for (size_t page = 0; page < BLOCK_PAGES; page++) {
         uint64_t bits = keys->keys >> page * LAC_LANES & page_bits;
         if (!bits)

@@ -153,6 +153,32 @@ static bool parse_heavy(const char *text, struct lac_kv_policy *policy)
     return !*end;
 }
 
+/* A share, then perhaps "/" and how many of a prompt's tokens decide. */
+static bool parse_share(const char *text, struct lac_kv_policy *policy)
+{
+    char *end;
+    const char *rest;
+    if (!strchr("0123456789.", *text))
+        return false;
+    policy->share = strtod(text, &end);
+    rest = end;
+    if (*rest == '/' && (!read_number(rest + 1, &rest, &policy->n_observed) || !policy->n_observed))
+        return false;
+    return rest > text && !*rest && policy->share > 0 && policy->share <= 1;
+}
+
+static bool parse_thin(const char *text, struct lac_kv_policy *policy)
+{
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_THIN};
+    return parse_share(text, policy);
+}
+
+static bool parse_zip(const char *text, struct lac_kv_policy *policy)
+{
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_ZIP};
+    return parse_share(text, policy);
+}
+
 /* Budgets, or 1/N: one key of so many. */
 static bool parse_choice(const char *text, struct lac_kv_policy *policy)
 {
@@ -180,6 +206,7 @@ static const struct policy_name {
 } names[] = {
     {"stream:", parse_stream}, {"snap:", parse_snap},   {"prefix:", parse_prefix},
     {"heavy:", parse_heavy},   {"quest:", parse_quest}, {"channels:", parse_channels},
+    {"thin:", parse_thin},     {"zip:", parse_zip},
 };
 
 bool kv_parse(const char *text, struct lac_kv_policy *policy)
@@ -195,7 +222,7 @@ bool kv_parse(const char *text, struct lac_kv_policy *policy)
             return true;
     }
     complain("--kv: '%s' is none of full, stream:SINKS+WINDOW[/mean], duo:FILE, snap:BUDGET, "
-             "prefix:BUDGET, heavy:BUDGET, quest:BUDGET, channels:BUDGET",
+             "prefix:BUDGET, heavy:BUDGET, thin:SHARE, zip:SHARE, quest:BUDGET, channels:BUDGET",
              text);
     return false;
 }

@@ -184,7 +184,8 @@ static const struct row rows[] = {
      "so many, and what is between by its mean; "
      "duo:FILE, in JSON which heads keep all; snap:BUDGET[,BUDGET...], what a prompt's end looks "
      "at, in all layers or in each; prefix:BUDGET, the mean of the layers; "
-     "heavy:BUDGET[,BUDGET...], what is looked at most; quest:BUDGET and "
+     "heavy:BUDGET[,BUDGET...], what is looked at most; thin:SHARE of the keys' features; "
+     "zip:SHARE, what has this share of the looks, the rest in fewer bits; quest:BUDGET and "
      "channels:BUDGET, all, of which a token reads so many, or 1/N (default full); score: several "
      "are compared"},
     {"activations", 0, TEXTS, ON_DECODERS, AT(activations), "RULE", 0, 0, NULL,

@@ -84,6 +84,7 @@ static enum lac_status reserve_parts(struct lac_decoder *d, size_t n, struct lac
 struct pass {
     struct lac_decoder *decoder;
     size_t n_texts, n_tokens, n_kept, n_keys; /* n_keys: of the longest */
+    size_t page_bytes;                        /* of whole pages, if there are compact ones */
 };
 
 /* Where attention is chosen, passes end where units of queries do: no pass decides over a part. */
@@ -137,6 +138,9 @@ static bool add_part(struct pass *pass, const struct lac_step_text *text, size_t
     d->order[pass->n_texts++] = part;
     pass->n_tokens += n;
     pass->n_keys = lac_max_size(pass->n_keys, lac_kv_most_slots(text->kv) + n);
+    const struct lac_kv_shape *shape = &text->kv->shape;
+    if (shape->rules && shape->rules->form)
+        pass->page_bytes = lac_kv_page_bytes(shape->dtype, shape->head_dim);
     return true;
 }
 
@@ -218,8 +222,9 @@ static void take_counts(struct lac_decoder *d)
 static enum lac_status run_pass(struct pass *pass, struct lac_error *error)
 {
     struct lac_decoder *d = pass->decoder;
-    enum lac_status status = lac_region_reserve(
-        &d->region, d->network, &head, lac_pool_size(d->pool), pass->n_tokens, pass->n_keys, error);
+    enum lac_status status =
+        lac_region_reserve(&d->region, d->network, &head, lac_pool_size(d->pool), pass->n_tokens,
+                           pass->n_keys, pass->page_bytes, error);
     if (status)
         return status;
     if (is_worth_a_team(pass))

@@ -3,6 +3,7 @@
 #include "src/run/keys.h"
 
 #include "simd/attention.h"
+#include "src/run/expanded.h"
 #include "src/run/picked.h"
 
 /* Keys and values that the batch has of one head of a sequence, tile by tile. */
@@ -93,9 +94,9 @@ struct lac_keys lac_cached_keys(const struct lac_member *m, size_t sequence, siz
     struct lac_keys keys = {
         .dtype = s->kv->shape.dtype,
         .segment_keys = LAC_LANES,
-        .pages = lac_kv_head(s->kv, layer, kv_head),
         .n_keys = s->kv->n_keys + s->n_tokens - lac_kv_gone(s->kv, layer, kv_head),
     };
+    keys.pages = lac_whole_pages(m, s->kv, layer, kv_head, keys.n_keys);
     if (keys.dtype != LAC_S8) {
         struct lac_kv_segment *segments = own_segments(m);
         keys.segments = segments;

@@ -7,6 +7,7 @@
 #include "src/base/checked.h"
 #include "src/run/counted.h"
 #include "src/run/kv_choice.h"
+#include "src/run/kv_compact.h"
 #include "src/run/kv_lost.h"
 #include "src/run/kv_votes.h"
 
@@ -76,6 +77,7 @@ void lac_kv_clear(struct lac_kv *kv)
     lac_kv_pools_clear(kv);
     lac_free(kv->host, kv->pages);
     lac_free(kv->host, kv->n_gone);
+    lac_free(kv->host, kv->n_compact);
     lac_free(kv->host, kv->lost);
     lac_free(kv->host, kv->votes);
     lac_kv_init(kv, kv->host, &kv->shape);
@@ -95,6 +97,11 @@ static enum lac_status grow_tables(struct lac_kv *kv, size_t n_pages, struct lac
     if (kv->shape.rules && !kv->n_gone) {
         kv->n_gone = lac_alloc_zero(kv->host, n_tables(kv), sizeof *kv->n_gone);
         if (!kv->n_gone)
+            return no_memory(kv, n_pages, error);
+    }
+    if (kv->shape.rules && kv->shape.rules->form && !kv->n_compact) {
+        kv->n_compact = lac_alloc_zero(kv->host, n_tables(kv), sizeof *kv->n_compact);
+        if (!kv->n_compact)
             return no_memory(kv, n_pages, error);
     }
     enum lac_status status = lac_kv_open_lost(kv, error);
@@ -208,15 +215,16 @@ void lac_kv_truncate(struct lac_kv *kv, size_t n_keys)
     lac_kv_pools_truncate(kv, n_keys);
 }
 
-static enum lac_status copy_gone(struct lac_kv *to, const struct lac_kv *from,
-                                 struct lac_error *error)
+/* *copy = a copy of [n_layers][n_heads] numbers, if there are any. */
+static enum lac_status copy_counts(const struct lac_kv *kv, const size_t *counts, size_t **copy,
+                                   struct lac_error *error)
 {
-    if (!from->n_gone)
+    if (!counts)
         return LAC_OK;
-    to->n_gone = lac_alloc(to->host, n_tables(to), sizeof *to->n_gone);
-    if (!to->n_gone)
-        return no_memory(to, from->n_pages, error);
-    memcpy(to->n_gone, from->n_gone, n_tables(to) * sizeof *to->n_gone);
+    *copy = lac_alloc(kv->host, n_tables(kv), sizeof **copy);
+    if (!*copy)
+        return no_memory(kv, kv->n_pages, error);
+    memcpy(*copy, counts, n_tables(kv) * sizeof **copy);
     return LAC_OK;
 }
 
@@ -236,7 +244,9 @@ enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_
                              struct lac_error *error)
 {
     size_t n_pages = lac_ceil_div(n_keys, LAC_LANES);
-    enum lac_status status = copy_gone(to, from, error);
+    enum lac_status status = copy_counts(to, from->n_gone, &to->n_gone, error);
+    if (!status)
+        status = copy_counts(to, from->n_compact, &to->n_compact, error);
     if (!status)
         status = copy_lost(to, from, error);
     if (!status)
@@ -293,6 +303,7 @@ static void remove_pages(struct lac_kv *kv, size_t t, size_t from, size_t to)
         drop_page(kv, pages[i]);
     memmove(pages + from, pages + to, (n - to) * sizeof *pages);
     kv->n_gone[t] += (to - from) * LAC_LANES;
+    lac_kv_pools_truncate(kv, 0);
 }
 
 enum { BLOCK_PAGES = LAC_KEY_BLOCK / LAC_LANES };
@@ -332,6 +343,20 @@ void lac_kv_replace_pages(struct lac_kv *kv, size_t layer, size_t head, void *co
         drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
     kv->n_gone[t] += n_dropped;
     memcpy(table(kv, t), pages, (kv->n_pages - gone_pages(kv, t)) * sizeof *pages);
+    lac_kv_pools_truncate(kv, 0);
+}
+
+void lac_kv_exchange_pages(struct lac_kv *kv, size_t layer, size_t head, size_t first,
+                           void *const *pages, size_t n, size_t n_compact)
+{
+    size_t t = layer * kv->shape.n_heads + head;
+    void **at = table(kv, t) + first;
+    for (size_t i = 0; i < n; i++) {
+        drop_page(kv, at[i]);
+        at[i] = pages[i];
+    }
+    kv->n_compact[t] = first + n_compact;
+    lac_kv_pools_truncate(kv, 0);
 }
 
 /* Heavy hitters are looked for so often behind a prompt: at multiples of it. */
@@ -347,9 +372,10 @@ static bool has_rule(const struct lac_kv *kv, enum lac_kv_policy_kind kind)
 
 size_t lac_kv_stop(const struct lac_kv *kv, size_t n_prompt)
 {
-    bool is_heavy = has_rule(kv, LAC_KV_HEAVY);
+    bool is_heavy = has_rule(kv, LAC_KV_HEAVY),
+         is_compact = kv->shape.rules && kv->shape.rules->form;
     if (kv->n_keys < n_prompt)
-        return is_heavy || has_rule(kv, LAC_KV_SNAP) ? n_prompt : SIZE_MAX;
+        return is_heavy || is_compact || has_rule(kv, LAC_KV_SNAP) ? n_prompt : SIZE_MAX;
     return is_heavy ? lac_round_up(kv->n_keys + 1, CHOICE_STEP) : SIZE_MAX;
 }
 
@@ -376,7 +402,8 @@ enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
         /* A page that nothing is in yet would be in the way. */
         lac_kv_truncate(kv, kv->n_keys);
         kv->n_least = n_sure;
-        enum lac_status status = lac_kv_choose(kv, error);
+        enum lac_status status =
+            kv->shape.rules->form ? lac_kv_compact(kv, error) : lac_kv_choose(kv, error);
         if (status)
             return status;
     }
@@ -389,9 +416,13 @@ enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
 
 size_t lac_kv_bytes(const struct lac_kv *kv)
 {
-    size_t n_pages = 0;
-    for (size_t t = 0; t < n_tables(kv); t++)
+    struct lac_compact form = lac_kv_compact_form(&kv->shape);
+    size_t n_pages = 0, n_compact = 0;
+    for (size_t t = 0; t < n_tables(kv); t++) {
         n_pages += kv->n_pages - gone_pages(kv, t);
-    return n_pages * page_bytes(kv) + lac_kv_lost_bytes(kv) + lac_kv_votes_bytes(kv) +
-           lac_kv_labels_bytes(kv) + lac_kv_pools_bytes(kv);
+        n_compact += kv->n_compact ? kv->n_compact[t] : 0;
+    }
+    n_pages -= n_compact;
+    return n_pages * page_bytes(kv) + n_compact * lac_compact_bytes(&form) + lac_kv_lost_bytes(kv) +
+           lac_kv_votes_bytes(kv) + lac_kv_labels_bytes(kv) + lac_kv_pools_bytes(kv);
 }

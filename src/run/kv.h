@@ -3,10 +3,14 @@
  *
  *   pages[layer][head][i]   slots [16 i, 16 i + 16) of a key/value head: simd/attention.h
  *   n_gone[layer][head]     keys that the head has given up, by its rule (src/run/kv_rules.h)
+ *   n_compact[layer][head]  pages that the head has compact
  *
  * Those that a head keeps lie side by side in the order of their positions, turned by these: a key
  * that comes now, at position n_keys, gets slot n_keys - n_gone, and attention counts keys and
  * queries in slots.  n_gone is a multiple of LAC_LANES, so that all heads begin pages together.
+ *
+ * The first n_compact pages of a head are compact (simd/compact.h): who reads keys expands them
+ * first (src/run/expanded.h).  They are of keys that n_least says are certain.
  *
  * Pages are counted references: sequences that begin alike share their pages, and whoever writes
  * into a page that others hold gets a copy first (lac_kv_reserve).  Copies of a cache may be used
@@ -20,7 +24,7 @@
 
 #include <lacuna/model.h>
 
-#include "simd/attention.h"
+#include "simd/compact.h"
 #include "src/base/error.h"
 #include "src/base/host.h"
 #include "src/run/kv_labels.h"
@@ -38,13 +42,14 @@ struct lac_kv_shape {
 struct lac_kv {
     const struct lac_host *host;
     struct lac_kv_shape shape;
-    size_t n_keys;   /* that were put in: the position of the next token */
-    size_t n_least;  /* n_keys may not be cut below this: what was before it is not complete */
-    size_t n_pages;  /* of a head that has given up nothing; others have n_gone / 16 fewer */
-    size_t capacity; /* of each head's table */
-    void **pages;    /* [n_layers][n_heads][capacity] */
-    size_t *n_gone;  /* [n_layers][n_heads]; NULL: all 0 */
-    double *lost;    /* src/run/kv_lost.h; or NULL */
+    size_t n_keys;     /* that were put in: the position of the next token */
+    size_t n_least;    /* n_keys may not be cut below this: what was before it is not complete */
+    size_t n_pages;    /* of a head that has given up nothing; others have n_gone / 16 fewer */
+    size_t capacity;   /* of each head's table */
+    void **pages;      /* [n_layers][n_heads][capacity] */
+    size_t *n_gone;    /* [n_layers][n_heads]; NULL: all 0 */
+    size_t *n_compact; /* [n_layers][n_heads]; NULL: all 0 */
+    double *lost;      /* src/run/kv_lost.h; or NULL */
     struct lac_kv_labels labels;
     struct lac_kv_pools pools;
     struct lac_kv_votes *votes; /* src/run/kv_votes.h; or NULL */
@@ -58,6 +63,23 @@ void lac_kv_clear(struct lac_kv *kv);
 static inline size_t lac_kv_gone(const struct lac_kv *kv, size_t layer, size_t head)
 {
     return kv->n_gone ? kv->n_gone[layer * kv->shape.n_heads + head] : 0;
+}
+
+/* Pages of a head that are compact. */
+static inline size_t lac_kv_compact_pages(const struct lac_kv *kv, size_t layer, size_t head)
+{
+    return kv->n_compact ? kv->n_compact[layer * kv->shape.n_heads + head] : 0;
+}
+
+/* How they are made; form 0: there are none. */
+static inline struct lac_compact lac_kv_compact_form(const struct lac_kv_shape *shape)
+{
+    return (struct lac_compact){
+        .form = shape->rules ? shape->rules->form : LAC_COMPACT_NONE,
+        .dtype = shape->dtype,
+        .head_dim = shape->head_dim,
+        .n_dwords = shape->rules ? shape->rules->n_key_dwords : 0,
+    };
 }
 
 /* Slots that the head with most of them fills. */
@@ -106,6 +128,10 @@ enum lac_status lac_kv_new_pages(const struct lac_kv *kv, size_t n, void **pages
 /* Takes them over in place of all pages that the head has, of whose keys it gives up n_dropped. */
 void lac_kv_replace_pages(struct lac_kv *kv, size_t layer, size_t head, void *const *pages,
                           size_t n_dropped);
+/* Takes n pages over in place of those from `first` on; the first n_compact of them are compact, as
+ * all before them are. */
+void lac_kv_exchange_pages(struct lac_kv *kv, size_t layer, size_t head, size_t first,
+                           void *const *pages, size_t n, size_t n_compact);
 
 /* Bytes of the pages that it refers to, shared or not, and of votes. */
 size_t lac_kv_bytes(const struct lac_kv *kv);

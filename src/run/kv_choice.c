@@ -2,11 +2,11 @@
 /* Which keys heads keep whose votes decide (Li et al. 2024, Zhang et al. 2023). */
 #include "src/run/kv_choice.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/base/checked.h"
 #include "src/run/kv_deal.h"
+#include "src/run/kv_slots.h"
 #include "src/run/kv_votes.h"
 
 static size_t n_tables(const struct lac_kv *kv)
@@ -27,26 +27,6 @@ static bool is_over(const struct lac_kv *kv, size_t t, size_t budget)
 
 /* ---- Who stays ---- */
 
-struct candidate {
-    float votes;
-    uint32_t slot;
-};
-
-/* Of equals the later one. */
-static int by_votes(const void *a, const void *b)
-{
-    const struct candidate *x = a, *y = b;
-    if (x->votes > y->votes || x->votes < y->votes)
-        return x->votes > y->votes ? -1 : 1;
-    return x->slot > y->slot ? -1 : x->slot < y->slot;
-}
-
-static int by_slot(const void *a, const void *b)
-{
-    const struct candidate *x = a, *y = b;
-    return x->slot < y->slot ? -1 : x->slot > y->slot;
-}
-
 /* After a prompt a key has the votes of the one with most of those round it: what belongs together
  * stays. */
 enum { POOL_SIDE = 3 };
@@ -62,60 +42,19 @@ static float pooled(const float *votes, size_t n, size_t i, size_t side)
 
 /* The n_chosen of the first n slots that stay, in order; votes NULL: there were none. */
 static void choose(const float *votes, size_t n, size_t n_chosen, size_t side,
-                   struct candidate *candidates)
+                   struct lac_kv_candidate *candidates)
 {
     for (size_t i = 0; i < n; i++)
-        candidates[i] = (struct candidate){pooled(votes, n, i, side), (uint32_t)i};
-    qsort(candidates, n, sizeof *candidates, by_votes);
-    qsort(candidates, n_chosen, sizeof *candidates, by_slot);
-}
-
-/* ---- Slots of pages: simd/attention.h ---- */
-
-static void copy_floats(size_t element, size_t head_dim, char *to, size_t i, const char *from,
-                        size_t j)
-{
-    size_t values = LAC_LANES * head_dim * element, row = head_dim * element;
-    for (size_t f = 0; f < head_dim; f++)
-        memcpy(to + (f * LAC_LANES + i) * element, from + (f * LAC_LANES + j) * element, element);
-    memcpy(to + values + i * row, from + values + j * row, row);
-}
-
-static void copy_bytes(size_t head_dim, struct lac_kv_page *to, size_t i,
-                       const struct lac_kv_page *from, size_t j)
-{
-    size_t n_dwords = lac_ceil_div(head_dim, 4), values = lac_kv_page_keys_bytes(head_dim);
-    to->k_scale[i] = from->k_scale[j];
-    to->v_scale[i] = from->v_scale[j];
-    for (size_t d = 0; d < n_dwords; d++)
-        memcpy(to->rows + (d * LAC_LANES + i) * 4, from->rows + (d * LAC_LANES + j) * 4, 4);
-    uint8_t *v = to->rows + values + i / 4 * n_dwords * 16 + i % 4;
-    const uint8_t *w = from->rows + values + j / 4 * n_dwords * 16 + j % 4;
-    for (size_t f = 0; f < n_dwords * 4; f++)
-        v[f * 4] = w[f * 4];
-}
-
-static void copy_slot(const struct lac_kv_shape *shape, void *to, size_t i, const void *from,
-                      size_t j)
-{
-    if (shape->dtype == LAC_S8)
-        copy_bytes(shape->head_dim, to, i, from, j);
-    else
-        copy_floats(shape->dtype == LAC_BF16 ? 2 : 4, shape->head_dim, to, i, from, j);
-}
-
-static void clear_page(const struct lac_kv_shape *shape, void *page)
-{
-    memset(page, 0, lac_kv_page_bytes(shape->dtype, shape->head_dim));
-    if (shape->dtype == LAC_S8)
-        memset(((struct lac_kv_page *)page)->rows, 128, lac_kv_page_keys_bytes(shape->head_dim));
+        candidates[i] = (struct lac_kv_candidate){pooled(votes, n, i, side), (uint32_t)i};
+    lac_kv_sort_by_votes(candidates, n);
+    lac_kv_sort_by_slot(candidates, n_chosen);
 }
 
 /* ---- The choice of a head ---- */
 
 /* What stays of a head's slots: the chosen, then those from `tail` on. */
 struct choice {
-    const struct candidate *chosen;
+    const struct lac_kv_candidate *chosen;
     size_t n_chosen, tail, n_kept;
 };
 
@@ -130,9 +69,9 @@ static void gather(const struct lac_kv_shape *shape, void *const *from, const st
     for (size_t i = 0; i < c->n_kept; i++) {
         size_t slot = slot_of(c, i);
         if (i % LAC_LANES == 0)
-            clear_page(shape, to[i / LAC_LANES]);
-        copy_slot(shape, to[i / LAC_LANES], i % LAC_LANES, from[slot / LAC_LANES],
-                  slot % LAC_LANES);
+            lac_kv_clear_page(shape, to[i / LAC_LANES]);
+        lac_kv_copy_slot(shape, to[i / LAC_LANES], i % LAC_LANES, from[slot / LAC_LANES],
+                         slot % LAC_LANES);
     }
 }
 
@@ -149,14 +88,14 @@ static float *votes_of(const struct lac_kv *kv, size_t layer, size_t head)
 {
     const struct lac_kv_rule *rule = &kv->shape.rules->of[layer * kv->shape.n_heads + head];
     size_t n_prompt = rule->kind == LAC_KV_SNAP ? kv->n_keys : 0;
-    bool has_votes = kv->votes && kv->votes->n_prompt == n_prompt;
+    bool has_votes = kv->votes && kv->votes->n_prompt == n_prompt && !kv->votes->is_thin;
     return has_votes ? lac_kv_head_votes(kv, layer, head) : NULL;
 }
 
 /* Room for the work: as many candidates as slots; a budget a layer; the pages that heads have when
  * they have chosen, one head after another. */
 struct room {
-    struct candidate *candidates;
+    struct lac_kv_candidate *candidates;
     size_t *budgets;
     void **pages;
 };

@@ -124,10 +124,21 @@ static void deal(const struct lac_kv *kv, struct layer *layers, double *curves, 
         budgets[i] = rule->n_last + keys_of(&layers[i], share);
 }
 
+/* Keys of each layer that have that share of its votes. */
+static void share_out(const struct lac_kv *kv, struct layer *layers, double *curve, float *sorted,
+                      size_t *n_keys)
+{
+    for (size_t i = 0; i < kv->shape.n_layers; i++) {
+        layers[i].curve = curve;
+        draw(kv, i, &layers[i], sorted);
+        n_keys[i] = keys_of(&layers[i], kv->shape.rules->share);
+    }
+}
+
 enum lac_status lac_kv_deal(const struct lac_kv *kv, size_t *budgets, struct lac_error *error)
 {
     size_t n_layers = kv->shape.n_layers, n = 0, n_most = 0;
-    if (!kv->votes || kv->votes->n_prompt != kv->n_keys) {
+    if (!kv->votes || kv->votes->n_prompt != kv->n_keys || kv->votes->is_thin) {
         for (size_t i = 0; i < n_layers; i++)
             budgets[i] = LAC_KV_MOST;
         return LAC_OK;
@@ -141,7 +152,7 @@ enum lac_status lac_kv_deal(const struct lac_kv *kv, size_t *budgets, struct lac
     double *curves = layers ? lac_alloc(kv->host, n, sizeof *curves) : NULL;
     float *sorted = curves ? lac_alloc(kv->host, n_most + 1, sizeof *sorted) : NULL;
     if (sorted)
-        deal(kv, layers, curves, sorted, budgets);
+        (kv->shape.rules->share > 0 ? share_out : deal)(kv, layers, curves, sorted, budgets);
     enum lac_status status =
         sorted ? LAC_OK
                : lac_fail(error, LAC_E_MEMORY, "no memory for the votes of %zu layers", n_layers);

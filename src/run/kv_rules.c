@@ -2,6 +2,7 @@
 /* What each key/value head of a network keeps of a text. */
 #include "src/run/kv_rules.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "simd/attention.h"
@@ -86,6 +87,16 @@ static enum lac_status check_voted(const struct lac_kv_policy *policy,
     return LAC_OK;
 }
 
+static enum lac_status check_share(const struct lac_kv_policy *policy, struct lac_error *error)
+{
+    if (!(policy->share > 0 && policy->share <= 1) || policy->n_observed > LAC_KV_MOST)
+        return lac_fail(error, LAC_E_ARGUMENT,
+                        "a share of %g, of which %zu tokens decide; expected more than 0 to 1, and "
+                        "at most %d",
+                        policy->share, policy->n_observed, LAC_KV_MOST);
+    return LAC_OK;
+}
+
 static enum lac_status check_choice(const struct lac_kv_policy *policy,
                                     const struct lac_config *config, struct lac_error *error)
 {
@@ -119,6 +130,10 @@ enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
                             "a cache of the first %zu and the last %zu keys; a window of 1 to %d "
                             "is needed",
                             policy->n_sinks, policy->n_window, LAC_KV_MOST);
+        break;
+    case LAC_KV_THIN:
+    case LAC_KV_ZIP:
+        status = check_share(policy, error);
         break;
     case LAC_KV_QUEST:
     case LAC_KV_CHANNELS:
@@ -164,6 +179,12 @@ static struct lac_kv_rule windowed(const struct lac_kv_rules *rules,
     return rule;
 }
 
+static struct lac_kv_rule compact_rule(const struct lac_kv_policy *policy)
+{
+    size_t n = policy->n_observed ? policy->n_observed : USUALLY_OBSERVED;
+    return (struct lac_kv_rule){.kind = policy->kind, .n_observed = n, .n_last = n};
+}
+
 static struct lac_kv_rule usual(const struct lac_kv_rules *rules,
                                 const struct lac_kv_policy *policy, size_t layer)
 {
@@ -173,6 +194,8 @@ static struct lac_kv_rule usual(const struct lac_kv_rules *rules,
             .budget = budget_of(policy, layer),
             .part = policy->n_part,
         };
+    if (policy->kind == LAC_KV_THIN || policy->kind == LAC_KV_ZIP)
+        return compact_rule(policy);
     if (policy->kind != LAC_KV_STREAM)
         return voted_rule(policy, layer);
     return (struct lac_kv_rule){
@@ -217,6 +240,20 @@ static void make_labels(struct lac_kv_rules *rules, const struct lac_kv_policy *
     }
 }
 
+/* Of a key's features at least four stay. */
+static void make_form(struct lac_kv_rules *rules, const struct lac_kv_policy *policy,
+                      const struct lac_config *config)
+{
+    if (policy->kind == LAC_KV_THIN) {
+        rules->form = LAC_COMPACT_FEATURES;
+        rules->n_key_dwords =
+            (size_t)ceil(policy->share * (double)lac_ceil_div(config->head_dim, 4));
+    } else if (policy->kind == LAC_KV_ZIP) {
+        rules->form = LAC_COMPACT_BITS;
+        rules->share = policy->share;
+    }
+}
+
 enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_kv_policy *policy,
                                   const struct lac_config *config, struct lac_kv_rules **rules,
                                   struct lac_error *error)
@@ -234,6 +271,7 @@ enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_
     if (policy->kind == LAC_KV_STREAM)
         make_sights(made, policy);
     make_labels(made, policy, config);
+    make_form(made, policy, config);
     for (size_t i = 0; i < n; i++) {
         size_t window = window_of(config, i / n_heads);
         made->of[i] = window ? windowed(made, policy, window) : usual(made, policy, i / n_heads);

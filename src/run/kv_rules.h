@@ -9,6 +9,7 @@
 
 #include <lacuna/generate.h>
 
+#include "simd/compact.h"
 #include "sparse/sight.h"
 #include "src/base/error.h"
 #include "src/base/host.h"
@@ -25,8 +26,9 @@ struct lac_kv_rule {
      * its own. */
     size_t n_sinks, n_left;
     bool remembers;        /* STREAM: what goes, by its means */
-    size_t budget, n_last; /* SNAP and HEAVY, in keys: all that stay, those that do unasked */
-    size_t n_observed;     /* SNAP and HEAVY: tokens of a prompt's end that vote */
+    size_t budget, n_last; /* SNAP and HEAVY, in keys: all that stay, those that do unasked.  THIN
+                              and ZIP: n_last stay as they are */
+    size_t n_observed;     /* tokens of a prompt's end that vote, if any do */
     size_t part;           /* one key of so many */
     uint8_t channels[LAC_KV_MOST_CHANNELS]; /* CHANNELS */
 };
@@ -43,7 +45,10 @@ struct lac_kv_rules {
     size_t n_labels,
         n_dwords;      /* of a page's label: simd/attention.h; n_labels 0: no head has any */
     size_t n_channels; /* CHANNELS */
-    struct lac_sight_term terms[2];       /* of a streaming head: the window, the sinks */
+    enum lac_compact_form form;     /* of pages that heads of THIN and ZIP have compact, or none */
+    size_t n_key_dwords;            /* THIN: of features that stay */
+    double share;                   /* ZIP */
+    struct lac_sight_term terms[2]; /* of a streaming head: the window, the sinks */
     struct lac_sight streaming, windowed; /* with sinks and without */
     struct lac_kv_rule of[];              /* [n_layers][n_kv_heads] */
 };

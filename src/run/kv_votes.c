@@ -27,17 +27,23 @@ static enum lac_status no_memory(size_t n_slots, struct lac_error *error)
     return lac_fail(error, LAC_E_MEMORY, "no memory for the votes on %zu keys", n_slots);
 }
 
+static bool is_about(const struct lac_kv_votes *votes, size_t n_prompt, size_t is_thin)
+{
+    return votes && votes->n_prompt == n_prompt && votes->is_thin == is_thin;
+}
+
 /* Takes over what was said of the slots that both have room for; votes on another prompt do not
  * count for this one. */
-static bool resize(struct lac_kv *kv, size_t n_prompt, size_t n_slots)
+static bool resize(struct lac_kv *kv, size_t n_prompt, size_t is_thin, size_t n_slots)
 {
     struct lac_kv_votes *old = kv->votes, *votes;
     votes = lac_alloc_zero(kv->host, 1, bytes_of(kv, n_slots));
     if (!votes)
         return false;
     votes->n_prompt = n_prompt;
+    votes->is_thin = is_thin;
     votes->n_slots = n_slots;
-    if (old && old->n_prompt == n_prompt) {
+    if (is_about(old, n_prompt, is_thin)) {
         size_t n = lac_min_size(old->n_slots, n_slots);
         votes->n_counted = old->n_counted;
         for (size_t t = 0; t < n_tables(kv); t++)
@@ -48,12 +54,21 @@ static bool resize(struct lac_kv *kv, size_t n_prompt, size_t n_slots)
     return true;
 }
 
-static enum lac_status open_votes(struct lac_kv *kv, size_t n_prompt, size_t n_keys,
+/* There are as many votes on features as on slots: in files one cannot be told from the other. */
+static enum lac_status open_votes(struct lac_kv *kv, size_t n_prompt, size_t is_thin, size_t n_keys,
                                   struct lac_error *error)
 {
-    size_t n_slots = lac_round_up(lac_kv_most_slots(kv) + n_keys - kv->n_keys, LAC_KEY_BLOCK);
-    bool is_open = kv->votes && kv->votes->n_prompt == n_prompt && kv->votes->n_slots >= n_slots;
-    return is_open || resize(kv, n_prompt, n_slots) ? LAC_OK : no_memory(n_slots, error);
+    size_t n_slots = lac_kv_most_slots(kv) + n_keys - kv->n_keys;
+    n_slots = lac_round_up(lac_max_size(n_slots, is_thin ? kv->shape.head_dim : 0), LAC_KEY_BLOCK);
+    bool is_open = is_about(kv->votes, n_prompt, is_thin) && kv->votes->n_slots >= n_slots;
+    return is_open || resize(kv, n_prompt, is_thin, n_slots) ? LAC_OK : no_memory(n_slots, error);
+}
+
+/* Does a prompt that is not in yet ask for votes, by the rule of a head with n_gone keys fewer? */
+static bool asks(const struct lac_kv_rule *rule, size_t n_prompt, size_t n_gone)
+{
+    return rule->kind == LAC_KV_THIN || rule->kind == LAC_KV_ZIP ||
+           (rule->kind == LAC_KV_SNAP && n_prompt - n_gone >= rule->budget + LAC_LANES);
 }
 
 /* The kind of rule by which heads choose, and how many tokens at the prompt's end it asks. */
@@ -64,8 +79,8 @@ static enum lac_kv_policy_kind find_voters(const struct lac_kv *kv, size_t n_pro
     for (size_t t = 0; kv->shape.rules && t < n_tables(kv); t++) {
         const struct lac_kv_rule *rule = &kv->shape.rules->of[t];
         size_t n_gone = kv->n_gone ? kv->n_gone[t] : 0;
-        bool is_over = kv->n_keys < n_prompt && n_prompt - n_gone >= rule->budget + LAC_LANES;
-        if (rule->kind != LAC_KV_HEAVY && (rule->kind != LAC_KV_SNAP || !is_over))
+        bool is_asked = kv->n_keys < n_prompt && asks(rule, n_prompt, n_gone);
+        if (rule->kind != LAC_KV_HEAVY && !is_asked)
             continue;
         kind = rule->kind;
         *n_observed = rule->n_observed;
@@ -82,9 +97,9 @@ enum lac_status lac_kv_vote(struct lac_kv *kv, size_t n_prompt, size_t n_more, s
     *n_voters = 0;
     if (kind == LAC_KV_FULL || end <= first)
         return LAC_OK;
-    bool is_snap = kind == LAC_KV_SNAP;
-    enum lac_status status =
-        open_votes(kv, is_snap ? n_prompt : 0, is_snap ? n_prompt : end, error);
+    bool is_on_all = kind == LAC_KV_HEAVY;
+    enum lac_status status = open_votes(kv, is_on_all ? 0 : n_prompt, kind == LAC_KV_THIN,
+                                        is_on_all ? end : n_prompt, error);
     if (status)
         return status;
     first = lac_max_size(first, kv->votes->n_counted);
@@ -102,7 +117,7 @@ void lac_kv_close_votes(struct lac_kv *kv)
     /* Those that come before heads choose again. */
     size_t n_slots = lac_round_up(lac_kv_most_slots(kv) + LAC_KEY_BLOCK, LAC_KEY_BLOCK);
     if (kv->votes && kv->votes->n_slots > n_slots)
-        resize(kv, 0, n_slots);
+        resize(kv, 0, 0, n_slots);
 }
 
 enum lac_status lac_kv_copy_votes(struct lac_kv *to, const struct lac_kv *from,

@@ -25,10 +25,16 @@ libcore_la_SOURCES += \
 	src/run/head.c \
 	src/run/keys.c \
 	src/run/keys.h \
+	src/run/compact.c \
+	src/run/compact.h \
+	src/run/expanded.c \
+	src/run/expanded.h \
 	src/run/kv.c \
 	src/run/kv.h \
 	src/run/kv_choice.c \
 	src/run/kv_choice.h \
+	src/run/kv_compact.c \
+	src/run/kv_compact.h \
 	src/run/kv_deal.c \
 	src/run/kv_deal.h \
 	src/run/kv_lost.c \
@@ -41,6 +47,8 @@ libcore_la_SOURCES += \
 	src/run/kv_pools.h \
 	src/run/kv_rules.c \
 	src/run/kv_rules.h \
+	src/run/kv_slots.c \
+	src/run/kv_slots.h \
 	src/run/kv_votes.c \
 	src/run/kv_votes.h \
 	src/run/layer.c \

@@ -54,6 +54,7 @@ struct lac_kernels {
     const struct lac_kernel *scores[LAC_N_DTYPES]; /* to choose by */
     const struct lac_kernel *score_lines;
     const struct lac_kernel *page_scores;
+    const struct lac_kernel *expand[LAC_N_DTYPES]; /* as kv_pages */
 };
 
 struct lac_network {

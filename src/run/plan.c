@@ -410,6 +410,7 @@ void lac_plan_shared(struct lac_kernels *kernels, unsigned features)
         kernels->attention_row[cached[i]] =
             lac_kernel_find_dtype(LAC_OP_ATTENTION_ROW, cached[i], features);
         kernels->scores[cached[i]] = lac_kernel_find_dtype(LAC_OP_SCORES, cached[i], features);
+        kernels->expand[cached[i]] = lac_kernel_find_dtype(LAC_OP_EXPAND, cached[i], features);
     }
     static const enum lac_dtype bundled[] = {LAC_F32, LAC_S8};
     for (size_t i = 0; i < sizeof bundled / sizeof bundled[0]; i++) {

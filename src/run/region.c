@@ -45,6 +45,17 @@ static void lay_out_lists(struct lac_region *r, const struct lac_config *config,
     r->counts = cut(c, r->n_members, 1, sizeof *r->counts);
 }
 
+/* For caches with compact pages. */
+static void lay_out_whole(struct lac_region *r, struct cutter *c)
+{
+    size_t m = r->n_members, n_block = LAC_KEY_BLOCK / LAC_LANES;
+    r->n_whole = r->n_blocks * n_block;
+    r->row_pages = cut(c, m, r->n_whole, sizeof *r->row_pages);
+    r->whole_pages = cut(c, m, r->n_whole, sizeof *r->whole_pages);
+    r->row_room = cut(c, m * n_block, r->compact_page, 1);
+    r->whole_room = cut(c, m * r->n_whole, r->compact_page, 1);
+}
+
 static void lay_out_decoder(struct lac_region *r, const struct lac_config *config, struct cutter *c)
 {
     size_t n = r->n_lanes, m = r->n_members;
@@ -72,6 +83,8 @@ static void lay_out_decoder(struct lac_region *r, const struct lac_config *confi
     r->n_done = cut(c, m, 1, sizeof *r->n_done);
     if (r->has_lists)
         lay_out_lists(r, config, c);
+    if (r->compact_page)
+        lay_out_whole(r, c);
 }
 
 static void lay_out_encoder(struct lac_region *r, const struct lac_network *network,
@@ -137,11 +150,12 @@ static void lay_out(struct lac_region *r, const struct lac_network *network,
 
 enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_network *network,
                                    const struct lac_head *head, size_t n_members, size_t n_tokens,
-                                   size_t n_keys, struct lac_error *error)
+                                   size_t n_keys, size_t page_bytes, struct lac_error *error)
 {
     /* Tokens of a tile lie in a segment, keys of a page in another; one sequence fills few. */
     size_t n_segments = lac_max_size(n_tokens / LAC_TILE + 2, lac_ceil_div(n_keys, LAC_LANES));
-    if (region->memory && region->n_lanes >= n_tokens && region->n_segments >= n_segments)
+    if (region->memory && region->n_lanes >= n_tokens && region->n_segments >= n_segments &&
+        region->compact_page >= page_bytes)
         return LAC_OK;
     if (region->n_segments < n_segments && n_keys) /* they grow by one page after another */
         n_segments = lac_max_size(n_segments, region->n_segments * 2);
@@ -150,8 +164,10 @@ enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_n
         .has_picks = region->has_picks,
         .has_lists = region->has_lists,
         .n_members = n_members,
-        .n_segments = n_segments,
+        .n_segments = lac_max_size(n_segments, region->n_segments),
+        .compact_page = lac_max_size(page_bytes, region->compact_page),
     };
+    n_segments = r.n_segments;
     struct cutter c = {0};
     n_tokens = lac_max_size(n_tokens, region->n_lanes);
     if (!lac_round_up_size(n_tokens, LAC_TILE, &r.n_lanes))

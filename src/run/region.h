@@ -28,6 +28,9 @@
  *   row                  a token's queries and attention, a worker's own: decoders
  *   lost                 means of keys and values that a query has lost, a worker's own: decoders
  *   scores               of the pages of a token's cache: src/run/page_choice.h
+ *   row_pages, row_room  of a cache whose pages are compact (src/run/expanded.h): pages of a head,
+ *   whole_pages          one block of them expanded, or all of them; a worker's own
+ *   whole_room
  *   parts, n_done        ranges of the keys of a token whose attention workers share, of the worker
  *                        that has the first of them, and how many are done: src/run/rows.h
  *   first, kept, out     where sequences begin; lanes that are kept; their result rows
@@ -96,6 +99,11 @@ struct lac_region {
     float *scores;                   /* [n_members][LAC_ROW_QUERIES + 1][n_scores] */
     float *row;                      /* [n_members][2][n_heads * head_dim] */
     float *lost;                     /* [n_members][2][head_dim] */
+    size_t compact_page; /* bytes of whole pages of caches that have compact ones, or 0 */
+    size_t n_whole;      /* pages of a head, or 0 */
+    void **row_pages, **whole_pages; /* [n_members][n_whole] */
+    char *row_room;                  /* [n_members][pages of a block][compact_page] */
+    char *whole_room;                /* [n_members][n_whole][compact_page] */
     size_t n_parts;                  /* floats of a worker's parts */
     float *parts;                    /* [n_members - 1][n_parts] */
     atomic_size_t *n_done;           /* [n_members]; 0 between rows */
@@ -120,12 +128,12 @@ struct lac_region {
 /* Tiles up to which a team shares each linear layer by rows: beyond, tiles go round well enough. */
 enum { LAC_SHARED_TILES = 4 };
 
-/* Makes room for n_tokens and, with a decoder, sequences of n_keys; keeps the region if it has
- * room. All zeros but for host, has_picks and has_lists is a valid empty region.  On failure it is
- * as before. */
+/* Makes room for n_tokens and, with a decoder, sequences of n_keys whose whole pages, if there are
+ * compact ones, have page_bytes, else 0; keeps the region if it has room.  All zeros but for host,
+ * has_picks and has_lists is a valid empty region.  On failure it is as before. */
 enum lac_status lac_region_reserve(struct lac_region *region, const struct lac_network *network,
                                    const struct lac_head *head, size_t n_members, size_t n_tokens,
-                                   size_t n_keys, struct lac_error *error);
+                                   size_t n_keys, size_t page_bytes, struct lac_error *error);
 void lac_region_clear(struct lac_region *region);
 
 #endif

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "simd/attention.h"
+#include "src/run/expanded.h"
 #include "src/run/kv_lost.h"
 #include "src/run/page_choice.h"
 
@@ -97,14 +98,13 @@ static void run_kernel(const struct lac_member *m, const struct lac_row *row,
         .n_queries = row->n_heads,
         .head_dim = config->head_dim,
         .scale = row->scale,
-        .pages = (const void *const *)lac_kv_head(row->kv, row->layer, row->kv_head),
         .seen = seen,
         .n_seen = n_seen,
         .lost = y && has_lost ? &lost : NULL,
         .y = y,
         .parts = parts,
     };
-    m->network->kernels.attention_row[row->kv->shape.dtype]->run.attention_row(&args);
+    lac_run_row(m, row->kv, row->layer, row->kv_head, &args);
 }
 
 static void finish_row(const struct lac_member *m, const struct lac_row *row,

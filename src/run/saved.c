@@ -9,6 +9,7 @@
 
 #include "src/base/checked.h"
 #include "src/model/tensor.h"
+#include "src/run/kv_compact.h"
 #include "src/run/kv_lost.h"
 #include "src/run/kv_votes.h"
 #include "src/run/packed.h"
@@ -52,7 +53,7 @@ static uint64_t fingerprint(const struct lac_network *network)
 struct numbers {
     uint64_t model, kv_dtype, n_fed, n_keys, finish, log_probability;
     uint64_t seed, temperature, top_k, top_p, min_p, repetition_penalty, data;
-    uint64_t votes_prompt, votes_counted; /* of votes, if there are any */
+    uint64_t votes_prompt, votes_counted, votes_thin; /* of votes, if there are any */
 };
 
 static const struct {
@@ -74,6 +75,7 @@ static const struct {
     {"lacuna.text.data", offsetof(struct numbers, data)},
     {"lacuna.text.votes_prompt", offsetof(struct numbers, votes_prompt)},
     {"lacuna.text.votes_counted", offsetof(struct numbers, votes_counted)},
+    {"lacuna.text.votes_thin", offsetof(struct numbers, votes_thin)},
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
@@ -134,17 +136,36 @@ static size_t n_pages_of(const struct lac_kv *kv, size_t n_keys, const int64_t *
     return n;
 }
 
-/* Copies all pages between the cache and one array. */
-static void copy_pages(const struct lac_kv *kv, unsigned char *to, const unsigned char *from)
+/* Copies all pages of a head, whole ones, to an array; returns what is behind them. */
+static unsigned char *copy_head(const struct lac_network *network, const struct lac_kv *kv,
+                                size_t layer, size_t head, unsigned char *to)
 {
-    size_t size = page_bytes(kv), n_pages = lac_ceil_div(kv->n_keys, LAC_LANES), at = 0;
+    const struct lac_compact form = lac_kv_compact_form(&kv->shape);
+    size_t n = lac_ceil_div(kv->n_keys, LAC_LANES) - lac_kv_gone(kv, layer, head) / LAC_LANES;
+    size_t n_compact = lac_kv_compact_pages(kv, layer, head), size = page_bytes(kv);
+    void *const *pages = lac_kv_head(kv, layer, head);
+    const struct lac_expand_args args = {
+        .compact = &form,
+        .from = (const void *const *)pages,
+        .n_pages = n_compact,
+        .to = to,
+    };
+    if (n_compact)
+        network->kernels.expand[kv->shape.dtype]->run.expand(&args);
+    for (size_t i = n_compact; i < n; i++)
+        memcpy(to + i * size, pages[i], size);
+    return to + n * size;
+}
+
+/* Fills the pages of all heads, which are whole. */
+static void fill_pages(const struct lac_kv *kv, const unsigned char *from)
+{
+    size_t size = page_bytes(kv), n_pages = lac_ceil_div(kv->n_keys, LAC_LANES);
     for (size_t layer = 0; layer < kv->shape.n_layers; layer++)
         for (size_t head = 0; head < kv->shape.n_heads; head++) {
             size_t n = n_pages - lac_kv_gone(kv, layer, head) / LAC_LANES;
-            for (size_t i = 0; i < n; i++, at += size) {
-                void *page = lac_kv_head(kv, layer, head)[i];
-                memcpy(to ? to + at : page, to ? page : from + at, size);
-            }
+            for (size_t i = 0; i < n; i++, from += size)
+                memcpy(lac_kv_head(kv, layer, head)[i], from, size);
         }
 }
 
@@ -180,30 +201,37 @@ static struct numbers numbers_of(const struct lac_network *network, const struct
         .repetition_penalty = bits_of(s->sampling.repetition_penalty),
         .votes_prompt = s->kv.votes ? s->kv.votes->n_prompt : 0,
         .votes_counted = s->kv.votes ? s->kv.votes->n_counted : 0,
+        .votes_thin = s->kv.votes ? s->kv.votes->is_thin : 0,
     };
 }
 
 /* What a file holds beside its numbers. */
 struct contents {
     size_t n_pages;
-    int64_t *gone; /* [n_layers * n_heads] */
+    int64_t *gone, *compact; /* [n_layers * n_heads] */
     unsigned char *pages;
 };
 
-static enum lac_status gather(const struct lac_host *host, const struct lac_kv *kv,
+static enum lac_status gather(const struct lac_network *network, const struct lac_kv *kv,
                               const char *path, struct contents *c, struct lac_error *error)
 {
+    const struct lac_host *host = network->host;
     c->gone = lac_alloc_zero(host, n_tables(kv), sizeof *c->gone);
-    if (!c->gone)
+    c->compact = lac_alloc_zero(host, n_tables(kv), sizeof *c->compact);
+    if (!c->gone || !c->compact)
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu heads", path, n_tables(kv));
-    for (size_t t = 0; kv->n_gone && t < n_tables(kv); t++)
-        c->gone[t] = (int64_t)kv->n_gone[t];
+    for (size_t t = 0; t < n_tables(kv); t++) {
+        c->gone[t] = kv->n_gone ? (int64_t)kv->n_gone[t] : 0;
+        c->compact[t] = kv->n_compact ? (int64_t)kv->n_compact[t] : 0;
+    }
     c->n_pages = n_pages_of(kv, kv->n_keys, c->gone);
     c->pages = lac_alloc(host, c->n_pages, page_bytes(kv));
     if (!c->pages)
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu bytes of keys and values", path,
                         c->n_pages * page_bytes(kv));
-    copy_pages(kv, c->pages, NULL);
+    unsigned char *pages = c->pages;
+    for (size_t t = 0; t < n_tables(kv); t++)
+        pages = copy_head(network, kv, t / kv->shape.n_heads, t % kv->shape.n_heads, pages);
     return LAC_OK;
 }
 
@@ -235,6 +263,9 @@ static enum lac_status write_contents(const struct lac_network *network, const s
         status = lac_tensor_writer_add(writer, "gone", LAC_STORE_I64, 2, heads, c->gone, error);
     if (!status)
         status = lac_tensor_writer_add(writer, "pages", LAC_STORE_U8, 2, pages, c->pages, error);
+    if (!status && s->kv.n_compact)
+        status =
+            lac_tensor_writer_add(writer, "compact", LAC_STORE_I64, 2, heads, c->compact, error);
     if (!status && s->kv.lost)
         status = lac_tensor_writer_add(writer, "lost", LAC_STORE_F64, 2, lost, s->kv.lost, error);
     if (!status && s->kv.votes)
@@ -250,10 +281,11 @@ enum lac_status lac_saved_write(const struct lac_network *network, const struct 
                                 const char *path, struct lac_error *error)
 {
     struct contents c = {0};
-    enum lac_status status = gather(network->host, &s->kv, path, &c, error);
+    enum lac_status status = gather(network, &s->kv, path, &c, error);
     if (!status)
         status = write_contents(network, s, &c, path, error);
     lac_free(network->host, c.gone);
+    lac_free(network->host, c.compact);
     lac_free(network->host, c.pages);
     return status;
 }
@@ -265,7 +297,7 @@ struct reader {
     const char *path;
     struct lac_error *error;
     struct lac_tensors *tensors;
-    const struct lac_tensor *ids, *gone, *pages, *lost, *votes;
+    const struct lac_tensor *ids, *gone, *compact, *pages, *lost, *votes;
     struct numbers numbers;
 };
 
@@ -315,6 +347,21 @@ static enum lac_status check_gone(const struct reader *r, const struct lac_kv *k
     return LAC_OK;
 }
 
+/* They are full pages that are there. */
+static enum lac_status check_compact(const struct reader *r, const struct lac_kv *kv)
+{
+    const int64_t *compact = r->compact->data, *gone = r->gone->data;
+    if (!is_shaped(r->compact, LAC_STORE_I64, 2) || r->compact->shape[0] != kv->shape.n_layers ||
+        r->compact->shape[1] != kv->shape.n_heads)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: compact pages of other heads", r->path);
+    for (size_t t = 0; t < n_tables(kv); t++)
+        if (compact[t] < 0 ||
+            (uint64_t)compact[t] > (r->numbers.n_keys - (uint64_t)gone[t]) / LAC_LANES)
+            return lac_fail(r->error, LAC_E_FORMAT, "%s: head %zu: %" PRId64 " compact pages",
+                            r->path, t, compact[t]);
+    return LAC_OK;
+}
+
 /* Votes on the prompt or on all that is there, on at least as many slots as a head then has. */
 static enum lac_status check_votes(const struct reader *r, const struct lac_kv *kv)
 {
@@ -324,8 +371,9 @@ static enum lac_status check_votes(const struct reader *r, const struct lac_kv *
     for (size_t t = 0; t < n_tables(kv); t++)
         least = (uint64_t)gone[t] < least ? (uint64_t)gone[t] : least;
     size_t n_slots = is_shaped(r->votes, LAC_STORE_F32, 2) ? r->votes->shape[1] : 0;
-    if (!n_slots || r->votes->shape[0] != n_tables(kv) || n_slots % LAC_KEY_BLOCK ||
-        n->votes_prompt > n->n_fed || n_voted < n->n_keys || n_slots < n_voted - least)
+    if (n_slots < (n->votes_thin ? kv->shape.head_dim : 1) || r->votes->shape[0] != n_tables(kv) ||
+        n_slots % LAC_KEY_BLOCK || n->votes_prompt > n->n_fed || n->votes_thin > 1 ||
+        n_voted < n->n_keys || n_slots < n_voted - least)
         return lac_fail(r->error, LAC_E_FORMAT, "%s: votes on %zu keys of %" PRIu64 " tokens",
                         r->path, n_slots, n_voted);
     const float *votes = r->votes->data;
@@ -375,6 +423,7 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
     size_t max_tokens = r->network->config.max_tokens;
     r->ids = lac_tensors_find(r->tensors, "ids");
     r->gone = lac_tensors_find(r->tensors, "gone");
+    r->compact = lac_tensors_find(r->tensors, "compact");
     r->pages = lac_tensors_find(r->tensors, "pages");
     r->lost = lac_tensors_find(r->tensors, "lost");
     r->votes = lac_tensors_find(r->tensors, "votes");
@@ -388,6 +437,8 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
                         " in the cache; the model takes %zu",
                         r->path, n_ids, n->n_fed, n->n_keys, max_tokens);
     enum lac_status status = check_gone(r, kv);
+    if (!status && r->compact)
+        status = check_compact(r, kv);
     if (!status && r->lost)
         status = check_lost(r, kv);
     if (!status && (r->votes || n->votes_prompt))
@@ -458,15 +509,16 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
         const struct lac_kv_votes sizes = {
             .n_prompt = (size_t)r->numbers.votes_prompt,
             .n_counted = (size_t)r->numbers.votes_counted,
+            .is_thin = (size_t)r->numbers.votes_thin,
             .n_slots = r->votes->shape[1],
         };
         status = lac_kv_restore_votes(&s->kv, &sizes, r->votes->data, r->error);
     }
     if (status)
         return status;
-    copy_pages(&s->kv, NULL, r->pages->data);
+    fill_pages(&s->kv, r->pages->data);
     lac_kv_label_all(&s->kv);
-    return LAC_OK;
+    return r->compact ? lac_kv_pack_pages(&s->kv, r->compact->data, r->error) : LAC_OK;
 }
 
 enum lac_status lac_saved_read(const struct lac_network *network, const char *path,

@@ -270,10 +270,10 @@ static enum lac_status reserve_regions(struct lac_workspace *w, const struct sch
     enum lac_status status = LAC_OK;
     if (s->n_shared)
         status = lac_region_reserve(&w->shared, w->network, &w->head, n_workers,
-                                    most_tokens(w->groups, s->n_shared), 0, error);
+                                    most_tokens(w->groups, s->n_shared), 0, 0, error);
     size_t n_tokens = most_tokens(w->groups + s->n_shared, s->n_own);
     for (size_t i = 0; i < lac_min_size(n_workers, s->n_own) && !status; i++)
-        status = lac_region_reserve(&w->own[i], w->network, &w->head, 1, n_tokens, 0, error);
+        status = lac_region_reserve(&w->own[i], w->network, &w->head, 1, n_tokens, 0, 0, error);
     return status;
 }
 

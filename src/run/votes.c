@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The votes of tokens on the keys of each head: src/run/kv_votes.h. */
 #include "simd/attention.h"
+#include "src/run/expanded.h"
 #include "src/run/kv_votes.h"
 #include "src/run/member.h"
 
@@ -44,7 +45,6 @@ static void vote(const struct lac_member *m, size_t sequence, size_t layer, size
         .n_queries = group,
         .head_dim = config->head_dim,
         .scale = lac_config_attention_scale(config, layer),
-        .pages = (const void *const *)lac_kv_head(kv, layer, kv_head),
         .seen = r->seen_keys + m->rank * r->n_blocks,
         .y = row + n,
         .votes = lac_kv_head_votes(kv, layer, kv_head),
@@ -55,7 +55,24 @@ static void vote(const struct lac_member *m, size_t sequence, size_t layer, size
         size_t slot = kv->n_keys + i - lac_kv_gone(kv, layer, kv_head);
         args.n_seen = list_all(slot + 1, r->seen_keys + m->rank * r->n_blocks);
         copy_queries(m, r->first[sequence] + i, kv_head * group, group, row);
-        m->network->kernels.attention_row[kv->shape.dtype]->run.attention_row(&args);
+        lac_run_row(m, kv, layer, kv_head, &args);
+    }
+}
+
+/* On features: how large queries are there. */
+static void vote_on_features(const struct lac_member *m, size_t sequence, size_t layer,
+                             size_t kv_head)
+{
+    const struct lac_config *config = &m->network->config;
+    const struct lac_sequence *s = m->forward->sequences[sequence];
+    size_t group = config->n_heads / config->n_kv_heads, head_dim = config->head_dim;
+    float *row = m->region->row + m->rank * 2 * lac_query_size(config);
+    float *votes = lac_kv_head_votes(s->kv, layer, kv_head);
+    m->region->seen_rows[m->rank].sight = NULL;
+    for (size_t i = s->n_tokens - s->n_voters; i < s->n_tokens; i++) {
+        copy_queries(m, m->region->first[sequence] + i, kv_head * group, group, row);
+        for (size_t k = 0; k < group * head_dim; k++)
+            votes[k % head_dim] += row[k] * row[k];
     }
 }
 
@@ -65,8 +82,12 @@ void lac_run_votes(const struct lac_member *m, size_t layer)
     lac_team_range(m->team, m->rank, m->forward->n_sequences * n_heads, 1, &begin, &end);
     for (size_t i = begin; i < end; i++) {
         const struct lac_sequence *s = m->forward->sequences[i / n_heads];
-        size_t head = layer * n_heads + i % n_heads;
-        if (s->n_voters && lac_kv_is_voted(&s->kv->shape.rules->of[head]))
+        if (!s->n_voters)
+            continue;
+        const struct lac_kv_rule *rule = &s->kv->shape.rules->of[layer * n_heads + i % n_heads];
+        if (rule->kind == LAC_KV_THIN)
+            vote_on_features(m, i / n_heads, layer, i % n_heads);
+        else if (lac_kv_is_voted(rule))
             vote(m, i / n_heads, layer, i % n_heads);
     }
 }

@@ -14,6 +14,7 @@
 #include "simd/template/panel.h"
 
 #include "simd/template/kv_pages.h"
+#include "simd/template/expand.h"
 
 #define TILES_TO_8(X, n_vecs)                                                                      \
     X(n_vecs, 1)                                                                                   \

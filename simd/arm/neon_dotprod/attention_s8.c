@@ -67,6 +67,7 @@ static inline veci row_dot(veci acc, struct row_keys keys, struct row_query quer
 #include "simd/template/page_scores.h"
 #include "simd/template/attention_s8.h"
 #include "simd/template/kv_pages_s8.h"
+#include "simd/template/expand_s8.h"
 
 DEFINE_TILES(2)
 

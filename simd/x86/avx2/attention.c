@@ -13,6 +13,7 @@
 #include "simd/template/panel.h"
 
 #include "simd/template/kv_pages.h"
+#include "simd/template/expand.h"
 
 #define TILES_TO_6(X, n_vecs)                                                                      \
     X(n_vecs, 1) X(n_vecs, 2) X(n_vecs, 3) X(n_vecs, 4) X(n_vecs, 5) X(n_vecs, 6)

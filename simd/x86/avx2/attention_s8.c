@@ -223,6 +223,7 @@ static inline veci end_row_sum(struct row_sum sum)
 #include "simd/template/page_scores.h"
 #include "simd/template/attention_s8.h"
 #include "simd/template/kv_pages_s8.h"
+#include "simd/template/expand_s8.h"
 
 DEFINE_TILES(2)
 
