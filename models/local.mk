@@ -18,6 +18,7 @@ dist_wordnetdecoder_DATA = \
 	models/wordnet-decoder-sparse/tokenizer_config.json
 EXTRA_DIST += \
 	models/README.md \
+	models/needle/attention.json \
 	models/needle/config.json \
 	models/needle/generation_config.json \
 	models/needle/heads.json \

@@ -100,6 +100,10 @@ START_TEST(wrong_tunings_are_refused)
     o = RUN("", "tune-attention", model, "--text", text, "--error", "0.1", "--density", "0.5");
     expect(&o, 2);
     release(&o);
+    o = RUN("", "tune-attention", model, "--text", text, "--error", "0");
+    expect(&o, 3);
+    ck_assert_ptr_nonnull(strstr(o.err, "an error of 0"));
+    release(&o);
     o = RUN("", "tune-attention", model, "--text", "/no/such/text");
     expect(&o, 3);
     release(&o);

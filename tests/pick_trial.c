@@ -149,15 +149,20 @@ START_TEST(trials_add_up)
         run(&m, &c.sights[rule], NULL, 1000, own);
         for (size_t head = 0; head < HEADS; head++) {
             const struct lac_trial_head *found = &trial.heads[rule * HEADS + head];
-            double square = 0, error = 0;
-            for (size_t i = 0; i < N; i++)
-                for (size_t k = head * head_dim; k < (head + 1) * head_dim; k++) {
-                    double x = (double)own[i * size + k], y = x - (double)first[i * size + k];
-                    square += x * x;
-                    error += y * y;
-                }
+            double square = 0, error = 0, worst = 0;
+            for (size_t tile = 0; tile < N; tile += LAC_TILE) {
+                double before = error;
+                for (size_t i = tile; i < N && i < tile + LAC_TILE; i++)
+                    for (size_t k = head * head_dim; k < (head + 1) * head_dim; k++) {
+                        double x = (double)own[i * size + k], y = x - (double)first[i * size + k];
+                        square += x * x;
+                        error += y * y;
+                    }
+                worst = fmax(worst, error - before);
+            }
             check_each(fabs(found->square - square) <= 1e-9 * square &&
-                           fabs(found->error - error) <= 1e-9 * square,
+                           fabs(found->error - error) <= 1e-9 * square &&
+                           fabs(found->worst - worst) <= 1e-9 * square && found->n_tokens == N,
                        "rule %s, head %zu: %g of %g, expected %g of %g", c.names[rule], head,
                        found->error, found->square, error, square);
             if (rule < 4)
@@ -208,8 +213,10 @@ END_TEST
 
 /* ---- The choice ---- */
 
-/* Made-up sums of one layer's heads by all rules but the gate; only the last two choose. */
-static const struct lac_trial_head sums[RULES - 1][HEADS] = {
+/* Made-up squares, errors and blocks of one layer's heads by all rules but the gate; only the last
+ * two choose.  With N_TRIED tokens. */
+enum { N_TRIED = 10 * LAC_TILE };
+static const double sums[RULES - 1][HEADS][3] = {
     {{100, 0, 1000}, {100, 0, 1000}, {100, 0, 1000}, {0, 0, 1000}},
     {{100, 4, 500}, {100, 1, 500}, {100, 81, 500}, {0, 0, 500}},
     {{100, 16, 100}, {100, 64, 100}, {100, 100, 100}, {0, 0, 100}},
@@ -242,7 +249,11 @@ START_TEST(heads_get_what_serves_them)
     open_machine(&m, 1, 1);
     open_trial(&m, &c, &trial);
     trial.n_sights = RULES - 1;
-    memcpy(trial.heads, sums, sizeof sums);
+    for (size_t i = 0; i < (RULES - 1) * HEADS; i++) {
+        const double *sum = sums[i / HEADS][i % HEADS];
+        trial.heads[i] = (struct lac_trial_head){
+            .square = sum[0], .error = sum[1], .n_blocks = sum[2], .n_tokens = N_TRIED};
+    }
     /* What chooses costs 0.091 or 0.039 of all more than its blocks. */
     check_choice(&trial, 0.05, 0, (const size_t[]){0, 0, 0, 2}, 0.775);
     check_choice(&trial, 0.1, 0, (const size_t[]){3, 1, 5, 2}, 0.5075);
@@ -252,6 +263,11 @@ START_TEST(heads_get_what_serves_them)
     check_choice(&trial, 0, 0.15, (const size_t[]){2, 4, 2, 2}, 0.15);
     check_choice(&trial, 0, 0.2, (const size_t[]){2, 1, 2, 2}, 0.2);
     check_choice(&trial, 0, 1, (const size_t[]){0, 0, 0, 2}, 0.775);
+    /* All of head 1's errors by these rules in one tile of ten: a third of sqrt(10) times as much.
+     */
+    trial.heads[1 * HEADS + 1].worst = trial.heads[3 * HEADS + 1].worst = 1;
+    check_choice(&trial, 0.1, 0, (const size_t[]){3, 0, 5, 2}, 0.6325);
+    check_choice(&trial, 0.106, 0, (const size_t[]){3, 1, 5, 2}, 0.5075);
     const struct lac_tuning_goal little = {0, 0.09};
     ck_assert_int_eq(lac_tuned_open(&tuned, &trial, &little, &error), LAC_E_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(error.text, "no less than 0.1"));

@@ -60,7 +60,9 @@ LAC_API enum lac_status lac_session_options_set_attention(struct lac_session_opt
 /* How lac_session_tune_attention chooses a rule for each head. */
 struct lac_attention_tuning {
     /* The cheapest rule that errs no more: by the norm of the difference that the rule makes to the
-     * head's output, all tokens together, as a share of the output's norm. */
+     * head's output, as a share of the output's norm, all tokens together; and no more than three
+     * times as much in any 48 tokens that follow one another, whose output is taken to be of average
+     * norm. */
     double error;
     /* With an error of 0: the least errors of all heads, their squares added, with which they read
      * no more than this share of what the model's own rules read. */

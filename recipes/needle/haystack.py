@@ -67,6 +67,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=4, help="texts of each length and depth")
     parser.add_argument("--others", type=int, default=16, help="names that are not asked for")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plain", action="store_true",
+                        help="the texts with what follows and nothing else, a line each")
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
     for length in arguments.lengths:
@@ -75,8 +77,11 @@ def main():
             for _ in range(arguments.repeats):
                 prompt, continuation = task(draw, length, depth, arguments.others)
                 group = f"{length} tokens, depth {100 * depth:.0f} %"
-                print(json.dumps({"group": group, "prompt": prompt,
-                                  "continuation": continuation}))
+                if arguments.plain:
+                    print(prompt + continuation)
+                else:
+                    print(json.dumps({"group": group, "prompt": prompt,
+                                      "continuation": continuation}))
 
 
 if __name__ == "__main__":

@@ -112,8 +112,8 @@ static const struct row rows[] = {
     {"text", 0, TEXT, ON_TUNE, AT(calibrate), "FILE", 0, 0, NULL,
      "the text to measure with; must be given"},
     {"error", 0, REAL, ON_TUNE, AT(error), "X", 0, 1000, NULL,
-     "take the cheapest rule that changes a head's output by no more, relative to its norm "
-     "(default 0.1)"},
+     "take the cheapest rule that changes a head's output by no more, relative to its norm, and "
+     "in any 48 tokens by no more than three times that (default 0.1)"},
     {"density", 0, REAL, ON_TUNE, AT(density), "X", 0, 1, NULL,
      "read at most this share of all key blocks, with the least errors"},
     {"rules", 0, TEXT, ON_TUNE, AT(rules), "FILE", 0, 0, NULL,
@@ -426,6 +426,8 @@ enum options_result options_parse(const struct command *command, int argc, char 
         .format = FORMAT_AUTO,
         .max_answer_tokens = 30,
         .kv_dtype = UNSET,
+        .error = UNSET,
+        .density = UNSET,
         .max_new_tokens = 256,
         .n_samples = 1,
         .n_together = 8,

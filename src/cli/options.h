@@ -61,7 +61,7 @@ struct options {
 
     /* tune-attention */
     const char *rules;
-    double error, density; /* 0: not given */
+    double error, density; /* UNSET: not given */
 };
 
 enum options_result { OPTIONS_GO, OPTIONS_DONE, OPTIONS_BAD };

@@ -90,10 +90,11 @@ static bool tune(struct work *w)
     const struct options *o = w->options;
     size_t most = lac_model_max_tokens(w->runtime.model);
     size_t window = o->window ? o->window : USUAL_WINDOW;
+    bool has_error = o->error != UNSET, has_density = o->density != UNSET;
     struct lac_attention_tuned tuned;
     const struct lac_attention_tuning tuning = {
-        .error = o->error > 0 || o->density > 0 ? o->error : USUAL_ERROR,
-        .density = o->density,
+        .error = has_error ? o->error : (has_density ? 0 : USUAL_ERROR),
+        .density = has_density ? o->density : 0,
         .rules = w->rules,
         .rules_size = w->rules_size,
         .window = window < most ? window : most,
@@ -119,7 +120,7 @@ static enum exit_status run(const struct options *o)
 {
     struct work w = {.options = o};
     int status = STATUS_FATAL;
-    if (!o->operand || !o->calibrate || (o->error > 0 && o->density > 0)) {
+    if (!o->operand || !o->calibrate || (o->error != UNSET && o->density != UNSET)) {
         complain("tune-attention: %s", !o->operand     ? "needs a model"
                                        : !o->calibrate ? "needs --text FILE"
                                                        : "--error or --density, not both");

@@ -41,7 +41,7 @@ enum lac_status lac_sight_plan_check_measured(const json_t *measured,
 {
     static const char *const sizes[] = {"tokens", "window"};
     static const char *const amounts[] = {"density", "error", "perplexity", "full_perplexity"};
-    static const char *const tables[] = {"head_density", "head_error"};
+    static const char *const tables[] = {"head_density", "head_error", "head_worst"};
     enum lac_status status = LAC_OK;
     size_t size;
     if (!json_is_object(measured))

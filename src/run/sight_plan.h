@@ -36,7 +36,7 @@
  * "measured", which may be there, says how a plan came to be and changes nothing (src/run/tuned.h):
  *
  *   {"tokens", "window": of the text, "density", "error", "perplexity", "full_perplexity",
- *    "head_density", "head_error": [[number for each head], for each layer]} */
+ *    "head_density", "head_error", "head_worst": [[number for each head], for each layer]} */
 #ifndef LACUNA_RUN_SIGHT_PLAN_H
 #define LACUNA_RUN_SIGHT_PLAN_H
 

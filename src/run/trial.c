@@ -44,14 +44,22 @@ void lac_trial_close(struct lac_trial *t)
     *t = (struct lac_trial){0};
 }
 
-/* One feature of a tile. */
-static void add_row(const float *x, const float *first, size_t n, struct lac_trial_head *sums)
+/* A head's features of a tile. */
+static void add_tile(const float *x, const float *first, size_t n_features, struct lac_tile tile,
+                     struct lac_trial_head *sums)
 {
-    for (size_t i = 0; i < n; i++) {
+    double square = 0, error = 0;
+    for (size_t i = 0; i < n_features * tile.ld; i++) {
+        if (i % tile.ld >= tile.n_tokens)
+            continue;
         double difference = (double)x[i] - (double)first[i];
-        sums->square += (double)x[i] * (double)x[i];
-        sums->error += difference * difference;
+        square += (double)x[i] * (double)x[i];
+        error += difference * difference;
     }
+    sums->square += square;
+    sums->error += error;
+    sums->worst = error > sums->worst ? error : sums->worst;
+    sums->n_tokens += (double)tile.n_tokens;
 }
 
 /* What the rules gave one head: kept, if they are the first, and added to its sums. */
@@ -67,8 +75,7 @@ static void take_head(const struct lac_member *m, size_t head, bool is_first,
         float *first = lac_tile_f32(t->outputs, i, n_features) + head * head_dim * tile.ld;
         if (is_first)
             memcpy(first, x, head_dim * tile.ld * sizeof *x);
-        for (size_t d = 0; d < head_dim; d++)
-            add_row(x + d * tile.ld, first + d * tile.ld, tile.n_tokens, sums);
+        add_tile(x, first, head_dim, tile, sums);
     }
     for (size_t i = 0; i < m->team->size; i++)
         sums->n_blocks += (double)t->n_blocks[i * config->n_heads + head];

@@ -15,6 +15,8 @@ struct lac_trial_head {
     double square;   /* of its output */
     double error;    /* square of the difference from the first rule's output */
     double n_blocks; /* of keys that queries met in lanes */
+    double worst;    /* the most that a tile's tokens add to error */
+    double n_tokens;
 };
 
 struct lac_trial {

@@ -40,8 +40,16 @@ static struct lac_tuned_head judge(const struct tuner *t, size_t rule, size_t he
     return (struct lac_tuned_head){
         .rule = rule,
         .error = usual->square > 0 ? sqrt(own->error / usual->square) : 0,
+        .worst =
+            usual->square > 0 ? sqrt(own->worst / LAC_TILE * usual->n_tokens / usual->square) : 0,
         .density = usual->n_blocks > 0 ? own->n_blocks / usual->n_blocks : 1,
     };
+}
+
+/* What counts: tuned.h. */
+static double miss(const struct lac_tuned_head *judged)
+{
+    return fmax(judged->error, judged->worst / 3);
 }
 
 static double cost_of(const struct tuner *t, const struct lac_tuned_head *judged, size_t head)
@@ -58,7 +66,7 @@ static void tune_error(const struct tuner *t, double most)
         *best = judge(t, 0, head);
         for (size_t i = 1; i < t->trial->n_sights; i++) {
             struct lac_tuned_head other = judge(t, i, head);
-            if (other.error <= most && cost_of(t, &other, head) < cost_of(t, best, head))
+            if (miss(&other) <= most && cost_of(t, &other, head) < cost_of(t, best, head))
                 *best = other;
         }
     }
@@ -74,31 +82,31 @@ static double blocks_of(const struct tuner *t, const struct lac_tuned_head *judg
     return sums_of(t, judged->rule, head)->n_blocks;
 }
 
-/* The rule of fewest blocks, of equal ones the one that errs least. */
+/* The rule of fewest blocks, of equal ones the one that misses least. */
 static struct lac_tuned_head least_of(const struct tuner *t, size_t head)
 {
     struct lac_tuned_head best = judge(t, 0, head);
     for (size_t i = 1; i < t->trial->n_sights; i++) {
         struct lac_tuned_head other = judge(t, i, head);
         if (other.density < best.density ||
-            (other.density == best.density && other.error < best.error))
+            (other.density == best.density && miss(&other) < miss(&best)))
             best = other;
     }
     return best;
 }
 
-/* The rule that takes most off a head's square of errors for the blocks it needs more, if there are
- * so many; *gain is how much for each, 0 where there is none. */
+/* The rule that takes most off the square of what a head misses for the blocks it needs more, if
+ * there are so many; *gain is how much for each, 0 where there is none. */
 static struct lac_tuned_head best_step(const struct tuner *t, size_t head, double n_left,
                                        double *gain)
 {
     const struct lac_tuned_head *now = &t->tuned->heads[head];
     struct lac_tuned_head best = *now;
     *gain = 0;
-    for (size_t i = 0; i < t->trial->n_sights && now->error > ENOUGH; i++) {
+    for (size_t i = 0; i < t->trial->n_sights && miss(now) > ENOUGH; i++) {
         struct lac_tuned_head other = judge(t, i, head);
         double n_more = blocks_of(t, &other, head) - blocks_of(t, now, head);
-        double less = now->error * now->error - other.error * other.error;
+        double less = miss(now) * miss(now) - miss(&other) * miss(&other);
         if (n_more > 0 && n_more <= n_left && less > *gain * n_more) {
             best = other;
             *gain = less / n_more;
@@ -108,7 +116,7 @@ static struct lac_tuned_head best_step(const struct tuner *t, size_t head, doubl
 }
 
 /* From the fewest blocks on, the best step of all heads again and again: along each head's convex
- * hull of errors over blocks, which is what Lagrange's multiplier would come to. */
+ * hull of misses over blocks, which is what Lagrange's multiplier would come to. */
 static enum lac_status tune_density(const struct tuner *t, double most, struct lac_error *error)
 {
     double n_left = 0, n_all = 0;
@@ -267,6 +275,12 @@ static json_t *error_of(const struct lac_tuned_head *head, const struct lac_cand
     return json_real(head->error);
 }
 
+static json_t *worst_of(const struct lac_tuned_head *head, const struct lac_candidates *c)
+{
+    (void)c;
+    return json_real(head->worst);
+}
+
 static json_t *density_of(const struct lac_tuned_head *head, const struct lac_candidates *c)
 {
     (void)c;
@@ -321,6 +335,8 @@ enum lac_status lac_tuned_write(const struct lac_tuned *tuned, const struct lac_
     put_table(&t, tuned, c, config, density_of);
     put(&t, ",\n \"head_error\": ");
     put_table(&t, tuned, c, config, error_of);
+    put(&t, ",\n \"head_worst\": ");
+    put_table(&t, tuned, c, config, worst_of);
     put(&t, "}}\n");
     if (t.failed) {
         lac_free(t.host, t.data);
