@@ -10,7 +10,7 @@
  * makes
  *
  *   s[j] = scale * q.k[j]            the sum fused and over features in their order, then a product
- *   m' = max(m, max s);  c = e^(m - m');  p[j] = e^(s[j] - m')             by vec_exp of math.h
+ *   m' = max(m, max s);  c = e^(m - m');  p[j] = e^(s[j] - m')      by vec_exp_weight of math.h
  *   t[i] = p[i] + p[4 + i] + p[8 + i] + ...                   i < 4: keys of equal number mod 4
  *   l = l c + ((t[0] + t[1]) + (t[2] + t[3]))                 fused
  *   o = c o + sum p[j] v[j]          the product rounded; the sum fused and over keys in their

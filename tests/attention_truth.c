@@ -82,10 +82,11 @@ static struct errors errors_of(const struct lac_kernel *kernel, const struct att
  * and u |s - m| more when the maximum is taken off; so each p is off by a factor of at most
  * 1 + e' with e' for both and 2^-23 for exp; the same for their sum, and n_keys + 4 roundings
  * for the sums: |err| <= (2 e' + 2 (n_keys + 4) u) sum p|v| / sum p.  Integers add struct errors
- * to it. */
+ * to it, and weights below e^-64 of the largest, which count as that much. */
 void assert_attention(const struct lac_kernel *kernel, const struct attention_head *h,
                       const struct attention_result *r)
 {
+    double floor = (double)h->n_keys * exp(-64) * largest_of(h->v, h->n_keys * h->head_dim);
     double u = FLT_EPSILON / 2, *p = malloc(h->n_keys * sizeof *p);
     ck_assert_ptr_nonnull(p);
     for (size_t t = 0; t < h->n_queries; t++) {
@@ -123,7 +124,7 @@ void assert_attention(const struct lac_kernel *kernel, const struct attention_he
             double bound = (2 * share + 2 * ((double)h->n_keys + 4) * u) * scale / sum;
             bound += (1 + 2 * share) * (errors.value + errors.outcome / sum);
             double y = r->y[t * h->head_dim + d];
-            check_each(fabs(y - exact / sum) <= bound + 1e-37,
+            check_each(fabs(y - exact / sum) <= bound + floor + 1e-37,
                        "%s: query %zu row %zu: %.9g for %.9g, bound %g", kernel->name, t, d, y,
                        exact / sum, bound);
             most = fmax(most, fabs(y));

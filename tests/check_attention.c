@@ -426,7 +426,29 @@ START_TEST(remainders)
 }
 END_TEST
 
-/* Zeros, equal keys, scores that leave one key alone, a maximum that keeps growing. */
+/* Blocks whose keys weigh 2^-9, 2^-17 and 2^-26 of the first one's, or nearly: weights of integers
+ * are then small, or nothing. */
+static void check_fading(const struct lac_kernel *kernel, const struct lac_kernel *scalar,
+                         uint64_t *state)
+{
+    struct attention_head h = make_head(kernel, LAC_QUERY_BLOCK, 4 * LAC_KEY_BLOCK, 16, 1, state);
+    h.scale = 1;
+    for (size_t t = 0; t < h.n_queries; t++)
+        h.q[t * h.head_dim] = 4;
+    for (size_t j = 0; j < h.n_keys; j++)
+        for (size_t d = 0; d < h.head_dim; d++)
+            if (d)
+                h.k[j * h.head_dim + d] *= 0x1p-5f;
+            else
+                h.k[j * h.head_dim] = -1.5f * (float)(j / LAC_KEY_BLOCK);
+    if (h.dtype == LAC_BF16)
+        round_bf16(h.k, h.n_keys * h.head_dim);
+    check_head(kernel, scalar, &h, state);
+    free_head(&h);
+}
+
+/* Zeros, equal keys, scores that leave one key alone, a maximum that keeps growing, one that all
+ * else is small beside. */
 static void contents_kernel(const struct lac_kernel *kernel, const struct lac_kernel *scalar)
 {
     static const float widths[] = {0, 1e-20f, 30, 1e6f};
@@ -444,6 +466,7 @@ static void contents_kernel(const struct lac_kernel *kernel, const struct lac_ke
         round_bf16(h.k, h.n_keys * h.head_dim);
     check_head(kernel, scalar, &h, &state);
     free_head(&h);
+    check_fading(kernel, scalar, &state);
 }
 
 START_TEST(contents)

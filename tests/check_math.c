@@ -36,6 +36,11 @@ static const struct {
 enum { N_ISAS = sizeof isas / sizeof isas[0], CHUNK = 4096 };
 
 /* For negative numbers: of the others' arguments with the sign taken off. */
+static double exp_weight(double x)
+{
+    return exp(fmax(-fabs(x), -64));
+}
+
 static double exp2_weight(double x)
 {
     return exp2(fmax(-fabs(x), -64));
@@ -98,6 +103,7 @@ static const struct {
     double (*bound)(double x, double y);
 } functions[N_MATH_FUNCTIONS] = {
     [MATH_EXP] = {"exp", exp, exp_bound},
+    [MATH_EXP_WEIGHT] = {"exp_weight", exp_weight, exp_bound},
     [MATH_EXP2_WEIGHT] = {"exp2_weight", exp2_weight, exp2_weight_bound},
     [MATH_GELU] = {"gelu", gelu, gelu_bound},
     [MATH_GELU_TANH] = {"gelu_tanh", gelu_tanh, gelu_bound},
@@ -119,12 +125,16 @@ static float float_of(uint32_t bits)
     return x;
 }
 
+static int is_weight(enum math_function f)
+{
+    return f == MATH_EXP_WEIGHT || f == MATH_EXP2_WEIGHT;
+}
+
 static int is_within(enum math_function f, float x, float y)
 {
     if (isnan(x))
         return isnan(y);
-    if (isinf(x) &&
-        f != MATH_EXP2_WEIGHT) /* x Phi(x) has its limits there, which the formulas do not */
+    if (isinf(x) && !is_weight(f)) /* x Phi(x) has its limits there, which the formulas do not */
         return f == MATH_TANH ? y == copysignf(1, x) : x > 0 ? y == x : y == 0;
     double exact = functions[f].exact(x);
     if (f == MATH_EXP && isinf(y))
@@ -137,11 +147,11 @@ static int is_same(float a, float b)
     return bits_of(a) == bits_of(b) || (isnan(a) && isnan(b));
 }
 
-/* What is asked of a function: of vec_exp2_weight, negative numbers only. */
+/* What is asked of a function: of weights, negative numbers only. */
 static void take_arguments(enum math_function f, const float *from, float *x)
 {
     for (size_t i = 0; i < CHUNK; i++)
-        x[i] = f != MATH_EXP2_WEIGHT ? from[i] : isnan(from[i]) ? 0 : -fabsf(from[i]);
+        x[i] = !is_weight(f) ? from[i] : isnan(from[i]) ? 0 : -fabsf(from[i]);
 }
 
 static void check_chunk(enum math_function f, const float *from)

@@ -19,9 +19,13 @@ static void each(vec (*function)(vec), const float *x, float *y, size_t n)
 void PROBE_NAME(enum math_function function, const float *x, float *y, size_t n)
 {
     static vec (*const functions[])(vec) = {
-        [MATH_EXP] = vec_exp,   [MATH_EXP2_WEIGHT] = vec_exp2_weight,
-        [MATH_GELU] = vec_gelu, [MATH_GELU_TANH] = vec_gelu_tanh,
-        [MATH_TANH] = vec_tanh, [MATH_SILU] = vec_silu,
+        [MATH_EXP] = vec_exp,
+        [MATH_EXP_WEIGHT] = vec_exp_weight,
+        [MATH_EXP2_WEIGHT] = vec_exp2_weight,
+        [MATH_GELU] = vec_gelu,
+        [MATH_GELU_TANH] = vec_gelu_tanh,
+        [MATH_TANH] = vec_tanh,
+        [MATH_SILU] = vec_silu,
     };
     each(functions[function], x, y, n);
 }

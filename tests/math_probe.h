@@ -9,6 +9,7 @@
 
 enum math_function {
     MATH_EXP,
+    MATH_EXP_WEIGHT,
     MATH_EXP2_WEIGHT,
     MATH_GELU,
     MATH_GELU_TANH,

@@ -122,10 +122,10 @@ static void add_block(const struct query *q, const struct source *from, struct l
             q->scores[at[j]] = p[j];
     }
     for (size_t j = 0; j < n; j++) {
-        p[j] = lac_exp(p[j] - max);
+        p[j] = vec_exp_weight(p[j] - max);
         part[at[j] % 4] += p[j];
     }
-    float correction = lac_exp(r->max - max);
+    float correction = vec_exp_weight(r->max - max);
     r->max = max;
     r->sum = fmaf(r->sum, correction, (part[0] + part[1]) + (part[2] + part[3]));
     for (size_t d = 0; d < from->head_dim; d++) {
@@ -149,15 +149,15 @@ static void attend_lane(const struct lac_attention_args *a, enum lac_dtype dtype
         if (!seen.keys)
             continue;
         if (seen.block / LAC_RANGE_BLOCKS != range && r.sum > 0) {
-            lac_range_join(&all, &r, a->head_dim, lac_exp);
+            lac_range_join(&all, &r, a->head_dim, vec_exp_weight);
             r = lac_range_begin();
         }
         range = seen.block / LAC_RANGE_BLOCKS;
         add_block(&q, &from, seen, &r);
     }
     if (r.sum > 0)
-        lac_range_join(&all, &r, a->head_dim, lac_exp);
-    lac_range_join_lost(&all, a->lost, q.q, q.ld, a->head_dim, a->scale, 1, lac_exp);
+        lac_range_join(&all, &r, a->head_dim, vec_exp_weight);
+    lac_range_join_lost(&all, a->lost, q.q, q.ld, a->head_dim, a->scale, 1, vec_exp_weight);
     lac_range_finish(&all, a->head_dim, s->y + i, s->ld);
 }
 
@@ -204,14 +204,14 @@ static void attend_row(const struct lac_attention_row_args *a, const struct sour
                                  ? lac_range_load(lac_attention_part_at(a, block, i), a->head_dim)
                                  : range_of(a, &q, from, block);
         if (a->y)
-            lac_range_join(&all, &r, a->head_dim, lac_exp);
+            lac_range_join(&all, &r, a->head_dim, vec_exp_weight);
         else
             lac_range_store(&r, a->head_dim, lac_attention_part_at(a, block, i));
     }
     for (size_t j = 0; a->votes && j < lac_voting_keys(a); j++)
-        a->votes[j] += lac_exp(a->scores[j] - all.max) * (1.0f / all.sum);
+        a->votes[j] += vec_exp_weight(a->scores[j] - all.max) * (1.0f / all.sum);
     if (a->y)
-        lac_range_join_lost(&all, a->lost, q.q, 1, a->head_dim, a->scale, 1, lac_exp);
+        lac_range_join_lost(&all, a->lost, q.q, 1, a->head_dim, a->scale, 1, vec_exp_weight);
     if (a->y)
         lac_range_finish(&all, a->head_dim, a->y + i * a->head_dim, 1);
 }
@@ -282,7 +282,7 @@ static float line_weights(const struct lac_score_lines_args *a, size_t lane)
         max = vec_max(max, a->most[i * LAC_LANES + lane]);
     for (size_t j = 0; j < a->n_blocks * LAC_KEY_BLOCK; j++) {
         float *s = &a->scores[j * LAC_LANES + lane];
-        *s = *s > LAC_NOT_SEEN ? lac_exp(*s - max) : 0;
+        *s = *s > LAC_NOT_SEEN ? vec_exp_weight(*s - max) : 0;
         part[j % 4] += *s;
     }
     float sum = (part[0] + part[1]) + (part[2] + part[3]);

@@ -23,7 +23,12 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NEVER_INLINE  __attribute__((noinline))
 
-enum { MOST_ROWS = 16, MOST_LANES = ATTENTION_VECS * VEC_LANES };
+/* Vectors of LAC_LANES lanes: what is seen of a block differs by pages at most between these. */
+enum {
+    MOST_ROWS = 16,
+    MOST_LANES = ATTENTION_VECS * VEC_LANES,
+    COLUMN_VECS = LAC_LANES / VEC_LANES
+};
 
 /* Keys of one block that lie side by side in one segment. */
 struct key_part {
@@ -198,7 +203,7 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
 #pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
             sum[r][i] = correction
-                            ? vec_mul(correction[i], vec_load(o + (r * n_vecs + i) * VEC_LANES))
+                            ? vec_mul(correction[i], vec_load(o + r * RANGE_LD + i * VEC_LANES))
                             : vec_set1(0);
     for (const struct key_part *part = block->parts; part < block->parts + block->n_parts; part++) {
         const float *v = part->v + row * part->v_ld;
@@ -221,7 +226,7 @@ ALWAYS_INLINE void add_values(const struct key_block *block, size_t row, const f
     for (int r = 0; r < n_rows; r++)
 #pragma GCC unroll 4
         for (int i = 0; i < n_vecs; i++)
-            vec_store(o + (r * n_vecs + i) * VEC_LANES, sum[r][i]);
+            vec_store(o + r * RANGE_LD + i * VEC_LANES, sum[r][i]);
 }
 
 /* Tiles of each number of rows, as functions of their own: inlined into one, they would crowd each
@@ -295,7 +300,7 @@ ALWAYS_INLINE vec weigh_lanes(float *s, size_t step, size_t n_keys, vec max, con
         for (size_t r = 0; r < 4; r++, s += step) {
             if (j + r >= n_keys)
                 break;
-            vec x = vec_load(s), p = vec_exp(vec_sub(x, max));
+            vec x = vec_load(s), p = vec_exp_weight(vec_sub(x, max));
             if (hides)
                 p = hide_weight(x, p);
             vec_store(s, p);
@@ -314,29 +319,32 @@ static NEVER_INLINE vec weigh_seen(float *s, size_t step, size_t n_keys, vec max
     return weigh_lanes(s, step, n_keys, max, 1);
 }
 
+/* Vectors from `first` on. */
 ALWAYS_INLINE void weigh_block(struct attention_state *state, size_t n_keys, int hides,
-                               const int n_vecs)
+                               const int first, const int n_vecs)
 {
     const size_t step = (size_t)n_vecs * VEC_LANES;
+    struct lane_ranges *r = &state->ranges;
     for (int i = 0; i < n_vecs; i++) {
         float *s = state->s + i * VEC_LANES;
-        vec max = vec_max(state->ranges.max[i], state->block_max[i]);
-        vec correction = vec_exp(vec_sub(state->ranges.max[i], max));
+        vec max = vec_max(r->max[first + i], state->block_max[i]);
+        vec correction = vec_exp_weight(vec_sub(r->max[first + i], max));
         vec sum = hides ? weigh_seen(s, step, n_keys, max) : weigh_all(s, step, n_keys, max);
-        state->ranges.max[i] = max;
+        r->max[first + i] = max;
         state->correction[i] = correction;
-        state->ranges.sum[i] = vec_fma(state->ranges.sum[i], correction, sum);
+        r->sum[first + i] = vec_fma(r->sum[first + i], correction, sum);
     }
 }
 
 ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct key_block *block,
                              const struct attention_tiles *tiles, struct attention_state *state,
-                             const int n_vecs)
+                             const int first, const size_t rows)
 {
     const vec *correction = state->ranges.is_begun ? state->correction : NULL;
     for (size_t d = 0, n; d < a->head_dim; d += n) {
-        n = tile_rows(a->head_dim - d, ATTENTION_ROWS(n_vecs));
-        tiles[n].add(block, d, state->s, correction, state->ranges.o + d * n_vecs * VEC_LANES);
+        n = tile_rows(a->head_dim - d, rows);
+        tiles[n].add(block, d, state->s, correction,
+                     state->ranges.o + d * RANGE_LD + first * VEC_LANES);
     }
 }
 
@@ -348,19 +356,51 @@ ALWAYS_INLINE void finish(const struct attention_state *state, size_t head_dim, 
         vec sum = state->ranges.joined_sum[i];
         vec share = vec_select_lt(zero, sum, vec_div(vec_set1(1.0f), sum), zero);
         const float *o = state->ranges.joined_o + i * VEC_LANES;
-        for (size_t d = 0; d < head_dim; d++, o += n_vecs * VEC_LANES)
+        for (size_t d = 0; d < head_dim; d++, o += RANGE_LD)
             vec_store(y + d * LAC_QUERY_BLOCK + (size_t)i * VEC_LANES,
                       vec_add(vec_mul(vec_load(o), share), zero));
     }
 }
 
-/* Queries from lane on, as many as n_vecs vectors hold.  wide: keys are bf16. */
+/* What vectors from `first` on, of queries q, see of a block. */
+ALWAYS_INLINE void attend_seen(const struct lac_attention_args *a, const float *q,
+                               const struct block_sight *sight, struct wide_keys *wide,
+                               const struct attention_tiles *tiles, struct attention_state *state,
+                               const int first, const int n_vecs)
+{
+    struct key_block block;
+    gather_block(a, sight, wide, &block);
+    score_block(a, q, &block, tiles, state, n_vecs);
+    if (sight->hides) {
+        hide_keys(sight, state->s, n_vecs);
+        find_max(state, block.n_keys, n_vecs);
+    }
+    weigh_block(state, block.n_keys, sight->hides, first, n_vecs);
+    add_block(a, &block, tiles, state, first, ATTENTION_ROWS(n_vecs));
+}
+
+/* Entry i of the list, of which n_columns times LAC_LANES lanes see different pages: one after the
+ * other. */
+static NEVER_INLINE void attend_columns(const struct lac_attention_args *a,
+                                        const struct query_block *queries, size_t i, size_t lane,
+                                        struct wide_keys *wide, const struct attention_tiles *tiles,
+                                        struct attention_state *state, int n_columns)
+{
+    struct block_sight sight;
+    begin_empty(&state->ranges, a->head_dim, n_columns * COLUMN_VECS);
+    for (int column = 0; column < n_columns; column++, lane += LAC_LANES)
+        if (look(&a->seen, i, a->n_keys, lane, query_lanes(queries, lane, LAC_LANES), &sight))
+            attend_seen(a, queries->x + lane, &sight, wide, tiles, state, column * COLUMN_VECS,
+                        COLUMN_VECS);
+}
+
+/* Queries from lane on, as many as n_vecs vectors hold.  wide: keys are bf16.  column_tiles: of
+ * COLUMN_VECS vectors, for more of them. */
 ALWAYS_INLINE void attend(const struct lac_attention_args *a, struct query_block *queries,
                           size_t lane, struct wide_keys *wide, const struct attention_tiles *tiles,
-                          const int n_vecs)
+                          const struct attention_tiles *column_tiles, const int n_vecs)
 {
     struct attention_state state;
-    struct key_block block;
     struct block_sight sight;
     const uint64_t lanes = query_lanes(queries, lane, (size_t)n_vecs * VEC_LANES);
     float *q = queries->x + lane;
@@ -370,20 +410,16 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, struct query_block
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         if (!look(&a->seen, i, a->n_keys, lane, lanes, &sight))
             continue;
-        enter_range(&state.ranges, a->seen.blocks[i].block, a->head_dim, vec_exp, n_vecs);
-        gather_block(a, &sight, wide, &block);
-        score_block(a, q, &block, tiles, &state, n_vecs);
-        if (sight.hides) {
-            hide_keys(&sight, state.s, n_vecs);
-            find_max(&state, block.n_keys, n_vecs);
-        }
-        weigh_block(&state, block.n_keys, sight.hides, n_vecs);
-        add_block(a, &block, tiles, &state, n_vecs);
+        enter_range(&state.ranges, a->seen.blocks[i].block, a->head_dim, vec_exp_weight, n_vecs);
+        if (n_vecs > COLUMN_VECS && sight.is_ragged)
+            attend_columns(a, queries, i, lane, wide, column_tiles, &state, n_vecs / COLUMN_VECS);
+        else
+            attend_seen(a, q, &sight, wide, tiles, &state, 0, n_vecs);
         state.ranges.is_begun = 1;
     }
-    end_ranges(&state.ranges, a->head_dim, vec_exp, n_vecs);
+    end_ranges(&state.ranges, a->head_dim, vec_exp_weight, n_vecs);
     if (a->lost)
-        join_lost(&state.ranges, a->lost, q, a->head_dim, a->scale, 1, vec_exp, n_vecs);
+        join_lost(&state.ranges, a->lost, q, a->head_dim, a->scale, 1, vec_exp_weight, n_vecs);
     finish(&state, a->head_dim, q, n_vecs);
 }
 

@@ -195,9 +195,9 @@ static void attend_block(const struct lac_attention_row_args *a, const struct ro
     if (a->votes)
         keep_scores(a, block, &state->softmax, n);
     if (block_hides(&b))
-        weigh_rows(&state->softmax, &b, n, vec_exp, 1);
+        weigh_rows(&state->softmax, &b, n, vec_exp_weight, 1);
     else
-        weigh_rows(&state->softmax, &b, n, vec_exp, 0);
+        weigh_rows(&state->softmax, &b, n, vec_exp_weight, 0);
     b.tile = 0;
     for (size_t i = 0, m; i < n; i += m, b.tile++)
         tiles[m = row_tile(n - i)].add(&b, a->head_dim, state, i);
@@ -226,12 +226,12 @@ static void attend_rows(const struct lac_attention_row_args *a, const struct row
         }
         if (a->parts)
             load_parts(a, block, &state.softmax, state.o, first, n);
-        join_rows(&joined, state.softmax.max, state.softmax.sum, state.o, n, a->head_dim, vec_exp);
+        join_rows(&joined, state.softmax.max, state.softmax.sum, state.o, n, a->head_dim, vec_exp_weight);
     }
     if (a->votes)
-        cast_votes(a, &joined, n, vec_exp);
+        cast_votes(a, &joined, n, vec_exp_weight);
     if (a->lost && a->y)
-        join_lost_keys(&joined, a, first, n, 1, vec_exp);
+        join_lost_keys(&joined, a, first, n, 1, vec_exp_weight);
     for (size_t i = 0; a->y && i < n; i++)
         finish_row(joined.o[i], joined.sum[i], a->head_dim, a->y + (first + i) * a->head_dim);
 }

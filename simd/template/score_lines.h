@@ -21,7 +21,7 @@ static vec line_weights(const struct lac_score_lines_args *a, size_t lane)
     for (size_t j = 0; j < a->n_blocks * LAC_KEY_BLOCK; j += 4)
 #pragma GCC unroll 4
         for (size_t r = 0; r < 4; r++, s += LAC_LANES) {
-            vec x = vec_load(s), p = hide_weight(x, vec_exp(vec_sub(x, max)));
+            vec x = vec_load(s), p = hide_weight(x, vec_exp_weight(vec_sub(x, max)));
             vec_store(s, p);
             part[r] = vec_add(part[r], p);
         }

@@ -26,17 +26,28 @@ struct block_sight {
     size_t pages[BLOCK_PAGES];
     size_t n_pages, n_keys; /* up to the last key that is seen */
     int hides;              /* some key of these is hidden from some lane */
+    int is_ragged;          /* some page of these from all of some LAC_LANES lanes */
     uint64_t lanes[LAC_KEY_BLOCK];
 };
 
 /* All keys that there are. */
 static inline void see_whole(struct block_sight *s, size_t n_keys)
 {
-    s->hides = 0;
+    s->hides = s->is_ragged = 0;
     s->n_keys = n_keys;
     s->n_pages = lac_ceil_div(n_keys, LAC_LANES);
     for (size_t i = 0; i < s->n_pages; i++)
         s->pages[i] = s->first_page + i;
+}
+
+/* Whether of LAC_LANES lanes there are some, but none sees. */
+static inline int leaves_out(uint64_t seeing, uint64_t lanes)
+{
+    const uint64_t group = (UINT64_C(1) << LAC_LANES) - 1;
+    for (; lanes; lanes >>= LAC_LANES, seeing >>= LAC_LANES)
+        if (lanes & group && !(seeing & group))
+            return 1;
+    return 0;
 }
 
 /* Block i of the list, for those of the lanes from `lane` on that count; false: they see nothing of
@@ -54,18 +65,21 @@ static inline int look(const struct lac_seen *seen, size_t i, size_t n_keys, siz
     const uint64_t *from = seen->masks[b->mask].lanes;
     uint64_t all = lanes;
     s->n_pages = s->n_keys = 0;
+    s->is_ragged = 0;
     for (size_t page = 0; page * LAC_LANES < n; page++) {
         size_t end = lac_min_size(n - page * LAC_LANES, LAC_LANES), last = 0;
-        uint64_t all_page = lanes;
+        uint64_t all_page = lanes, any = 0;
         for (size_t j = 0; j < end; j++) {
             uint64_t x = from[page * LAC_LANES + j] >> lane & lanes;
             s->lanes[s->n_pages * LAC_LANES + j] = x;
             all_page &= x;
+            any |= x;
             last = x ? j + 1 : last;
         }
         if (!last)
             continue;
         all &= all_page;
+        s->is_ragged |= leaves_out(any, lanes);
         s->n_keys = s->n_pages * LAC_LANES + last;
         s->pages[s->n_pages++] = s->first_page + page;
     }

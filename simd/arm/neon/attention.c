@@ -34,10 +34,10 @@ static void attention(const struct lac_attention_args *a, struct wide_keys *wide
     for (size_t lane = 0; lane < queries.n_lanes;) {
         size_t left = queries.n_lanes - lane;
         if (left == 16 || left == 8) {
-            attend(a, &queries, lane, wide, tiles_2, 2);
+            attend(a, &queries, lane, wide, tiles_2, NULL, 2);
             lane += 8;
         } else {
-            attend(a, &queries, lane, wide, tiles_3, 3);
+            attend(a, &queries, lane, wide, tiles_3, NULL, 3);
             lane += 12;
         }
     }

@@ -27,7 +27,7 @@ static void attention(const struct lac_attention_args *a, struct wide_keys *wide
     struct query_block queries;
     gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
     for (size_t lane = 0; lane < queries.n_lanes; lane += LAC_LANES)
-        attend(a, &queries, lane, wide, tiles_2, 2);
+        attend(a, &queries, lane, wide, tiles_2, NULL, 2);
     scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
 }
 

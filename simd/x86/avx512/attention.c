@@ -37,13 +37,13 @@ static void attention(const struct lac_attention_args *a, struct wide_keys *wide
     struct query_block queries;
     gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
     if (queries.n_lanes == 64)
-        attend(a, &queries, 0, wide, tiles_4, 4);
+        attend(a, &queries, 0, wide, tiles_4, tiles_1, 4);
     else if (queries.n_lanes == 48)
-        attend(a, &queries, 0, wide, tiles_3, 3);
+        attend(a, &queries, 0, wide, tiles_3, tiles_1, 3);
     else if (queries.n_lanes == 32)
-        attend(a, &queries, 0, wide, tiles_2, 2);
+        attend(a, &queries, 0, wide, tiles_2, tiles_1, 2);
     else
-        attend(a, &queries, 0, wide, tiles_1, 1);
+        attend(a, &queries, 0, wide, tiles_1, tiles_1, 1);
     scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
 }
 

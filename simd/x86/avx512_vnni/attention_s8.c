@@ -8,7 +8,7 @@
 #include "simd/ops.h"
 
 /* 24 sums, 4 queries and a broadcast key of 32 registers, or 3 queries; vpdpbusd takes 5 cycles and
- * two start in each, so there must be more than 10 sums.  Weights come in two halves of 7 bits. */
+ * two start in each, so there must be more than 10 sums.  Weights come in two bytes. */
 #define ATTENTION_VECS     4
 #define SCORE_ROWS(n_vecs) ((n_vecs) == 4 ? 6 : (n_vecs) == 1 ? 16 : 8)
 #define VALUE_ROWS(n_vecs) ((n_vecs) == 4 ? 6 : (n_vecs) == 3 ? 8 : (n_vecs) == 2 ? 12 : 16)
@@ -64,26 +64,23 @@ static inline veci score_dot(veci acc, struct query query, struct key key)
     return _mm512_dpbusd_epi32(acc, key.dwords, query.dwords);
 }
 
-/* High and low 7 bits, in planes. */
+/* High and low bytes, in planes: of words of keys 0 and 2, and of 1 and 3, each gives every second
+ * byte from where it is. */
 static inline void store_weights(uint8_t *to, const vec w[4])
 {
     const __m512i to_high =
         _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 1, 0, 0, 4, 5, 0, 0, 8, 9, 0, 0, 12, 13));
     const __m512i to_odd =
         _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 2, 0, 4, 0, 6, 0, 8, 0, 10, 0, 12, 0, 14));
+    const __m512i to_even =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(1, 0, 3, 0, 5, 0, 7, 0, 9, 0, 11, 0, 13, 0, 15, 0));
     const __mmask64 high_words = 0xcccccccccccccccc, odd_bytes = 0xaaaaaaaaaaaaaaaa;
-    const __m512i even = _mm512_set1_epi16(0xff), bits = _mm512_set1_epi8(127);
-    /* Words of keys 0 and 2, and of 1 and 3. */
     __m512i a = _mm512_mask_shuffle_epi8(_mm512_castps_si512(w[0]), high_words,
                                          _mm512_castps_si512(w[2]), to_high);
     __m512i b = _mm512_mask_shuffle_epi8(_mm512_castps_si512(w[1]), high_words,
                                          _mm512_castps_si512(w[3]), to_high);
-    __m512i low = _mm512_mask_shuffle_epi8(a, odd_bytes, b, to_odd);
-    /* 0xca selects by the bits of a mask. */
-    __m512i high =
-        _mm512_ternarylogic_epi32(even, _mm512_srli_epi32(a, 7), _mm512_slli_epi32(b, 1), 0xca);
-    veci_store(to, _mm512_and_si512(high, bits));
-    veci_store(to + VEC_BYTES, _mm512_and_si512(low, bits));
+    veci_store(to, _mm512_mask_shuffle_epi8(b, ~odd_bytes, a, to_even));
+    veci_store(to + VEC_BYTES, _mm512_mask_shuffle_epi8(a, odd_bytes, b, to_odd));
 }
 
 static inline struct weights load_weights(const uint8_t *from, int part)
@@ -93,7 +90,7 @@ static inline struct weights load_weights(const uint8_t *from, int part)
 
 static inline veci next_part(veci sum)
 {
-    return _mm512_slli_epi32(sum, 7);
+    return _mm512_slli_epi32(sum, 8);
 }
 
 static inline struct value load_value(const int8_t *from)
@@ -222,13 +219,13 @@ static void attention_s8(const struct lac_attention_s8_args *a)
     struct query_block queries;
     gather_queries(a->queries, a->n_query_segments, a->head_dim, &queries);
     if (queries.n_lanes == 64)
-        attend(a, &queries, 0, &tiles_4, 4);
+        attend(a, &queries, 0, &tiles_4, &tiles_1, 4);
     else if (queries.n_lanes == 48)
-        attend(a, &queries, 0, &tiles_3, 3);
+        attend(a, &queries, 0, &tiles_3, &tiles_1, 3);
     else if (queries.n_lanes == 32)
-        attend(a, &queries, 0, &tiles_2, 2);
+        attend(a, &queries, 0, &tiles_2, &tiles_1, 2);
     else
-        attend(a, &queries, 0, &tiles_1, 1);
+        attend(a, &queries, 0, &tiles_1, &tiles_1, 1);
     scatter_results(&queries, a->head_dim, a->queries, a->n_query_segments);
     raise_abs_max(&queries, a->queries, a->n_query_segments);
 }
