@@ -61,9 +61,20 @@ static const struct lac_kv_policy policies[] = {
      .n_observed = 50,
      .full_heads = naive_retrieving,
      .n_full_heads = 2},
+    {.kind = LAC_KV_MEMORY, .n_window = 1, .n_budget = LAC_KV_MOST},
+    {.kind = LAC_KV_MEMORY,
+     .n_window = 66,
+     .n_sinks = 1000,
+     .n_budget = 1,
+     .full_heads = naive_retrieving,
+     .n_full_heads = 2},
+    {.kind = LAC_KV_MEMORY, .n_window = 65, .n_sinks = 4, .n_budget = 65},
 };
 enum { FIRST_SNAP = 7, FIRST_DEALT = 10, FIRST_HEAVY = 12, FIRST_MEAN = 5 };
-enum { FIRST_THIN = 15, FIRST_ZIP = 17 };
+enum { FIRST_THIN = 15, FIRST_ZIP = 17, FIRST_MEMORY = 19 };
+
+/* What it reads depends on roundings that the definition does not know. */
+enum { LOOKED_UP = 21 };
 enum { N_POLICIES = sizeof policies / sizeof *policies };
 
 /* ---- Against it ---- */
@@ -96,6 +107,11 @@ enum { SCORED_PROMPT = 250 };
 static void check_bytes(size_t bytes, size_t n_pages, size_t page_bytes,
                         const struct lac_kv_policy *policy)
 {
+    if (policy->kind == LAC_KV_MEMORY) { /* and labels */
+        ck_assert_uint_ge(bytes, n_pages * page_bytes);
+        ck_assert_uint_le(bytes, n_pages * page_bytes + LAYERS * KV_HEADS * 2 * (64 + 4 * 64));
+        return;
+    }
     if (policy->kind == LAC_KV_THIN || policy->kind == LAC_KV_ZIP) {
         /* Pages of so narrow heads are not smaller for a few features less. */
         ck_assert_uint_le(bytes, n_pages * (page_bytes + (policy->kind == LAC_KV_THIN ? 64 : 0)));
@@ -136,7 +152,8 @@ static void check_scores(size_t window, const struct lac_kv_policy *policy)
         struct ask ask = {.kv_policy = *policy, .batch_tokens = batches[i]};
         size_t bytes, n = MOST_TOKENS - 1;
         score(house.model, &ask, ids, MOST_TOKENS, n_prompt, i ? found : first, &bytes);
-        for (size_t k = n_prompt; k <= n && !i; k++)
+        bool is_defined = policy != &policies[LOOKED_UP] || window;
+        for (size_t k = n_prompt; k <= n && !i && is_defined; k++)
             ck_assert_msg(fabs(first[k - n_prompt] - expected[k - 1]) < 1e-3,
                           "window %zu, token %zu: %g and %g", window, k, first[k - n_prompt],
                           expected[k - 1]);
@@ -391,7 +408,8 @@ START_TEST(turns_depend_on_no_batch)
         size_t n_pages = LAYERS * KV_HEADS * ((PROMPT + 119 + 20) / PAGE);
         size_t all = n_pages * 2 * (PAGE * 4 + PAGE * HEAD);
         ck_assert(policies[_i].n_window > MOST_TOKENS || policies[_i].kind == LAC_KV_HEAVY ||
-                  policies[_i].kind == LAC_KV_THIN || counts.cache_bytes < all);
+                  policies[_i].kind == LAC_KV_THIN || policies[_i].kind == LAC_KV_MEMORY ||
+                  counts.cache_bytes < all);
         if (i)
             assert_outcome(session, sequence, &expected);
         else
@@ -479,6 +497,10 @@ START_TEST(bad_policies_are_refused)
         {.kind = LAC_KV_THIN, .share = 1.01},
         {.kind = LAC_KV_THIN, .share = NAN},
         {.kind = LAC_KV_ZIP, .share = -0.5},
+        {.kind = LAC_KV_MEMORY, .n_window = 1},
+        {.kind = LAC_KV_MEMORY, .n_budget = 1},
+        {.kind = LAC_KV_MEMORY, .n_budget = 1, .n_window = (size_t)LAC_KV_MOST + 1},
+        {.kind = LAC_KV_MEMORY, .n_budget = (size_t)LAC_KV_MOST + 1, .n_window = 1},
         {.kind = LAC_KV_ZIP, .share = 0.5, .n_observed = (size_t)LAC_KV_MOST + 1},
         {.kind = (enum lac_kv_policy_kind)99, .n_window = 1},
         {.kind = LAC_KV_STREAM, .n_window = 1, .full_heads = &no_layer, .n_full_heads = 1},
@@ -491,6 +513,56 @@ START_TEST(bad_policies_are_refused)
         ck_assert_int_eq(try_session(house.model, &ask, &session), LAC_E_ARGUMENT);
         ck_assert_ptr_null(session);
     }
+    close_house(&house);
+}
+END_TEST
+
+/* A memory takes a text beyond the model's positions. */
+START_TEST(memories_are_long)
+{
+    struct house house = open_tiny(2, 0, test_seed(), naive_tiny(0));
+    struct ask ask = ask_of(&policies[LOOKED_UP]), full = drawn;
+    const struct lac_event *events;
+    ask.max_new_tokens = full.max_new_tokens = 60;
+    for (size_t i = 0; i < 2; i++) {
+        struct lac_session *session = open_session(house.model, i ? &ask : &full);
+        size_t sequence = add_text(session, MOST_TOKENS - 5), n, n_made = 0, n_ids, n_fed;
+        const int32_t *ids;
+        enum lac_finish finish = LAC_FINISH_NONE;
+        do {
+            ck_assert_ok(session, lac_session_next(session, &events, &n));
+            finish = n ? events[n - 1].finish : finish;
+            n_made += n;
+        } while (n && !finish);
+        ck_assert_ok(session, lac_session_ids(session, sequence, &ids, &n_ids, &n_fed));
+        if (finish == LAC_FINISH_END)
+            ck_assert_uint_le(n_ids, i ? MOST_TOKENS + 55 : MOST_TOKENS);
+        else
+            ck_assert_int_eq(finish, i ? LAC_FINISH_LENGTH : LAC_FINISH_CONTEXT);
+        ck_assert(i || n_ids <= MOST_TOKENS);
+        ck_assert_uint_ge(n_made, 1);
+        lac_session_free(session);
+    }
+    close_house(&house);
+}
+END_TEST
+
+/* Files of other policies have no memory. */
+START_TEST(memories_are_not_made_up)
+{
+    struct house house = open_tiny(1, 0, test_seed(), naive_tiny(0));
+    struct ask full = drawn, ask = ask_of(&policies[FIRST_MEMORY]);
+    struct lac_session *session = open_session(house.model, &full);
+    struct lac_session *next = open_session(house.model, &ask);
+    size_t sequence = add_text(session, PROMPT), restored = 77;
+    char path[512];
+    snprintf(path, sizeof path, "%s/full", scratch_directory());
+    ck_assert_ok(session, lac_session_prepare(session));
+    ck_assert_ok(session, lac_session_save(session, sequence, path));
+    ck_assert_int_eq(lac_session_restore(next, path, &restored), LAC_E_UNSUPPORTED);
+    ck_assert_uint_eq(restored, 77);
+    lac_session_free(session);
+    lac_session_free(next);
     close_house(&house);
 }
 END_TEST
@@ -509,6 +581,8 @@ void add_kv_tests(Suite *suite)
     tcase_add_loop_test(tc, turns_depend_on_no_batch, 0, N_POLICIES);
     tcase_add_loop_test(tc, cancelled_texts_go_on, 0, N_POLICIES);
     tcase_add_loop_test(tc, caches_stay_small, 0, N_POLICIES);
+    tcase_add_test(tc, memories_are_long);
+    tcase_add_test(tc, memories_are_not_made_up);
     tcase_add_test(tc, bad_policies_are_refused);
     suite_add_tcase(suite, tc);
 }

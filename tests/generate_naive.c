@@ -39,15 +39,23 @@ static size_t sink_blocks(const struct lac_kv_policy *p, size_t window)
     return window ? 0 : (p->n_sinks + BLOCK - 1) / BLOCK;
 }
 
+static size_t blocks_left(const struct lac_kv_policy *p)
+{
+    return (p->n_window - 1 + BLOCK - 1) / BLOCK;
+}
+
+/* For MEMORY: with its position. */
 static bool is_seen(const struct lac_kv_policy *p, size_t window, size_t layer, size_t head,
                     size_t query, size_t key)
 {
     size_t far = query / BLOCK - key / BLOCK;
     if (window && query - key >= window)
         return false;
+    if (p->kind == LAC_KV_MEMORY && !window && !retrieves(p, layer, head))
+        return far <= blocks_left(p);
     if (p->kind != LAC_KV_STREAM || (!window && retrieves(p, layer, head)))
         return true;
-    size_t left = (p->n_window - 1 + BLOCK - 1) / BLOCK;
+    size_t left = blocks_left(p);
     if (window && (left + 1) * BLOCK > window)
         return true;
     return far <= left || key / BLOCK < sink_blocks(p, window);
@@ -101,7 +109,8 @@ static void turn(double *x, size_t n_heads, size_t position)
 /* A key/value head's memory. */
 struct memory {
     double k[MOST_TOKENS][HEAD], v[MOST_TOKENS][HEAD];
-    bool is_gone[MOST_TOKENS]; /* by a choice */
+    double first[MOST_TOKENS][HEAD]; /* keys as they are at position 0 */
+    bool is_gone[MOST_TOKENS];       /* by a choice */
     double votes[MOST_TOKENS];
     double features[HEAD]; /* the same on features: squares of queries */
 };
@@ -149,9 +158,9 @@ static size_t find_lost(const struct naive *s, size_t layer, size_t head, size_t
     return n;
 }
 
-/* One head's query of a token. */
+/* One head's query of a token; far: as it is behind all windows. */
 static void attend(struct naive *s, size_t layer, size_t head, size_t token, const double *q,
-                   double *y)
+                   const double *far, double *y)
 {
     struct memory *m = &s->memories[layer][head / GROUP];
     double weights[MOST_TOKENS], k[HEAD], v[HEAD], sum = 0, lost = 0;
@@ -163,10 +172,12 @@ static void attend(struct naive *s, size_t layer, size_t head, size_t token, con
     sum = lost = (double)n_lost * exp(lost / sqrt(HEAD));
     for (size_t j = 0; j <= token; j++) {
         double score = 0;
-        for (size_t i = 0; i < HEAD; i++)
-            score += q[i] * m->k[j][i];
         bool sees =
             !m->is_gone[j] && is_seen(s->policy, s->tiny->window, layer, head / GROUP, token, j);
+        bool is_far = !sees && s->policy->kind == LAC_KV_MEMORY && !s->tiny->window;
+        for (size_t i = 0; i < HEAD; i++)
+            score += is_far ? far[i] * m->first[j][i] : q[i] * m->k[j][i];
+        sees = sees || is_far;
         weights[j] = sees ? exp(score / sqrt(HEAD)) : 0;
         sum += weights[j];
     }
@@ -181,10 +192,14 @@ static void attend(struct naive *s, size_t layer, size_t head, size_t token, con
 
 static void run_attention(struct naive *s, size_t layer, size_t token, const double *x, double *y)
 {
-    double q[HIDDEN], k[HIDDEN / GROUP], v[HIDDEN / GROUP];
+    double q[HIDDEN], k[HIDDEN / GROUP], v[HIDDEN / GROUP], far[HIDDEN];
     multiply(tensor(s->tiny, layer, "self_attn.q_proj"), HIDDEN, HIDDEN, x, q);
     multiply(tensor(s->tiny, layer, "self_attn.k_proj"), HIDDEN / GROUP, HIDDEN, x, k);
     multiply(tensor(s->tiny, layer, "self_attn.v_proj"), HIDDEN / GROUP, HIDDEN, x, v);
+    memcpy(far, q, sizeof far);
+    turn(far, HEADS, (blocks_left(s->policy) + 1) * BLOCK);
+    for (size_t head = 0; head < KV_HEADS; head++)
+        memcpy(s->memories[layer][head].first[token], k + head * HEAD, HEAD * sizeof *k);
     turn(q, HEADS, token);
     turn(k, KV_HEADS, token);
     for (size_t head = 0; head < KV_HEADS; head++) {
@@ -192,7 +207,7 @@ static void run_attention(struct naive *s, size_t layer, size_t token, const dou
         memcpy(s->memories[layer][head].v[token], v + head * HEAD, HEAD * sizeof *v);
     }
     for (size_t head = 0; head < HEADS; head++)
-        attend(s, layer, head, token, q + head * HEAD, y + head * HEAD);
+        attend(s, layer, head, token, q + head * HEAD, far + head * HEAD, y + head * HEAD);
 }
 
 static void run_layer(struct naive *s, size_t layer, size_t token, double *h)
@@ -503,6 +518,8 @@ size_t naive_pages(const struct lac_kv_policy *p, size_t window, size_t sure, si
     for (size_t layer = 0; layer < LAYERS; layer++)
         for (size_t head = 0; head < KV_HEADS; head++) {
             bool chooses = p->kind == LAC_KV_SNAP || p->kind == LAC_KV_HEAVY;
+            if (p->kind == LAC_KV_MEMORY && !window && !retrieves(p, layer, head))
+                total += (n + PAGE - 1) / PAGE;
             total += chooses && !window && !retrieves(p, layer, head)
                          ? chosen_pages(p, layer, sure, n, n_prompt)
                          : seen_pages(p, window, layer, head, sure, n);

@@ -18,7 +18,8 @@ struct tiny naive_tiny(size_t window);
 extern const struct lac_kv_head naive_retrieving[2];
 
 /* Log-probabilities of ids 1 to n - 1, given those before them as far as the policy lets them be
- * seen.  false: a choice of keys is so close that another rounding may turn it. */
+ * seen; MEMORY: all of it.  false: a choice of keys is so close that another rounding may turn it.
+ */
 bool naive_score(const struct tiny *tiny, const struct lac_kv_policy *policy, const int32_t *ids,
                  size_t n, size_t n_prompt, double *log_probabilities);
 

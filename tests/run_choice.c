@@ -229,6 +229,87 @@ START_TEST(test_choice)
 }
 END_TEST
 
+/* ---- Whole blocks ---- */
+
+enum { BLOCK_PAGES = LAC_KEY_BLOCK / PAGE };
+
+/* seen[b]: of the first n blocks, n_first and of the others those with the best pages. */
+static void choose_blocks(const struct scene *s, size_t n, size_t n_first, size_t n_chosen,
+                          bool *seen)
+{
+    float score[MOST_PAGES / BLOCK_PAGES];
+    for (size_t b = 0; b < n; b++) {
+        seen[b] = b < n_first;
+        score[b] = -INFINITY;
+    }
+    for (size_t i = 0; i < s->n_queries; i++) {
+        float own[MOST_PAGES], most = -INFINITY;
+        for (size_t p = 1; p < n * BLOCK_PAGES; p++) {
+            own[p] = bound(s, i, p);
+            most = fmaxf(most, own[p]);
+        }
+        for (size_t p = 1; p < n * BLOCK_PAGES; p++)
+            score[p / BLOCK_PAGES] = fmaxf(score[p / BLOCK_PAGES], own[p] - most);
+    }
+    while (n_chosen--) {
+        size_t best = SIZE_MAX;
+        for (size_t b = 0; b < n; b++)
+            if (!seen[b] && (best == SIZE_MAX || score[b] >= score[best]))
+                best = b;
+        if (best != SIZE_MAX)
+            seen[best] = true;
+    }
+}
+
+static void check_blocks(const struct scene *s, size_t n, size_t n_first, size_t n_chosen,
+                         unsigned features)
+{
+    float *scores = aligned_alloc(64, (LAC_ROW_QUERIES + 1) * 128 * sizeof *scores);
+    struct lac_seen_keys list[MOST_KEYS / LAC_KEY_BLOCK + 1];
+    bool seen[MOST_PAGES];
+    size_t at = 0;
+    ck_assert_ptr_nonnull(scores);
+    const struct lac_page_choice choice = {
+        .kv = &s->kv,
+        .place = n * LAC_KEY_BLOCK,
+        .q = s->q,
+        .n_queries = s->n_queries,
+        .scorer = lac_kernel_find(LAC_OP_PAGE_SCORES, features),
+        .scores = scores,
+        .ld = 128,
+    };
+    size_t n_listed = lac_choose_blocks(&choice, n_first, n_chosen, list);
+    choose_blocks(s, n, n_first, n_chosen, seen);
+    for (size_t b = 0; b < n; b++) {
+        if (!seen[b])
+            continue;
+        ck_assert_uint_lt(at, n_listed);
+        ck_assert_msg(list[at].block == b && list[at].keys == ~UINT64_C(0),
+                      "%zu first and %zu of %zu blocks: %zu in place of %zu", n_first, n_chosen, n,
+                      list[at].block, b);
+        at++;
+    }
+    ck_assert_uint_eq(at, n_listed);
+    free(scores);
+}
+
+START_TEST(test_blocks)
+{
+    static const enum lac_dtype dtypes[] = {LAC_F32, LAC_BF16, LAC_S8};
+    static const size_t head_dims[] = {8, 20, 64, 128};
+    uint64_t state = test_seed();
+    for (size_t i = 0; i < 60; i++) {
+        struct scene s;
+        open_scene(&s, LAC_KV_QUEST, dtypes[i % 3], head_dims[i % 4], i % 10 == 7, &state);
+        size_t n = s.n_keys / LAC_KEY_BLOCK;
+        for (size_t k = 0; k < 6 && n; k++)
+            check_blocks(&s, 1 + random_below(&state, n), random_below(&state, 4),
+                         1 + random_below(&state, n), k % 2 ? 0 : lac_cpu_features());
+        close_scene(&s);
+    }
+}
+END_TEST
+
 /* Cut off and written again, by two owners: each has the labels of its own keys. */
 START_TEST(test_label_copies)
 {
@@ -260,5 +341,6 @@ END_TEST
 void add_choice_tests(Suite *suite)
 {
     add_test(suite, "choice", test_choice);
+    add_test(suite, "blocks", test_blocks);
     add_test(suite, "label_copies", test_label_copies);
 }

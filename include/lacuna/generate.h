@@ -133,7 +133,19 @@ enum lac_kv_policy_kind {
      * make these.  A page goes by its best key.  They take 1/32 of the memory.
      * Yang et al., Post-training sparse attention with double sparsity, 2024. */
     LAC_KV_CHANNELS = 9,
+    /* A token reads the last n_window keys, its own included, as with LAC_KV_STREAM, and of what is
+     * before, the memory, in blocks of 64: the first n_sinks keys, and n_budget others, rounded up
+     * to blocks, those with the largest q . k by the bounds of LAC_KV_QUEST.  That goes for the
+     * prompt's tokens too.  Keys of the memory all have the same distance, that of the window's
+     * edge, so that a text may be longer than lac_model_max_tokens: up to LAC_KV_MOST_TOKENS.
+     * LAC_E_UNSUPPORTED for models without rotary positions, or whose positions depend on the
+     * text's length.  All keys are kept, those of the window twice; a file (lac_session_save) of
+     * another policy cannot go on with this one.
+     * After Xiao et al., InfLLM: training-free long-context extrapolation for LLMs with an
+     * efficient context memory, 2024, whose blocks are found by some of their keys. */
+    LAC_KV_MEMORY = 10,
 };
+enum { LAC_KV_MOST_TOKENS = 1 << 24 };
 /* What becomes of keys that a head of STREAM does not keep. */
 enum lac_kv_rest {
     LAC_KV_FORGET = 0,
@@ -157,12 +169,12 @@ struct lac_kv_head {
 enum { LAC_KV_MOST = 1 << 30 };
 struct lac_kv_policy {
     enum lac_kv_policy_kind kind;
-    size_t n_sinks, n_window; /* STREAM; n_window from 1, both to LAC_KV_MOST.  HEAVY: n_window is
-                                 part of the budget; 0: half of it */
+    size_t n_sinks, n_window; /* STREAM, MEMORY; n_window from 1, both to LAC_KV_MOST.  HEAVY:
+                                 n_window is part of the budget; 0: half of it */
     const struct lac_kv_head *full_heads; /* they keep everything, whatever the kind */
     size_t n_full_heads;
     size_t n_budget;   /* SNAP and HEAVY: from 1 and n_observed or n_window on, to
-                          LAC_KV_MOST.  QUEST, CHANNELS: from 1 */
+                          LAC_KV_MOST.  QUEST, CHANNELS, MEMORY: from 1 */
     size_t n_part;     /* QUEST, CHANNELS: to LAC_KV_MOST, in place of a budget; or 0 */
     size_t n_observed; /* tokens of a prompt's end that vote.  SNAP, THIN, ZIP; 0: 32.  HEAVY; 0:
                           all */

@@ -67,9 +67,11 @@ struct lac_attention_tuning {
     /* With an error of 0: the least errors of all heads, their squares added, with which they read
      * no more than this share of what the model's own rules read. */
     double density;
-    const char *rules; /* JSON of so many bytes, {"rules": ...} as in a plan: rules to choose from; */
-    size_t rules_size; /* NULL: windows, vertical-slash, pooled blocks and estimates of some sizes */
-    size_t window;     /* tokens of the text that are seen at once; 0: as many as the model takes */
+    const char
+        *rules; /* JSON of so many bytes, {"rules": ...} as in a plan: rules to choose from; */
+    size_t
+        rules_size; /* NULL: windows, vertical-slash, pooled blocks and estimates of some sizes */
+    size_t window;  /* tokens of the text that are seen at once; 0: as many as the model takes */
     /* NULL, or called with the share of the work that is done; what it returns other than 0 ends
      * the call with LAC_E_CANCELLED.  It must not use the session. */
     int (*progress)(void *context, double share);
@@ -80,8 +82,8 @@ struct lac_attention_tuned {
     const char *plan; /* JSON for lac_session_options_set_attention, with the figures by head; lives
                          until the session's next tuning or its end */
     size_t size;
-    double density; /* share of the key blocks that all heads read together */
-    double error;   /* root of the mean square of the heads' */
+    double density;                     /* share of the key blocks that all heads read together */
+    double error;                       /* root of the mean square of the heads' */
     double perplexity, full_perplexity; /* of a decoder, by the plan and without; else 0 */
 };
 /* Finds a plan for the session's model: runs a text of n tokens, at least 2, window by window, and

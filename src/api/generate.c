@@ -34,9 +34,10 @@ static enum lac_status check_ids(struct lac_session *s, size_t n_before, const i
         return lac_fail(&s->error, LAC_E_ARGUMENT, "ids is NULL");
     if (!n && !n_before)
         return lac_fail(&s->error, LAC_E_ARGUMENT, "a sequence without tokens");
-    if (n > config->max_tokens - n_before)
+    size_t max_tokens = s->generator->max_tokens;
+    if (n > max_tokens - n_before)
         return lac_fail(&s->error, LAC_E_LIMIT, "%zu tokens and %zu more; the model takes %zu",
-                        n_before, n, config->max_tokens);
+                        n_before, n, max_tokens);
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= config->vocab_size)
             return lac_fail(&s->error, blame, "token %zu: id %d; the model has %zu words", i,

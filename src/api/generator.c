@@ -85,6 +85,7 @@ static enum lac_status open_generator(struct lac_generator *g, struct lac_error 
         return status;
     g->kv_shape = lac_decoder_kv_shape(network, g->options.kv_dtype);
     g->kv_shape.rules = g->kv_rules;
+    g->max_tokens = lac_kv_most_tokens(g->kv_rules, &network->config);
     g->draft_shape = lac_decoder_kv_shape(g->options.draft ? g->options.draft->network : network,
                                           g->options.kv_dtype);
     g->room = g->model->tokenizer ? lac_tokenizer_decode_room(g->model->tokenizer) : 0;

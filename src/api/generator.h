@@ -65,6 +65,7 @@ struct lac_generator {
     struct lac_generation_options options; /* its own copy */
     struct lac_kv_shape kv_shape, draft_shape;
     struct lac_kv_rules *kv_rules;      /* of kv_shape; NULL: all is kept */
+    size_t max_tokens;                  /* of a text */
     struct lac_activations activations; /* the decoder's, if options have any */
     struct lac_arena arena;             /* of sights */
     struct lac_sights sights;           /* by options.attention, if there is any */

@@ -20,15 +20,14 @@ static enum lac_status check_ids(struct lac_session *s, const int32_t *ids, size
 static enum lac_status check(struct lac_session *s, const int32_t *ids, size_t n, size_t n_context,
                              enum lac_pace pace, const double *log_probabilities)
 {
-    const struct lac_config *config = &s->model->network->config;
     if (!ids || !log_probabilities || !n_context || n_context >= n)
         return lac_fail(&s->error, LAC_E_ARGUMENT, "%zu tokens to score after %zu",
                         n - lac_min_size(n, n_context), n_context);
     if (pace != LAC_PACE_PASSES && pace != LAC_PACE_STEPS)
         return lac_fail(&s->error, LAC_E_ARGUMENT, "pace %d", (int)pace);
-    if (n > config->max_tokens)
+    if (n > s->generator->max_tokens)
         return lac_fail(&s->error, LAC_E_LIMIT, "%zu tokens; the model takes %zu", n,
-                        config->max_tokens);
+                        s->generator->max_tokens);
     return check_ids(s, ids, n);
 }
 

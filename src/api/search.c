@@ -169,7 +169,7 @@ static enum lac_status search_beams(struct beams *b, const struct lac_text *text
 static enum lac_status check(struct lac_session *s, const struct lac_text *t,
                              const struct lac_search *search, size_t n_best)
 {
-    size_t max_tokens = s->model->network->config.max_tokens;
+    size_t max_tokens = s->generator->max_tokens;
     if (!search || !search->n_beams || search->n_beams > LAC_MAX_BEAMS || !n_best ||
         n_best > search->n_beams || !isfinite(search->length_penalty))
         return lac_fail(&s->error, LAC_E_ARGUMENT, "the best %zu of %zu beams; at most %d", n_best,

@@ -33,13 +33,12 @@ static void add_event(struct lac_generator *g, size_t index, int32_t id, double 
 /* Texts that are finished without a token of this step say so now. */
 static void report_ends(struct lac_generator *g)
 {
-    size_t max_tokens = g->model->network->config.max_tokens;
     for (size_t i = 0; i < g->n_texts; i++) {
         struct lac_text *t = &g->texts[i];
         if (!t->is_used || t->is_reported)
             continue;
         if (!t->finish && !lac_text_room(g, t))
-            lac_text_end(g, t, t->n_ids == max_tokens ? LAC_FINISH_CONTEXT : LAC_FINISH_LENGTH);
+            lac_text_end(g, t, t->n_ids == g->max_tokens ? LAC_FINISH_CONTEXT : LAC_FINISH_LENGTH);
         if (t->finish)
             add_event(g, i, -1, 0);
     }

@@ -74,7 +74,7 @@ struct lac_usage *lac_text_usage(const struct lac_generator *g, struct lac_text 
 
 size_t lac_text_room(const struct lac_generator *g, const struct lac_text *t)
 {
-    size_t room = g->model->network->config.max_tokens - t->n_ids, n_made = t->n_ids - t->n_fed;
+    size_t room = g->max_tokens - t->n_ids, n_made = t->n_ids - t->n_fed;
     size_t most = t->max_new_tokens;
     if (!most)
         return room;
@@ -205,9 +205,7 @@ void lac_text_push(const struct lac_generator *g, struct lac_text *t, int32_t id
     if (is_end(&g->model->network->config, id))
         lac_text_end(g, t, LAC_FINISH_END);
     else if (!lac_text_room(g, t))
-        lac_text_end(g, t,
-                     t->n_ids == g->model->network->config.max_tokens ? LAC_FINISH_CONTEXT
-                                                                      : LAC_FINISH_LENGTH);
+        lac_text_end(g, t, t->n_ids == g->max_tokens ? LAC_FINISH_CONTEXT : LAC_FINISH_LENGTH);
 }
 
 void lac_text_give(const struct lac_generator *g, struct lac_text *t, struct lac_event *event)

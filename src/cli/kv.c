@@ -200,13 +200,24 @@ static bool parse_channels(const char *text, struct lac_kv_policy *policy)
     return parse_choice(text, policy);
 }
 
+/* SINKS+WINDOW+BUDGET. */
+static bool parse_memory(const char *text, struct lac_kv_policy *policy)
+{
+    const char *end;
+    *policy = (struct lac_kv_policy){.kind = LAC_KV_MEMORY};
+    return read_number(text, &end, &policy->n_sinks) && *end == '+' &&
+           read_number(end + 1, &end, &policy->n_window) && *end == '+' &&
+           read_number(end + 1, &end, &policy->n_budget) && !*end && policy->n_window &&
+           policy->n_budget;
+}
+
 static const struct policy_name {
     const char *name;
     bool (*parse)(const char *text, struct lac_kv_policy *policy);
 } names[] = {
     {"stream:", parse_stream}, {"snap:", parse_snap},   {"prefix:", parse_prefix},
     {"heavy:", parse_heavy},   {"quest:", parse_quest}, {"channels:", parse_channels},
-    {"thin:", parse_thin},     {"zip:", parse_zip},
+    {"thin:", parse_thin},     {"zip:", parse_zip},     {"memory:", parse_memory},
 };
 
 bool kv_parse(const char *text, struct lac_kv_policy *policy)
@@ -222,7 +233,8 @@ bool kv_parse(const char *text, struct lac_kv_policy *policy)
             return true;
     }
     complain("--kv: '%s' is none of full, stream:SINKS+WINDOW[/mean], duo:FILE, snap:BUDGET, "
-             "prefix:BUDGET, heavy:BUDGET, thin:SHARE, zip:SHARE, quest:BUDGET, channels:BUDGET",
+             "prefix:BUDGET, heavy:BUDGET, thin:SHARE, zip:SHARE, quest:BUDGET, channels:BUDGET, "
+             "memory:SINKS+WINDOW+BUDGET",
              text);
     return false;
 }

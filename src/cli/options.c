@@ -186,8 +186,9 @@ static const struct row rows[] = {
      "at, in all layers or in each; prefix:BUDGET, the mean of the layers; "
      "heavy:BUDGET[,BUDGET...], what is looked at most; thin:SHARE of the keys' features; "
      "zip:SHARE, what has this share of the looks, the rest in fewer bits; quest:BUDGET and "
-     "channels:BUDGET, all, of which a token reads so many, or 1/N (default full); score: several "
-     "are compared"},
+     "channels:BUDGET, all, of which a token reads so many, or 1/N; memory:SINKS+WINDOW+BUDGET, "
+     "all, of which every token reads the first, the last and so many between, in texts of any "
+     "length (default full); score: several are compared"},
     {"activations", 0, TEXTS, ON_DECODERS, AT(activations), "RULE", 0, 0, NULL,
      "neurons of gated feed-forward layers that count for tokens made: none are left out; "
      "cats:SHARE, about this share of them, by thresholds; core:SHARE[,SHARE], those that a "

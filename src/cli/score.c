@@ -145,10 +145,19 @@ static bool has_core(const struct work *w)
     return false;
 }
 
+/* In a window; caches with a memory take what the model does not. */
+static size_t most_tokens(const struct work *w)
+{
+    for (size_t i = 0; i < w->tallies.n_columns; i++)
+        if (w->contenders[i].kv.kind != LAC_KV_MEMORY)
+            return lac_model_max_tokens(w->runtime.model);
+    return LAC_KV_MOST_TOKENS;
+}
+
 static bool score_text(struct work *w)
 {
     const struct options *o = w->options;
-    size_t most = lac_model_max_tokens(w->runtime.model);
+    size_t most = most_tokens(w);
     size_t window = o->window ? o->window : USUAL_WINDOW;
     window = window < most ? window : most;
     size_t stride = o->stride ? o->stride : (window + 1) / 2;

@@ -11,6 +11,7 @@
 #include "src/run/picked.h"
 #include "src/run/page_choice.h"
 #include "src/run/keys.h"
+#include "src/run/looked_up.h"
 #include "src/run/rows.h"
 #include "src/run/trial.h"
 
@@ -290,8 +291,18 @@ static bool chooses(const struct lac_member *m, const struct queries *queries)
            place_of(m, queries, queries->span.begin) >= s->n_prompt;
 }
 
+/* Do they look up what is before their windows?  All of a block do or none. */
+static bool looks_up(const struct lac_member *m, const struct queries *queries)
+{
+    const struct lac_kv *kv = m->forward->sequences[queries->sequence]->kv;
+    size_t slot = place_of(m, queries, queries->span.begin);
+    return kv && lac_looks_up(kv, queries->layer, kv_head_of(m, queries), slot);
+}
+
 static bool is_rows(const struct lac_member *m, const struct queries *queries)
 {
+    if (looks_up(m, queries))
+        return true;
     return m->forward->sequences[queries->sequence]->kv && !is_chosen(m, queries) &&
            (queries->span.end - queries->span.begin <= ROW_TOKENS || chooses(m, queries));
 }
@@ -381,6 +392,8 @@ static struct lac_row row_of(const struct lac_member *m, const struct queries *q
     struct queries one = *queries;
     one.span = (struct lac_span){token, token + 1};
     struct lanes l = lanes_of(m, &one, queries->head);
+    size_t at = m->region->first[queries->sequence] + token, tile = at / LAC_TILE;
+    size_t n_angles = m->network->config.head_dim / 2;
     return (struct lac_row){
         .kv = s->kv,
         .layer = queries->layer,
@@ -389,6 +402,9 @@ static struct lac_row row_of(const struct lac_member *m, const struct queries *q
         .sight = sight_of(m, queries, queries->head),
         .place = place_of(m, queries, token),
         .chooses = chooses_at(m, queries, token),
+        .looks_up = looks_up(m, &one),
+        .cos = lac_tile_f32(m->region->cos, tile, n_angles) + at % LAC_TILE,
+        .sin = lac_tile_f32(m->region->sin, tile, n_angles) + at % LAC_TILE,
         .scale = l.scale,
         .q = l.segments->q,
         .y = l.segments->y,

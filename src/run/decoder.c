@@ -7,6 +7,7 @@
 #include "src/base/checked.h"
 #include "src/run/core.h"
 #include "src/run/kv_votes.h"
+#include "src/run/looked_up.h"
 #include "src/run/trial.h"
 
 static const struct lac_head head = {.task = LAC_TASK_GENERATE};
@@ -137,8 +138,12 @@ static bool add_part(struct pass *pass, const struct lac_step_text *text, size_t
     }
     d->order[pass->n_texts++] = part;
     pass->n_tokens += n;
-    pass->n_keys = lac_max_size(pass->n_keys, lac_kv_most_slots(text->kv) + n);
     const struct lac_kv_shape *shape = &text->kv->shape;
+    /* A memory has all keys, and the window's come behind them. */
+    bool has_memory = shape->rules && shape->rules->has_memory;
+    size_t n_slots = has_memory ? text->kv->n_keys + LAC_WINDOW_SHIFT * LAC_KEY_BLOCK
+                                : lac_kv_most_slots(text->kv);
+    pass->n_keys = lac_max_size(pass->n_keys, n_slots + n);
     if (shape->rules && shape->rules->form)
         pass->page_bytes = lac_kv_page_bytes(shape->dtype, shape->head_dim);
     return true;

@@ -4,6 +4,7 @@
 
 #include "simd/attention.h"
 #include "src/run/expanded.h"
+#include "src/run/looked_up.h"
 #include "src/run/picked.h"
 
 /* Keys and values that the batch has of one head of a sequence, tile by tile. */
@@ -119,7 +120,10 @@ static void store_keys(const struct lac_member *m, size_t sequence, size_t layer
         .first_key = slot % LAC_LANES,
     };
     m->network->kernels.kv_pages[kv->shape.dtype]->run.kv_pages(&args);
-    lac_kv_label(kv, layer, kv_head, slot, m->forward->sequences[sequence]->n_tokens);
+    if (lac_kv_remembers(kv, layer, kv_head))
+        lac_store_memory(m, sequence, layer, kv_head);
+    else
+        lac_kv_label(kv, layer, kv_head, slot, m->forward->sequences[sequence]->n_tokens);
     lac_pool_picked(m, sequence, layer, kv_head);
 }
 

@@ -74,6 +74,7 @@ void lac_kv_clear(struct lac_kv *kv)
         for (size_t i = gone_pages(kv, t); i < kv->n_pages; i++)
             drop_page(kv, table(kv, t)[i - gone_pages(kv, t)]);
     lac_kv_labels_clear(kv);
+    lac_kv_memory_clear(kv);
     lac_kv_pools_clear(kv);
     lac_free(kv->host, kv->pages);
     lac_free(kv->host, kv->n_gone);
@@ -194,6 +195,8 @@ enum lac_status lac_kv_reserve(struct lac_kv *kv, size_t n_more, struct lac_erro
     if (!status)
         status = lac_kv_labels_reserve(kv, n_pages, error);
     if (!status)
+        status = lac_kv_memory_reserve(kv, n_pages, error);
+    if (!status)
         status = lac_kv_pools_reserve(kv, n_keys, error);
     if (!status && kv->n_pages < n_pages && !add_pages(kv, n_pages))
         status = no_memory(kv, n_pages - kv->n_pages, error);
@@ -212,6 +215,7 @@ void lac_kv_truncate(struct lac_kv *kv, size_t n_keys)
     kv->n_keys = n_keys;
     drop_pages(kv, lac_ceil_div(n_keys, LAC_LANES));
     lac_kv_labels_truncate(kv, kv->n_pages);
+    lac_kv_memory_truncate(kv, kv->n_pages);
     lac_kv_pools_truncate(kv, n_keys);
 }
 
@@ -255,6 +259,8 @@ enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_
         status = grow_tables(to, n_pages, error);
     if (!status)
         status = lac_kv_labels_share(to, from, n_pages, error);
+    if (!status)
+        status = lac_kv_memory_share(to, from, n_pages, error);
     if (status)
         return status;
     for (size_t t = 0; t < n_tables(to); t++)
@@ -287,6 +293,8 @@ enum lac_status lac_kv_restore(struct lac_kv *kv, size_t n_keys, const int64_t *
         status = no_memory(kv, n_pages - kv->n_pages, error);
     if (!status)
         status = lac_kv_labels_reserve(kv, n_pages, error);
+    if (!status)
+        status = lac_kv_memory_reserve(kv, n_pages, error);
     if (!status)
         kv->n_keys = kv->n_least = n_keys;
     return status;
@@ -408,7 +416,7 @@ enum lac_status lac_kv_settle(struct lac_kv *kv, size_t n_sure, size_t n_prompt,
             return status;
     }
     for (size_t t = 0; t < n_tables(kv); t++)
-        if (kv->shape.rules->of[t].kind == LAC_KV_STREAM)
+        if (lac_kv_streams(&kv->shape.rules->of[t]))
             stream(kv, t, n_sure);
     kv->n_least = n_sure;
     return LAC_OK;
@@ -424,5 +432,6 @@ size_t lac_kv_bytes(const struct lac_kv *kv)
     }
     n_pages -= n_compact;
     return n_pages * page_bytes(kv) + n_compact * lac_compact_bytes(&form) + lac_kv_lost_bytes(kv) +
-           lac_kv_votes_bytes(kv) + lac_kv_labels_bytes(kv) + lac_kv_pools_bytes(kv);
+           lac_kv_votes_bytes(kv) + lac_kv_labels_bytes(kv) + lac_kv_memory_bytes(kv) +
+           lac_kv_pools_bytes(kv);
 }

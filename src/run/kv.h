@@ -28,6 +28,7 @@
 #include "src/base/error.h"
 #include "src/base/host.h"
 #include "src/run/kv_labels.h"
+#include "src/run/kv_memory.h"
 #include "src/run/kv_pools.h"
 #include "src/run/kv_rules.h"
 
@@ -51,6 +52,7 @@ struct lac_kv {
     size_t *n_compact; /* [n_layers][n_heads]; NULL: all 0 */
     double *lost;      /* src/run/kv_lost.h; or NULL */
     struct lac_kv_labels labels;
+    struct lac_kv_memory memory;
     struct lac_kv_pools pools;
     struct lac_kv_votes *votes; /* src/run/kv_votes.h; or NULL */
 };

@@ -18,7 +18,7 @@ static const struct lac_kv_rule *rule_of(const struct lac_kv *kv, size_t t)
 
 static bool chooses(const struct lac_kv *kv, size_t t)
 {
-    return kv->shape.rules && lac_kv_chooses(rule_of(kv, t));
+    return kv->shape.rules && lac_kv_is_labelled(rule_of(kv, t));
 }
 
 static size_t n_tables(const struct lac_kv *kv)
@@ -256,12 +256,13 @@ void lac_kv_label(const struct lac_kv *kv, size_t layer, size_t head, size_t n_b
         return;
     for (size_t i = n_before / LAC_LANES; i < (n_before + n) / LAC_LANES; i++) {
         struct lac_labels *labels = table(kv, t)[i / LAC_LANES];
-        const void *page = lac_kv_head(kv, layer, head)[i];
+        void *const *pages = lac_kv_remembers(kv, layer, head) ? lac_kv_head_memory(kv, layer, head)
+                                                               : lac_kv_head(kv, layer, head);
         clear_page(kv->shape.rules, labels, i % LAC_LANES);
-        if (rule_of(kv, t)->kind == LAC_KV_QUEST)
-            bound_page(kv, page, labels, i % LAC_LANES);
+        if (rule_of(kv, t)->kind == LAC_KV_CHANNELS)
+            mark_page(kv, rule_of(kv, t), pages[i], labels, i % LAC_LANES);
         else
-            mark_page(kv, rule_of(kv, t), page, labels, i % LAC_LANES);
+            bound_page(kv, pages[i], labels, i % LAC_LANES);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Labels of the pages of a cache, by which a token chooses those that it reads: LAC_KV_QUEST and
- * LAC_KV_CHANNELS.
+ * LAC_KV_CHANNELS; or of the pages of its memory, LAC_KV_MEMORY, which are as QUEST's.
  *
  *   at[layer][head][i]   labels of pages [16 i, 16 i + 16): struct lac_labels
  *

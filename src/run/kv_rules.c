@@ -7,6 +7,7 @@
 
 #include "simd/attention.h"
 #include "src/base/checked.h"
+#include "src/run/rope.h"
 
 static void *copy_array(const struct lac_host *host, const void *array, size_t n, size_t size)
 {
@@ -97,6 +98,24 @@ static enum lac_status check_share(const struct lac_kv_policy *policy, struct la
     return LAC_OK;
 }
 
+/* Keys of a memory have one position, so that there must be positions that queries and keys are
+ * turned by, and the same ones whatever the length of a text. */
+static enum lac_status check_memory(const struct lac_kv_policy *policy,
+                                    const struct lac_config *config, struct lac_error *error)
+{
+    if (!policy->n_window || policy->n_window > LAC_KV_MOST || policy->n_sinks > LAC_KV_MOST ||
+        !policy->n_budget || policy->n_budget > LAC_KV_MOST || policy->n_layer_budgets)
+        return lac_fail(error, LAC_E_ARGUMENT,
+                        "a memory of which the first %zu and %zu other keys are read, and a window "
+                        "of %zu; the latter from 1, all to %d",
+                        policy->n_sinks, policy->n_budget, policy->n_window, LAC_KV_MOST);
+    if (config->position_kind != LAC_POSITION_ROPE || config->rope.kind == LAC_ROPE_DYNAMIC)
+        return lac_fail(error, LAC_E_UNSUPPORTED,
+                        "keys are looked up at one position; the model's are not rotary ones that "
+                        "are the same for all texts");
+    return LAC_OK;
+}
+
 static enum lac_status check_choice(const struct lac_kv_policy *policy,
                                     const struct lac_config *config, struct lac_error *error)
 {
@@ -130,6 +149,9 @@ enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
                             "a cache of the first %zu and the last %zu keys; a window of 1 to %d "
                             "is needed",
                             policy->n_sinks, policy->n_window, LAC_KV_MOST);
+        break;
+    case LAC_KV_MEMORY:
+        status = check_memory(policy, config, error);
         break;
     case LAC_KV_THIN:
     case LAC_KV_ZIP:
@@ -196,6 +218,14 @@ static struct lac_kv_rule usual(const struct lac_kv_rules *rules,
         };
     if (policy->kind == LAC_KV_THIN || policy->kind == LAC_KV_ZIP)
         return compact_rule(policy);
+    if (policy->kind == LAC_KV_MEMORY)
+        return (struct lac_kv_rule){
+            .kind = policy->kind,
+            .n_memory = lac_ceil_div(policy->n_sinks, LAC_KEY_BLOCK),
+            .n_left = blocks_left(policy->n_window),
+            .budget = lac_ceil_div(policy->n_budget, LAC_KEY_BLOCK),
+            .sight = &rules->windowed,
+        };
     if (policy->kind != LAC_KV_STREAM)
         return voted_rule(policy, layer);
     return (struct lac_kv_rule){
@@ -229,7 +259,7 @@ static void make_sights(struct lac_kv_rules *rules, const struct lac_kv_policy *
 static void make_labels(struct lac_kv_rules *rules, const struct lac_kv_policy *policy,
                         const struct lac_config *config)
 {
-    if (policy->kind == LAC_KV_QUEST) {
+    if (policy->kind == LAC_KV_QUEST || policy->kind == LAC_KV_MEMORY) {
         rules->n_labels = 1;
         rules->n_dwords = 2 * lac_ceil_div(config->head_dim, 4);
     } else if (policy->kind == LAC_KV_CHANNELS) {
@@ -238,6 +268,19 @@ static void make_labels(struct lac_kv_rules *rules, const struct lac_kv_policy *
         rules->n_labels = LAC_LANES;
         rules->n_dwords = lac_ceil_div(rules->n_channels, 4);
     }
+}
+
+/* Of a position behind the window of every query, for keys at position 0. */
+static void make_edge(struct lac_kv_rules *rules, const struct lac_kv_policy *policy,
+                      const struct lac_config *config)
+{
+    float frequencies[LAC_MAX_HEAD_DIM / 2];
+    struct lac_rope rope = config->rope;
+    size_t edge = (blocks_left(policy->n_window) + 1) * LAC_KEY_BLOCK;
+    rope.attention_factor = 1; /* queries have it already */
+    lac_rope_frequencies(&rope, config->head_dim, 0, frequencies);
+    lac_rope_angles(&rope, frequencies, config->head_dim / 2, edge, 1, rules->edge_cos,
+                    rules->edge_sin);
 }
 
 /* Of a key's features at least four stay. */
@@ -268,8 +311,11 @@ enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_
                         config->n_layers);
     made->deal = policy->deal;
     made->rest = policy->rest;
-    if (policy->kind == LAC_KV_STREAM)
+    if (policy->kind == LAC_KV_STREAM || policy->kind == LAC_KV_MEMORY)
         make_sights(made, policy);
+    made->has_memory = policy->kind == LAC_KV_MEMORY;
+    if (made->has_memory)
+        make_edge(made, policy, config);
     make_labels(made, policy, config);
     make_form(made, policy, config);
     for (size_t i = 0; i < n; i++) {

@@ -26,12 +26,27 @@ struct lac_kv_rule {
      * its own. */
     size_t n_sinks, n_left;
     bool remembers;        /* STREAM: what goes, by its means */
+    size_t n_memory;       /* MEMORY: the first blocks that are always read; n_left as above, and
+                              budget in blocks */
     size_t budget, n_last; /* SNAP and HEAVY, in keys: all that stay, those that do unasked.  THIN
                               and ZIP: n_last stay as they are */
     size_t n_observed;     /* tokens of a prompt's end that vote, if any do */
     size_t part;           /* one key of so many */
     uint8_t channels[LAC_KV_MOST_CHANNELS]; /* CHANNELS */
 };
+
+/* Does a head give up what its window does not hold? */
+static inline bool lac_kv_streams(const struct lac_kv_rule *rule)
+{
+    return rule->kind == LAC_KV_STREAM || rule->kind == LAC_KV_MEMORY;
+}
+
+/* Have its pages, or those of its memory, labels? */
+static inline bool lac_kv_is_labelled(const struct lac_kv_rule *rule)
+{
+    return rule->kind == LAC_KV_QUEST || rule->kind == LAC_KV_CHANNELS ||
+           rule->kind == LAC_KV_MEMORY;
+}
 
 /* Does a token choose the pages that it reads, by their labels? */
 static inline bool lac_kv_chooses(const struct lac_kv_rule *rule)
@@ -45,6 +60,9 @@ struct lac_kv_rules {
     size_t n_labels,
         n_dwords;      /* of a page's label: simd/attention.h; n_labels 0: no head has any */
     size_t n_channels; /* CHANNELS */
+    bool has_memory;
+    /* MEMORY: of the angles that queries are turned by who meet keys at position 0. */
+    float edge_cos[LAC_MAX_HEAD_DIM / 2], edge_sin[LAC_MAX_HEAD_DIM / 2];
     enum lac_compact_form form;     /* of pages that heads of THIN and ZIP have compact, or none */
     size_t n_key_dwords;            /* THIN: of features that stay */
     double share;                   /* ZIP */
@@ -65,5 +83,12 @@ enum lac_status lac_kv_policy_check(const struct lac_kv_policy *policy,
 enum lac_status lac_kv_rules_make(const struct lac_host *host, const struct lac_kv_policy *policy,
                                   const struct lac_config *config, struct lac_kv_rules **rules,
                                   struct lac_error *error);
+
+/* How long texts may be; rules may be NULL. */
+static inline size_t lac_kv_most_tokens(const struct lac_kv_rules *rules,
+                                        const struct lac_config *config)
+{
+    return rules && rules->has_memory ? LAC_KV_MOST_TOKENS : config->max_tokens;
+}
 
 #endif

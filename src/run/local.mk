@@ -43,6 +43,8 @@ libcore_la_SOURCES += \
 	src/run/kv_channels.h \
 	src/run/kv_labels.c \
 	src/run/kv_labels.h \
+	src/run/kv_memory.c \
+	src/run/kv_memory.h \
 	src/run/kv_pools.c \
 	src/run/kv_pools.h \
 	src/run/kv_rules.c \
@@ -53,6 +55,8 @@ libcore_la_SOURCES += \
 	src/run/kv_votes.h \
 	src/run/layer.c \
 	src/run/load.c \
+	src/run/looked_up.c \
+	src/run/looked_up.h \
 	src/run/member.c \
 	src/run/member.h \
 	src/run/network.c \

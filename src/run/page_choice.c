@@ -147,13 +147,13 @@ static struct threshold find_threshold(const int32_t *ranks, size_t n_ranks, siz
     return (struct threshold){high, n - count_above(ranks, n_ranks, high)};
 }
 
-/* Of scores of pages [FIRST_PAGES, end), in their place; what does not take part is -1.  Returns
- * how many there are now. */
-static size_t rank_pages(float *scores, size_t end)
+/* Of scores [first, end), in their place; what does not take part is -1.  Returns how many there
+ * are now. */
+static size_t rank_scores(float *scores, size_t first, size_t end)
 {
     size_t n = lac_round_up(end, LAC_LANES);
     for (size_t p = 0; p < n; p++) {
-        int32_t rank = p < FIRST_PAGES || p >= end ? -1 : rank_of(scores[p]);
+        int32_t rank = p < first || p >= end ? -1 : rank_of(scores[p]);
         memcpy(&scores[p], &rank, sizeof rank);
     }
     return n;
@@ -178,6 +178,28 @@ static void add_page(struct list *list, size_t page, uint64_t keys)
 
 static const uint64_t whole_page = (UINT64_C(1) << LAC_LANES) - 1;
 
+/* Which of more than n_chosen ranks are chosen, one after another. */
+struct chooser {
+    struct threshold threshold;
+    size_t n_later; /* of the threshold's rank, from the next on */
+};
+
+static struct chooser begin_choice(const int32_t *ranks, size_t n_ranks, size_t n_chosen)
+{
+    struct chooser c = {.threshold = find_threshold(ranks, n_ranks, n_chosen)};
+    int32_t rank = c.threshold.rank;
+    if (c.threshold.n_equal)
+        c.n_later = count_above(ranks, n_ranks, rank - 1) - count_above(ranks, n_ranks, rank);
+    return c;
+}
+
+static bool is_chosen(struct chooser *c, int32_t rank)
+{
+    if (rank != c->threshold.rank || !c->threshold.n_equal)
+        return rank > c->threshold.rank;
+    return c->n_later-- <= c->threshold.n_equal;
+}
+
 size_t lac_choose_pages(const struct lac_page_choice *c, struct lac_seen_keys *seen)
 {
     const struct lac_kv *kv = c->kv;
@@ -190,20 +212,48 @@ size_t lac_choose_pages(const struct lac_page_choice *c, struct lac_seen_keys *s
         n = lac_min_size(c->n_queries - i, LAC_ROW_QUERIES);
         score_pages(c, i, n, end, best);
     }
-    size_t n_ranks = rank_pages(best, end), n_later;
+    size_t n_ranks = rank_scores(best, FIRST_PAGES, end);
     const int32_t *ranks = (const void *)best;
-    struct threshold t =
-        find_threshold(ranks, n_ranks, lac_page_choice_budget(rule, c->place) - UNASKED);
-    n_later = t.n_equal
-                  ? count_above(ranks, n_ranks, t.rank - 1) - count_above(ranks, n_ranks, t.rank)
-                  : 0;
+    struct chooser chooser =
+        begin_choice(ranks, n_ranks, lac_page_choice_budget(rule, c->place) - UNASKED);
     for (size_t p = 0; p < FIRST_PAGES; p++)
         add_page(&list, p, whole_page);
     for (size_t p = FIRST_PAGES; p < end; p++)
-        if (ranks[p] > t.rank || (ranks[p] == t.rank && n_later-- <= t.n_equal))
+        if (is_chosen(&chooser, ranks[p]))
             add_page(&list, p, whole_page);
     for (size_t p = end; p < own; p++)
         add_page(&list, p, whole_page);
     add_page(&list, own, whole_page >> (LAC_LANES - 1 - c->place % LAC_LANES));
     return list.n;
+}
+
+size_t lac_choose_blocks(const struct lac_page_choice *c, size_t n_first, size_t n_chosen,
+                         struct lac_seen_keys *seen)
+{
+    size_t end = c->place / LAC_KEY_BLOCK, n = 0;
+    float *best = c->scores + LAC_ROW_QUERIES * c->ld;
+    struct chooser chooser = {.threshold = {-1, 0}};
+    if (end > n_first + n_chosen) {
+        for (size_t i = 0, some; i < c->n_queries; i += some) {
+            some = lac_min_size(c->n_queries - i, LAC_ROW_QUERIES);
+            score_pages(c, i, some, end * BLOCK_PAGES, best);
+        }
+        best[0] = -INFINITY; /* FIRST_PAGES are not scored */
+        for (size_t b = 0; b < end; b++) {
+            float most = best[b * BLOCK_PAGES];
+            for (size_t p = 1; p < BLOCK_PAGES; p++)
+                most = fmaxf(most, best[b * BLOCK_PAGES + p]);
+            best[b] = most;
+        }
+        size_t n_ranks = rank_scores(best, n_first, end);
+        chooser = begin_choice((const void *)best, n_ranks, n_chosen);
+    }
+    for (size_t b = 0; b < end; b++) {
+        int32_t rank = 0;
+        if (end > n_first + n_chosen && b >= n_first)
+            memcpy(&rank, &best[b], sizeof rank);
+        if (b < n_first || is_chosen(&chooser, rank))
+            seen[n++] = (struct lac_seen_keys){b, ~UINT64_C(0)};
+    }
+    return n;
 }

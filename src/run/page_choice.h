@@ -28,4 +28,9 @@ bool lac_page_choice_is_needed(const struct lac_kv_rule *rule, size_t place);
  * of entries; there is room for one for each block of keys. */
 size_t lac_choose_pages(const struct lac_page_choice *choice, struct lac_seen_keys *seen);
 
+/* The same of a memory, of whole blocks of keys: those before `place` are to be had, of which the
+ * first n_first and n_chosen others are read, those whose best page is best. */
+size_t lac_choose_blocks(const struct lac_page_choice *choice, size_t n_first, size_t n_chosen,
+                         struct lac_seen_keys *seen);
+
 #endif

@@ -28,9 +28,12 @@
  *   row                  a token's queries and attention, a worker's own: decoders
  *   lost                 means of keys and values that a query has lost, a worker's own: decoders
  *   scores               of the pages of a token's cache: src/run/page_choice.h
- *   row_pages, row_room  of a cache whose pages are compact (src/run/expanded.h): pages of a head,
- *   whole_pages          one block of them expanded, or all of them; a worker's own
- *   whole_room
+ *   row_pages            pages of a head in the places where a row has them, a worker's own
+ *   row_room             of caches with compact pages (src/run/expanded.h): a block of them
+ *   whole_pages, whole_room
+ *                        expanded, or all of a head's; a worker's own
+ *   turned               keys of a tile turned back, a worker's own: src/run/looked_up.h
+ *   row_parts            ranges of the keys of a token whose attention is one worker's
  *   parts, n_done        ranges of the keys of a token whose attention workers share, of the worker
  *                        that has the first of them, and how many are done: src/run/rows.h
  *   first, kept, out     where sequences begin; lanes that are kept; their result rows
@@ -100,10 +103,12 @@ struct lac_region {
     float *row;                      /* [n_members][2][n_heads * head_dim] */
     float *lost;                     /* [n_members][2][head_dim] */
     size_t compact_page; /* bytes of whole pages of caches that have compact ones, or 0 */
-    size_t n_whole;      /* pages of a head, or 0 */
+    size_t n_whole;      /* pages of a head */
     void **row_pages, **whole_pages; /* [n_members][n_whole] */
     char *row_room;                  /* [n_members][pages of a block][compact_page] */
     char *whole_room;                /* [n_members][n_whole][compact_page] */
+    float *row_parts;                /* [n_members][n_parts] */
+    float *turned;                   /* [n_members][head_dim][LAC_TILE] */
     size_t n_parts;                  /* floats of a worker's parts */
     float *parts;                    /* [n_members - 1][n_parts] */
     atomic_size_t *n_done;           /* [n_members]; 0 between rows */

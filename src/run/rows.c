@@ -7,6 +7,7 @@
 #include "simd/attention.h"
 #include "src/run/expanded.h"
 #include "src/run/kv_lost.h"
+#include "src/run/looked_up.h"
 #include "src/run/page_choice.h"
 
 /* What a token sees; kept for the next head and layer. */
@@ -54,6 +55,18 @@ static const struct lac_seen_row *list_chosen(const struct lac_member *m, const 
     return seen;
 }
 
+/* The same where it looks up. */
+static const struct lac_seen_row *list_looked_up(const struct lac_member *m,
+                                                 const struct lac_row *row)
+{
+    const struct lac_region *r = m->region;
+    struct lac_seen_row *seen = &r->seen_rows[m->rank];
+    seen->keys = r->seen_keys + m->rank * r->n_blocks;
+    seen->sight = NULL;
+    seen->n = lac_list_looked_up(m, row, seen->keys);
+    return seen;
+}
+
 /* Four queries share a pass over the keys, and memory makes them wait. */
 enum { QUERIES_AT_ONCE = 4 };
 /* Labels of so many pages take as long as reading one. */
@@ -62,6 +75,8 @@ enum { LABEL_SHARE = 16 };
 size_t lac_row_cost(const struct lac_row *row)
 {
     const struct lac_kv_rules *rules = row->kv->shape.rules;
+    if (row->looks_up)
+        return lac_looked_up_cost(row) * lac_ceil_div(row->n_heads, QUERIES_AT_ONCE);
     if (row->chooses) {
         const struct lac_kv_rule *rule =
             &rules->of[row->layer * row->kv->shape.n_heads + row->kv_head];
@@ -104,7 +119,10 @@ static void run_kernel(const struct lac_member *m, const struct lac_row *row,
         .y = y,
         .parts = parts,
     };
-    lac_run_row(m, row->kv, row->layer, row->kv_head, &args);
+    if (row->looks_up)
+        lac_run_looked_up(m, row, &args);
+    else
+        lac_run_row(m, row->kv, row->layer, row->kv_head, &args);
 }
 
 static void finish_row(const struct lac_member *m, const struct lac_row *row,
@@ -149,7 +167,9 @@ void lac_attend_row(const struct lac_member *m, const struct lac_row *row,
     size_t last = lac_share_owner(m, share->done + share->cost - 1, share->total);
     if (m->rank < first || m->rank > last)
         return;
-    const struct lac_seen_row *seen = (row->chooses ? list_chosen : list_row)(m, row);
+    const struct lac_seen_row *seen = (row->looks_up  ? list_looked_up
+                                       : row->chooses ? list_chosen
+                                                      : list_row)(m, row);
     struct own_ranges own = {.n = m->rank == first, .n_all = 1};
     if (first < last && seen->n)
         own = find_ranges(m, seen, share);

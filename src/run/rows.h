@@ -10,8 +10,10 @@ struct lac_row {
     const struct lac_kv *kv;
     size_t layer, kv_head, n_heads;
     const struct lac_sight *sight;
-    size_t place; /* of the token, among the slots of the head's keys */
-    bool chooses; /* the pages that it reads */
+    size_t place;           /* of the token, among the slots of the head's keys */
+    bool chooses;           /* the pages that it reads */
+    bool looks_up;          /* what is before its window: src/run/looked_up.h */
+    const float *cos, *sin; /* then: of its angles; the next is ld further */
     float scale;
     const float *q; /* of the first head; the next feature is ld further */
     float *y;

@@ -54,6 +54,7 @@ struct numbers {
     uint64_t model, kv_dtype, n_fed, n_keys, finish, log_probability;
     uint64_t seed, temperature, top_k, top_p, min_p, repetition_penalty, data;
     uint64_t votes_prompt, votes_counted, votes_thin; /* of votes, if there are any */
+    uint64_t memory;                                  /* the sum of the keys that are looked up */
 };
 
 static const struct {
@@ -76,6 +77,7 @@ static const struct {
     {"lacuna.text.votes_prompt", offsetof(struct numbers, votes_prompt)},
     {"lacuna.text.votes_counted", offsetof(struct numbers, votes_counted)},
     {"lacuna.text.votes_thin", offsetof(struct numbers, votes_thin)},
+    {"lacuna.text.memory", offsetof(struct numbers, memory)},
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
@@ -205,11 +207,34 @@ static struct numbers numbers_of(const struct lac_network *network, const struct
     };
 }
 
+/* Heads of a cache that have a memory. */
+static size_t n_memories(const struct lac_kv *kv)
+{
+    size_t n = 0;
+    for (size_t t = 0; t < n_tables(kv); t++)
+        n += lac_kv_remembers(kv, t / kv->shape.n_heads, t % kv->shape.n_heads);
+    return n;
+}
+
+/* Copies the pages of all memories between the cache and one array. */
+static void copy_memories(const struct lac_kv *kv, unsigned char *to, const unsigned char *from)
+{
+    size_t size = page_bytes(kv), n = lac_ceil_div(kv->n_keys, LAC_LANES), at = 0;
+    for (size_t t = 0; t < n_tables(kv); t++) {
+        size_t layer = t / kv->shape.n_heads, head = t % kv->shape.n_heads;
+        for (size_t i = 0; lac_kv_remembers(kv, layer, head) && i < n; i++, at += size) {
+            void *page = lac_kv_head_memory(kv, layer, head)[i];
+            memcpy(to ? to + at : page, to ? page : from + at, size);
+        }
+    }
+}
+
 /* What a file holds beside its numbers. */
 struct contents {
     size_t n_pages;
     int64_t *gone, *compact; /* [n_layers * n_heads] */
-    unsigned char *pages;
+    size_t n_looked_up;      /* pages of memories */
+    unsigned char *pages, *memory;
 };
 
 static enum lac_status gather(const struct lac_network *network, const struct lac_kv *kv,
@@ -229,6 +254,13 @@ static enum lac_status gather(const struct lac_network *network, const struct la
     if (!c->pages)
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu bytes of keys and values", path,
                         c->n_pages * page_bytes(kv));
+    c->n_looked_up = n_memories(kv) * lac_ceil_div(kv->n_keys, LAC_LANES);
+    c->memory = c->n_looked_up ? lac_alloc(host, c->n_looked_up, page_bytes(kv)) : NULL;
+    if (c->n_looked_up && !c->memory)
+        return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu bytes of keys and values", path,
+                        c->n_looked_up * page_bytes(kv));
+    if (c->memory)
+        copy_memories(kv, c->memory, NULL);
     unsigned char *pages = c->pages;
     for (size_t t = 0; t < n_tables(kv); t++)
         pages = copy_head(network, kv, t / kv->shape.n_heads, t % kv->shape.n_heads, pages);
@@ -253,6 +285,7 @@ static enum lac_status write_contents(const struct lac_network *network, const s
     struct numbers numbers = numbers_of(network, s);
     numbers.data = sum_of(s->ids, s->n_ids * sizeof *s->ids, c->gone,
                           heads[0] * heads[1] * sizeof *c->gone, c->pages, pages[0] * pages[1]);
+    numbers.memory = add_bytes(empty_sum, c->memory, c->n_looked_up * page_bytes(&s->kv));
     struct lac_tensor_writer *writer = NULL;
     enum lac_status status = lac_tensor_writer_open(network->host, path, &writer, error);
     if (!status)
@@ -266,6 +299,9 @@ static enum lac_status write_contents(const struct lac_network *network, const s
     if (!status && s->kv.n_compact)
         status =
             lac_tensor_writer_add(writer, "compact", LAC_STORE_I64, 2, heads, c->compact, error);
+    const size_t memory[] = {c->n_looked_up, page_bytes(&s->kv)};
+    if (!status && c->memory)
+        status = lac_tensor_writer_add(writer, "memory", LAC_STORE_U8, 2, memory, c->memory, error);
     if (!status && s->kv.lost)
         status = lac_tensor_writer_add(writer, "lost", LAC_STORE_F64, 2, lost, s->kv.lost, error);
     if (!status && s->kv.votes)
@@ -286,6 +322,7 @@ enum lac_status lac_saved_write(const struct lac_network *network, const struct 
         status = write_contents(network, s, &c, path, error);
     lac_free(network->host, c.gone);
     lac_free(network->host, c.compact);
+    lac_free(network->host, c.memory);
     lac_free(network->host, c.pages);
     return status;
 }
@@ -297,7 +334,7 @@ struct reader {
     const char *path;
     struct lac_error *error;
     struct lac_tensors *tensors;
-    const struct lac_tensor *ids, *gone, *compact, *pages, *lost, *votes;
+    const struct lac_tensor *ids, *gone, *compact, *pages, *memory, *lost, *votes;
     struct numbers numbers;
 };
 
@@ -417,14 +454,31 @@ static enum lac_status check_pages(const struct reader *r, const struct lac_kv *
     return LAC_OK;
 }
 
+/* Another policy's file has none; a session that looks keys up cannot do without. */
+static enum lac_status check_memory(const struct reader *r, const struct lac_kv *kv)
+{
+    size_t n_pages = n_memories(kv) * lac_ceil_div((size_t)r->numbers.n_keys, LAC_LANES);
+    if (!n_pages)
+        return LAC_OK;
+    if (!is_shaped(r->memory, LAC_STORE_U8, 2) || r->memory->shape[0] != n_pages ||
+        r->memory->shape[1] != page_bytes(kv))
+        return lac_fail(r->error, LAC_E_UNSUPPORTED,
+                        "%s: saved by a session whose heads look nothing up", r->path);
+    uint64_t sum = add_bytes(empty_sum, r->memory->data, r->memory->size_bytes);
+    if (sum != r->numbers.memory)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: its memory's sum is wrong", r->path);
+    return LAC_OK;
+}
+
 static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
 {
     const struct numbers *n = &r->numbers;
-    size_t max_tokens = r->network->config.max_tokens;
+    size_t max_tokens = lac_kv_most_tokens(kv->shape.rules, &r->network->config);
     r->ids = lac_tensors_find(r->tensors, "ids");
     r->gone = lac_tensors_find(r->tensors, "gone");
     r->compact = lac_tensors_find(r->tensors, "compact");
     r->pages = lac_tensors_find(r->tensors, "pages");
+    r->memory = lac_tensors_find(r->tensors, "memory");
     r->lost = lac_tensors_find(r->tensors, "lost");
     r->votes = lac_tensors_find(r->tensors, "votes");
     if (!is_shaped(r->ids, LAC_STORE_I32, 1) || !is_shaped(r->gone, LAC_STORE_I64, 2) ||
@@ -443,6 +497,8 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
         status = check_lost(r, kv);
     if (!status && (r->votes || n->votes_prompt))
         status = check_votes(r, kv);
+    if (!status)
+        status = check_memory(r, kv);
     return status ? status : check_pages(r, kv);
 }
 
@@ -517,6 +573,8 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
     if (status)
         return status;
     fill_pages(&s->kv, r->pages->data);
+    if (n_memories(&s->kv) && r->memory)
+        copy_memories(&s->kv, NULL, r->memory->data);
     lac_kv_label_all(&s->kv);
     return r->compact ? lac_kv_pack_pages(&s->kv, r->compact->data, r->error) : LAC_OK;
 }

@@ -6,6 +6,7 @@
  *   "pages" U8  [pages of all heads, one head after another][page bytes], as in memory
  *   "compact" I64 [n_layers][n_kv_heads], where heads have compact pages: how many.  In the file
  *           all pages are whole, so that a session with another policy can go on
+ *   "memory" U8 [pages of all memories][page bytes], where heads look keys up: src/run/kv_memory.h
  *   "lost"  F64 [n_layers * n_kv_heads][2 * head_dim + 1], where heads remember: src/run/kv_lost.h
  *   "votes" F32 [n_layers * n_kv_heads][slots], where tokens have voted
  *   __metadata__: the byte order, and numbers as 16 hexadecimal digits (doubles by their bits)
