@@ -73,16 +73,21 @@ static size_t next_block(const struct view *v, size_t block)
     return next < lac_ceil_div(end, LAC_KEY_BLOCK) ? next : SIZE_MAX;
 }
 
-static bool is_whole(const struct view *v, size_t block)
+/* Does each query see the whole block, but for what is later than it? */
+static bool shows_whole(const struct view *v, size_t block)
 {
-    if (v->sight->is_causal && lac_block_keys(block, v->n_keys).end > v->queries.begin + 1)
-        return false;
     for (size_t i = 0; i < v->sight->n_terms; i++) {
         struct lac_sight_place place = place_of(v->sight, i, v->n_keys);
         if (ops_of(v->sight, i)->is_whole(&place, v->queries, block))
             return true;
     }
     return false;
+}
+
+/* Is some of it later than some query, and therefore hidden? */
+static bool is_cut(const struct view *v, size_t block)
+{
+    return v->sight->is_causal && lac_block_keys(block, v->n_keys).end > v->queries.begin + 1;
 }
 
 /* Rows of bits to columns, in place: swaps off-diagonal squares of 32, 16, ... 1 bits. */
@@ -125,6 +130,25 @@ static enum sees make_mask(const struct view *v, const struct lac_sight_queries 
         return some ? SEES_ALL : SEES_NONE;
     transpose(mask->lanes);
     return SEES_SOME;
+}
+
+/* The same where all that hides is that keys are later. */
+static enum sees make_diagonal(const struct lac_sight_queries *q, size_t block,
+                               struct lac_seen_mask *mask)
+{
+    for (size_t j = 0; j < LAC_KEY_BLOCK; j++) {
+        ptrdiff_t lane = (ptrdiff_t)(block * LAC_KEY_BLOCK + j) - q->first;
+        mask->lanes[j] = lane < 0 ? q->lanes : lane < 64 ? q->lanes >> lane << lane : 0;
+    }
+    return SEES_SOME;
+}
+
+static enum sees see_block(const struct view *v, const struct lac_sight_queries *q, size_t block,
+                           struct lac_seen_mask *mask)
+{
+    if (!shows_whole(v, block))
+        return make_mask(v, q, block, mask);
+    return is_cut(v, block) ? make_diagonal(q, block, mask) : SEES_ALL;
 }
 
 /* A list that is made. */
@@ -177,8 +201,7 @@ struct lac_seen lac_sight_list(const struct lac_sight *sight,
     const struct view v = view_of(sight, queries);
     struct list list = {blocks, masks, 0, 0};
     for (size_t block = 0; (block = next_block(&v, block)) < SIZE_MAX; block++) {
-        enum sees sees =
-            is_whole(&v, block) ? SEES_ALL : make_mask(&v, queries, block, &masks[list.n_masks]);
+        enum sees sees = see_block(&v, queries, block, &masks[list.n_masks]);
         if (sees != SEES_NONE)
             add(&list, block, sees);
         for (size_t i = 0; i < v.sight->n_terms; i++)
@@ -205,8 +228,8 @@ size_t lac_sight_row(const struct lac_sight *sight, size_t position, size_t n_ke
     const struct view v = {in_force(sight, n_keys), n_keys, 0, {position, position + 1}};
     size_t n = 0;
     for (size_t block = 0; (block = next_block(&v, block)) < SIZE_MAX; block++) {
-        uint64_t keys =
-            is_whole(&v, block) ? lac_block_bits(block, 0, n_keys) : keys_of(&v, position, block);
+        bool is_whole = shows_whole(&v, block) && !is_cut(&v, block);
+        uint64_t keys = is_whole ? lac_block_bits(block, 0, n_keys) : keys_of(&v, position, block);
         if (keys)
             seen[n++] = (struct lac_seen_keys){block, keys};
     }

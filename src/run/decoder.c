@@ -8,6 +8,7 @@
 #include "src/run/core.h"
 #include "src/run/kv_votes.h"
 #include "src/run/looked_up.h"
+#include "src/run/steps.h"
 #include "src/run/trial.h"
 
 static const struct lac_head head = {.task = LAC_TASK_GENERATE};
@@ -197,19 +198,12 @@ static void run_member(const struct lac_team *team, size_t rank, void *arg)
     lac_forward_run(team, rank, &forward);
 }
 
-/* A layer has a dozen barriers of about a microsecond each: below so many bytes of its weights and
- * caches they cost more than a second worker saves. */
-enum { TEAM_BYTES = 256 << 10 };
-
 static bool is_worth_a_team(const struct pass *pass)
 {
-    const struct lac_layer *layer = &pass->decoder->network->layers[0];
     const struct lac_kv_shape *shape = &pass->decoder->parts[0].kv->shape;
     size_t kv_bytes = lac_kv_page_bytes(shape->dtype, shape->head_dim) * shape->n_heads *
                       (pass->n_keys / LAC_LANES);
-    size_t n_bytes = lac_weight_bytes(&layer->up.weight) + lac_weight_bytes(&layer->down.weight) +
-                     lac_weight_bytes(&layer->query.weight);
-    return n_bytes * pass->n_tokens + kv_bytes >= TEAM_BYTES;
+    return lac_layer_bytes(pass->decoder->network) * pass->n_tokens + kv_bytes >= LAC_TEAM_BYTES;
 }
 
 static void take_counts(struct lac_decoder *d)

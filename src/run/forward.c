@@ -106,7 +106,7 @@ void lac_forward_run(const struct lac_team *team, size_t rank, const struct lac_
         .n_tokens = forward->n_tokens,
         .h = r->h,
         .a = r->a,
-        .shares_rows = lac_should_share_rows(forward->n_tokens, team->size),
+        .shares_rows = lac_should_share_rows(network, forward->n_tokens, team->size),
     };
     lac_run_embeddings(&m);
     for (size_t i = 0; i < network->config.n_layers; i++)

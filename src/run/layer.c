@@ -522,7 +522,7 @@ static void drop_tokens(struct lac_member *m, const struct lac_layer *layer)
     m->n_tokens = m->region->n_kept;
     m->a = m->region->kept_a;
     m->h = m->region->kept_h;
-    m->shares_rows = lac_should_share_rows(m->n_tokens, m->team->size);
+    m->shares_rows = lac_should_share_rows(m->network, m->n_tokens, m->team->size);
     lac_run_steps(m, gathering, layer);
 }
 

@@ -58,6 +58,57 @@ static void make_query(const struct lac_kv_rules *rules, const struct lac_kv_rul
     }
 }
 
+/* ---- Scores ---- */
+
+/* Four numbers: registers of that size are everywhere. */
+typedef int32_t quad __attribute__((vector_size(16)));
+typedef float float_quad __attribute__((vector_size(16)));
+enum { QUADS = 4 }; /* that are looked at side by side, as one would wait for the one before */
+
+static float_quad load_scores(const float *from)
+{
+    float_quad x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+
+static float_quad larger(float_quad a, float_quad b)
+{
+    quad is_a = a > b;
+    return (float_quad)(((quad)a & is_a) | ((quad)b & ~is_a));
+}
+
+static float largest(const float *scores, size_t begin, size_t end)
+{
+    float_quad most[QUADS];
+    float one = -INFINITY;
+    for (size_t k = 0; k < QUADS; k++)
+        most[k] = (float_quad){one, one, one, one};
+    for (; begin + QUADS * 4 <= end; begin += QUADS * 4)
+#pragma GCC unroll 4
+        for (size_t k = 0; k < QUADS; k++)
+            most[k] = larger(load_scores(scores + begin + k * 4), most[k]);
+    for (size_t k = 1; k < QUADS; k++)
+        most[0] = larger(most[k], most[0]);
+    for (size_t i = 0; i < 4; i++)
+        one = most[0][i] > one ? most[0][i] : one;
+    for (; begin < end; begin++)
+        one = scores[begin] > one ? scores[begin] : one;
+    return one;
+}
+
+/* best = scores - most, or the larger of that and what it was; n: rounded up to 4. */
+static void keep_best(const float *scores, size_t n, float most, bool is_first, float *best)
+{
+    const float_quad top = {most, most, most, most};
+    for (size_t p = 0; p < n; p += 4) {
+        float_quad x = load_scores(scores + p) - top;
+        if (!is_first)
+            x = larger(load_scores(best + p), x);
+        memcpy(best + p, &x, sizeof x);
+    }
+}
+
 /* Scores of up to LAC_ROW_QUERIES queries from `first` on; then the best of them of each page, in
  * the row behind. */
 static void score_pages(const struct lac_page_choice *c, size_t first, size_t n, size_t n_pages,
@@ -84,28 +135,18 @@ static void score_pages(const struct lac_page_choice *c, size_t first, size_t n,
     c->scorer->run.page_scores(&args);
     for (size_t i = 0; i < n; i++) {
         const float *scores = c->scores + i * c->ld;
-        float most = -INFINITY;
-        for (size_t p = FIRST_PAGES; p < n_pages; p++)
-            most = scores[p] > most ? scores[p] : most;
-        for (size_t p = FIRST_PAGES; p < n_pages; p++) {
-            float score = scores[p] - most;
-            best[p] = first + i && best[p] > score ? best[p] : score;
-        }
+        keep_best(scores, n_pages, largest(scores, FIRST_PAGES, n_pages), first + i == 0, best);
     }
 }
 
 /* ---- The best ---- */
 
-/* Four numbers: registers of that size are everywhere. */
-typedef int32_t quad __attribute__((vector_size(16)));
-enum { QUADS = 4 }; /* that are counted side by side */
-
 /* Numbers from 0 on in the order of the scores that they stand for, none of which is above 0. */
-static int32_t rank_of(float score)
+static quad rank_of(float_quad scores)
 {
-    uint32_t bits;
-    memcpy(&bits, &score, sizeof bits);
-    return bits >> 31 ? (int32_t)~bits : INT32_MAX;
+    const quad most = {INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX};
+    quad bits = (quad)scores, is_below = bits < 0;
+    return (~bits & is_below) | (most & ~is_below);
 }
 
 /* n: a multiple of LAC_LANES. */
@@ -151,11 +192,16 @@ static struct threshold find_threshold(const int32_t *ranks, size_t n_ranks, siz
  * are now. */
 static size_t rank_scores(float *scores, size_t first, size_t end)
 {
+    const int32_t none = -1;
     size_t n = lac_round_up(end, LAC_LANES);
-    for (size_t p = 0; p < n; p++) {
-        int32_t rank = p < first || p >= end ? -1 : rank_of(scores[p]);
-        memcpy(&scores[p], &rank, sizeof rank);
+    for (size_t p = 0; p < n; p += 4) {
+        quad ranks = rank_of(load_scores(scores + p));
+        memcpy(scores + p, &ranks, sizeof ranks);
     }
+    for (size_t p = 0; p < lac_min_size(first, n); p++)
+        memcpy(scores + p, &none, sizeof none);
+    for (size_t p = end; p < n; p++)
+        memcpy(scores + p, &none, sizeof none);
     return n;
 }
 
@@ -200,6 +246,29 @@ static bool is_chosen(struct chooser *c, int32_t rank)
     return c->n_later-- <= c->threshold.n_equal;
 }
 
+/* Which of the ranks [at, at + n), n <= 64, may be chosen. */
+static uint64_t candidates(const struct chooser *c, const int32_t *ranks, size_t at, size_t n)
+{
+    const int32_t rank = c->threshold.rank - (c->threshold.n_equal ? 1 : 0);
+    uint64_t bits = 0;
+    for (size_t p = 0; p < n; p++)
+        bits |= (uint64_t)(ranks[at + p] > rank) << p;
+    return bits;
+}
+
+/* The pages before `end`.  Bits first: nobody could guess a branch for each page. */
+static void add_chosen(struct list *list, struct chooser *c, const int32_t *ranks, size_t end)
+{
+    for (size_t page = 0; page < end; page += 64) {
+        uint64_t bits = candidates(c, ranks, page, lac_min_size(end - page, 64));
+        for (; bits; bits &= bits - 1) {
+            size_t p = page + (size_t)__builtin_ctzll(bits);
+            if (is_chosen(c, ranks[p]))
+                add_page(list, p, whole_page);
+        }
+    }
+}
+
 size_t lac_choose_pages(const struct lac_page_choice *c, struct lac_seen_keys *seen)
 {
     const struct lac_kv *kv = c->kv;
@@ -218,9 +287,7 @@ size_t lac_choose_pages(const struct lac_page_choice *c, struct lac_seen_keys *s
         begin_choice(ranks, n_ranks, lac_page_choice_budget(rule, c->place) - UNASKED);
     for (size_t p = 0; p < FIRST_PAGES; p++)
         add_page(&list, p, whole_page);
-    for (size_t p = FIRST_PAGES; p < end; p++)
-        if (is_chosen(&chooser, ranks[p]))
-            add_page(&list, p, whole_page);
+    add_chosen(&list, &chooser, ranks, end);
     for (size_t p = end; p < own; p++)
         add_page(&list, p, whole_page);
     add_page(&list, own, whole_page >> (LAC_LANES - 1 - c->place % LAC_LANES));

@@ -45,11 +45,19 @@ void lac_own_tiles(const struct lac_member *m, size_t *begin, size_t *end)
     lac_team_range(m->team, m->rank, lac_tiles(m->n_tokens), 1, begin, end);
 }
 
+size_t lac_layer_bytes(const struct lac_network *network)
+{
+    const struct lac_layer *layer = &network->layers[0];
+    return lac_weight_bytes(&layer->up.weight) + lac_weight_bytes(&layer->down.weight) +
+           lac_weight_bytes(&layer->query.weight);
+}
+
 /* Few tiles leave members idle; a share of rows costs a barrier a step, taken as an eighth. */
-bool lac_should_share_rows(size_t n_tokens, size_t size)
+bool lac_should_share_rows(const struct lac_network *network, size_t n_tokens, size_t size)
 {
     size_t n_tiles = lac_tiles(n_tokens);
-    return size > 1 && n_tiles <= LAC_SHARED_TILES * size &&
+    return size > 1 && lac_layer_bytes(network) * n_tokens >= LAC_TEAM_BYTES &&
+           n_tiles <= LAC_SHARED_TILES * size &&
            n_tiles * 9 < lac_ceil_div(n_tiles, size) * size * 8;
 }
 

@@ -32,7 +32,14 @@ void lac_run_embeddings(const struct lac_member *m);
 /* One layer.  After the last one only the tokens that the head looks at are in work. */
 void lac_run_layer(struct lac_member *m, size_t index, bool is_last);
 
+/* A layer that is shared has a dozen barriers of about a microsecond each: below so many bytes, of
+ * weights for each token, they cost more than a second worker saves. */
+enum { LAC_TEAM_BYTES = 256 << 10 };
+
+/* What a token reads of a layer's weights, about. */
+size_t lac_layer_bytes(const struct lac_network *network);
+
 /* Should so many tokens be worked on by rows? */
-bool lac_should_share_rows(size_t n_tokens, size_t size);
+bool lac_should_share_rows(const struct lac_network *network, size_t n_tokens, size_t size);
 
 #endif
