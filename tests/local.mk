@@ -55,8 +55,10 @@ EXTRA_DIST += tests/data/model/make_files.py tests/data/model/bitmask.safetensor
 	tests/data/model/decoders/llama/model.safetensors \
 	tests/data/model/decoders/qwen2.gguf tests/data/model/decoders/qwen2/config.json \
 	tests/data/model/decoders/qwen2/model.safetensors \
+	tests/data/model/plans/rules.json tests/data/model/plans/tuned.json \
 	tests/fuzz/fuzz_gguf.c tests/fuzz/gguf.dict \
 	tests/fuzz/run tests/fuzz/fuzz_config.c tests/fuzz/config.dict \
+	tests/fuzz/fuzz_plan.c tests/fuzz/plan.dict \
 	tests/fuzz/fuzz_safetensors.c tests/fuzz/safetensors.dict
 
 # `make fuzz`: every fuzz target for FUZZ_SECONDS, with clang; no part of `make check`.

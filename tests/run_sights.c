@@ -139,6 +139,7 @@ START_TEST(no_plans)
         {"{\"rules\": {\"a\": [{\"kind\": \"b\"}]}, \"layers\": \"a\"}", "\"b\" is not known"},
         {"{\"rules\": {\"a\": [{\"kind\": \"window\", \"left\": -1}]}, \"layers\": \"a\"}", "left"},
         {"{\"rules\": {\"a\": [{\"kind\": \"strided\"}]}, \"layers\": \"a\"}", "stride"},
+        {"{\"rules\": {\"a\": [{\"kind\": \"sinks\"}]}, \"layers\": \"a\"}", "n: expected"},
         {"{\"rules\": {\"a\": [{\"kind\": \"blocks\"}]}, \"layers\": \"a\"}", "mask"},
         {"{\"rules\": {\"a\": [{\"kind\": \"blocks\", \"mask\": [\"01\", \"1\"]}]},"
          " \"layers\": \"a\"}",

@@ -73,7 +73,10 @@ static enum lac_status read_sinks(const struct reader *r, const json_t *json,
 {
     term->kind = LAC_SIGHT_GLOBAL;
     term->as.global = (struct lac_sight_global){.block = 1, .parts = LAC_SIGHT_COLUMNS};
-    return read_size(r, json, "n", 0, 1, &term->as.global.n_first);
+    enum lac_status status = read_size(r, json, "n", 0, 1, &term->as.global.n_first);
+    if (!status && !term->as.global.n_first)
+        return lac_fail(r->error, LAC_E_FORMAT, "n: expected how many, found nothing");
+    return status;
 }
 
 static enum lac_status read_ranges(const struct reader *r, const json_t *json,
