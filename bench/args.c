@@ -37,13 +37,29 @@ enum lac_status bench_parse(const struct bench_option *options, int argc, char *
     return LAC_OK;
 }
 
+/* Words in lines that end before MOST_COLUMNS, below one another from column LEFT on. */
+static void print_words(const char *text)
+{
+    enum { LEFT = 27, MOST_COLUMNS = 96 };
+    for (size_t column = LEFT, size; *text; text += size + strspn(text + size, " ")) {
+        size = strcspn(text, " ");
+        if (column > LEFT && column + 1 + size > MOST_COLUMNS) {
+            printf("\n%*s", LEFT, "");
+            column = LEFT;
+        }
+        column += (size_t)printf("%s%.*s", column > LEFT ? " " : "", (int)size, text);
+    }
+    puts("");
+}
+
 void bench_print_options(const struct bench_option *options)
 {
     for (; options->name; options++) {
         char left[64];
         snprintf(left, sizeof left, "--%s%s%s", options->name, options->argument ? " " : "",
                  options->argument ? options->argument : "");
-        printf("  %-24s %s\n", left, options->help);
+        printf("  %-24s ", left);
+        print_words(options->help);
     }
 }
 

@@ -35,37 +35,6 @@ START_TEST(help_is_for_everything)
 }
 END_TEST
 
-/* Every option that --help shows stands in the man page and in the completion. */
-START_TEST(options_are_documented)
-{
-    size_t size;
-    char *man = read_file(source_path("man/lacuna.1"), &size);
-    char *completion = read_file(source_path("share/bash-completion/completions/lacuna"), &size);
-    struct outcome o = RUN("", commands[_i], "--help");
-    size_t n_found = 0;
-    for (const char *p = o.out; (p = strstr(p, " --")); n_found++) {
-        p++;
-        size_t n = 2 + strspn(p + 2, "abcdefghijklmnopqrstuvwxyz-");
-        char option[64], quoted[128];
-        snprintf(option, sizeof option, "%.*s", (int)n, p);
-        ck_assert_msg(strstr(completion, option) != NULL, "no %s in the completion", option);
-        size_t m = 0;
-        for (const char *c = option; *c; c++) {
-            if (*c == '-')
-                quoted[m++] = '\\';
-            quoted[m++] = *c;
-        }
-        quoted[m] = '\0';
-        ck_assert_msg(strstr(man, quoted) != NULL, "no %s in the man page", option);
-        p += n;
-    }
-    ck_assert_uint_ge(n_found, 3);
-    release(&o);
-    free(man);
-    free(completion);
-}
-END_TEST
-
 struct mistake {
     const char *arguments[MAX_ARGUMENTS];
     int status;
@@ -257,20 +226,11 @@ START_TEST(long_lines_are_truncated_or_errors)
 }
 END_TEST
 
-static void add_loop(Suite *suite, const char *name, const TTest *function, int n)
-{
-    TCase *tcase = tcase_create(name);
-    tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, function, 0, n);
-    suite_add_tcase(suite, tcase);
-}
-
 int main(void)
 {
     Suite *suite = suite_create("cli");
-    add_loop(suite, "help", help_is_for_everything, N_COMMANDS);
-    add_loop(suite, "documentation", options_are_documented, N_COMMANDS);
-    add_loop(suite, "mistakes", mistakes_are_named, N_MISTAKES);
+    add_loop_test(suite, "help", help_is_for_everything, N_COMMANDS);
+    add_loop_test(suite, "mistakes", mistakes_are_named, N_MISTAKES);
     add_test(suite, "text", text_lines_keep_their_order);
     add_test(suite, "json lines", json_lines_keep_their_ids);
     add_test(suite, "columns", columns_have_names);

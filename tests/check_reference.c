@@ -485,9 +485,6 @@ int main(void)
 {
     scratch = scratch_directory();
     Suite *suite = suite_create("reference");
-    TCase *tcase = tcase_create("models");
-    tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, agrees_with_the_reference, 0, sizeof cases / sizeof cases[0]);
-    suite_add_tcase(suite, tcase);
+    add_loop_test(suite, "models", agrees_with_the_reference, sizeof cases / sizeof cases[0]);
     return run_suite(suite);
 }

@@ -531,26 +531,18 @@ START_TEST(the_clock_goes_forward)
 }
 END_TEST
 
-static void add_loop(Suite *suite, const char *name, const TTest *function, int n)
-{
-    TCase *tcase = tcase_create(name);
-    tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, function, 0, n);
-    suite_add_tcase(suite, tcase);
-}
-
 int main(void)
 {
     Suite *suite = suite_create("sys");
-    add_loop(suite, "placement", workers_are_placed,
-             sizeof placement_cases / sizeof *placement_cases);
+    add_loop_test(suite, "placement", workers_are_placed,
+                  sizeof placement_cases / sizeof *placement_cases);
     add_test(suite, "caches", caches_are_shared_evenly);
     add_test(suite, "descriptions", machines_are_described);
     add_test(suite, "bad requests", bad_requests_are_refused);
     add_test(suite, "quotas", quotas_are_found);
     add_test(suite, "allowed cpuset", the_allowed_cpuset_is_kept);
-    add_loop(suite, "runs", every_worker_runs_once, N_POOL_SIZES);
-    add_loop(suite, "barriers", barriers_hold_all_back, N_POOL_SIZES);
+    add_loop_test(suite, "runs", every_worker_runs_once, N_POOL_SIZES);
+    add_loop_test(suite, "barriers", barriers_hold_all_back, N_POOL_SIZES);
     add_test(suite, "teams of one", teams_of_one_pass_alone);
     add_test(suite, "turns", callers_take_turns);
     add_test(suite, "threads", threads_are_named_and_bound);

@@ -561,10 +561,7 @@ END_TEST
 
 void add_copy_tests(Suite *suite)
 {
-    TCase *tc = tcase_create("restoring");
-    tcase_set_timeout(tc, 0);
-    tcase_add_loop_test(tc, restored_texts_go_on, 0, 3);
-    suite_add_tcase(suite, tc);
+    add_loop_test(suite, "restoring", restored_texts_go_on, 3);
     add_test(suite, "forks", forks_are_texts_of_their_own);
     add_test(suite, "shared prompts", forks_share_their_prompt);
     add_test(suite, "clones", clones_go_on_in_other_threads);

@@ -37,6 +37,8 @@ struct lac_session *open_session(struct lac_model *model, const struct ask *ask)
 /* The status instead; *session may be NULL. */
 enum lac_status try_session(struct lac_model *model, const struct ask *ask,
                             struct lac_session **session);
+/* None is opened: what is asked for is no good. */
+void assert_refused(struct lac_model *model, const struct ask *ask);
 
 /* 1 to most tokens of words, the first "<s>"; the same for the same number. */
 enum { MOST_PROMPT = 40 };

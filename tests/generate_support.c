@@ -91,6 +91,13 @@ struct lac_session *open_session(struct lac_model *model, const struct ask *ask)
     return session;
 }
 
+void assert_refused(struct lac_model *model, const struct ask *ask)
+{
+    struct lac_session *session = NULL;
+    ck_assert_int_eq(try_session(model, ask, &session), LAC_E_ARGUMENT);
+    ck_assert_ptr_null(session);
+}
+
 size_t make_prompt(size_t number, size_t most, int32_t *ids)
 {
     uint64_t state = 1000 + number;

@@ -110,8 +110,5 @@ END_TEST
 
 void add_core_tests(Suite *suite)
 {
-    TCase *tc = tcase_create("cores");
-    tcase_set_timeout(tc, 0);
-    tcase_add_loop_test(tc, cores_are_what_most_tokens_use, 0, 2);
-    suite_add_tcase(suite, tc);
+    add_loop_test(suite, "cores", cores_are_what_most_tokens_use, 2);
 }

@@ -28,6 +28,14 @@ void add_test(Suite *suite, const char *name, const TTest *function)
     suite_add_tcase(suite, tcase);
 }
 
+void add_loop_test(Suite *suite, const char *name, const TTest *function, int n)
+{
+    TCase *tcase = tcase_create(name);
+    tcase_set_timeout(tcase, 0);
+    tcase_add_loop_test(tcase, function, 0, n);
+    suite_add_tcase(suite, tcase);
+}
+
 uint64_t test_seed(void)
 {
     const char *text = getenv("LACUNA_TEST_SEED");
@@ -69,8 +77,7 @@ static unsigned char *map_between_guards(size_t size)
     size_t page = page_size(), inner = whole_pages(size);
     unsigned char *base =
         mmap(NULL, inner + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (base == MAP_FAILED ||
-        (inner && mprotect(base + page, inner, PROT_READ | PROT_WRITE)))
+    if (base == MAP_FAILED || (inner && mprotect(base + page, inner, PROT_READ | PROT_WRITE)))
         abort();
     memset(base + page, 0xa5, inner);
     return base;

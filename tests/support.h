@@ -12,6 +12,8 @@ int run_suite(Suite *suite);
 
 /* One test case with one function, without a time limit. */
 void add_test(Suite *suite, const char *name, const TTest *function);
+/* The same with _i from 0 to n - 1. */
+void add_loop_test(Suite *suite, const char *name, const TTest *function, int n);
 
 /* ck_assert_msg for numbers that are compared one by one.  Check's own writes a line to a file each
  * time that it holds, which took more than half of the time of such tests. */

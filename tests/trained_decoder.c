@@ -129,8 +129,5 @@ END_TEST
 
 void add_decoder_tests(Suite *suite)
 {
-    TCase *tcase = tcase_create("decoders");
-    tcase_set_timeout(tcase, 0);
-    tcase_add_loop_test(tcase, decoders_say_what_the_reference_says, 0, 2);
-    suite_add_tcase(suite, tcase);
+    add_loop_test(suite, "decoders", decoders_say_what_the_reference_says, 2);
 }
