@@ -158,6 +158,7 @@ EXTRA_DIST += \
 	bench/peers/bert.js \
 	bench/peers/common.sh \
 	bench/peers/decode_beside.js \
+	bench/peers/encode_beside.js \
 	bench/peers/gguf.js \
 	bench/peers/llamacpp.mjs \
 	bench/peers/llamacpp_attention.c \
@@ -281,8 +282,8 @@ bench-record-decode: bench-results
 	$(BENCH_DECODE) --model llama-7b --pattern 16x4,bitmap --sequences 1,8 \
 		--save $(BENCH_RESULTS)/decode-7b
 
-# Other engines beside us, where they can be had: llama.cpp's decoders, and its attention and that of
-# ONNX Runtime.  Packages are kept in BENCH_PEERS.
+# Other engines beside us, where they can be had: ONNX Runtime's encoders, llama.cpp's decoders, and
+# the attention of both.  Packages are kept in BENCH_PEERS.
 BENCH_PEERS = peers
 bench_beside = --beside ./lacuna-bench --cpus $(BENCH_CPU) --rounds 3
 bench_keep = keep() { case $$? in \
@@ -291,7 +292,12 @@ bench_keep = keep() { case $$? in \
 	*) exit 1 ;; \
 	esac; }; keep
 
-bench-record-peers: bench-record-decode-peers bench-record-attention-peers
+bench-record-peers: bench-record-encode-peers bench-record-decode-peers \
+	bench-record-attention-peers
+
+bench-record-encode-peers: bench-results
+	$(srcdir)/bench/peers/run-onnxruntime $(bench_beside) --amx no \
+		--build $(BENCH_PEERS)/onnxruntime >$@.md; $(bench_keep) encode-peers
 
 bench-record-decode-peers: bench-results
 	$(srcdir)/bench/peers/run-llamacpp $(bench_beside) --build $(BENCH_PEERS)/llamacpp >$@.md; \
@@ -319,5 +325,5 @@ bench-record-crossover: bench-results
 .PHONY: bench bench-results bench-record bench-record-limits bench-record-spmm-u8 \
 	bench-record-spmm bench-record-spmm-fp32 bench-record-spmm-dtypes bench-record-spmm-few \
 	bench-record-spmm-steps bench-record-spmm-stream bench-record-threads bench-record-encode \
-	bench-record-decode bench-record-peers bench-record-decode-peers \
-	bench-record-attention-peers bench-record-attention bench-record-crossover
+	bench-record-decode bench-record-peers bench-record-encode-peers \
+	bench-record-decode-peers bench-record-attention-peers bench-record-attention bench-record-crossover
