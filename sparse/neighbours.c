@@ -100,12 +100,14 @@ bool lac_neighbours_whole(const struct lac_sight_place *p, struct lac_range quer
     return false; /* masks tell */
 }
 
-/* Groups of 16 and more that lie side by side see the same. */
+/* Groups of 16 and more whose windows do not overlap.  Where they do, lists together are shorter
+ * than all of them: of windows of 32 that move by 16 lists for 16 queries have 0.6 times the pages,
+ * and take 1.2 times as long. */
 size_t lac_neighbours_end(const struct lac_sight_place *p, size_t query)
 {
     const struct lac_sight_neighbours *g = &p->term->as.neighbours;
     const struct lac_sight_axis *axis = &g->axes[g->n_axes - 1];
-    if (axis->dilation > 1 || axis->stride < 16)
+    if (axis->dilation > 1 || axis->stride < 16 || axis->stride < axis->window)
         return SIZE_MAX;
     size_t at = query % axis->size, end = (at / axis->stride + 1) * axis->stride;
     return query - at + lac_min_size(end, axis->size);
