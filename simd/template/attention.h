@@ -23,12 +23,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NEVER_INLINE  __attribute__((noinline))
 
-/* Vectors of LAC_LANES lanes: what is seen of a block differs by pages at most between these. */
-enum {
-    MOST_ROWS = 16,
-    MOST_LANES = ATTENTION_VECS * VEC_LANES,
-    COLUMN_VECS = LAC_LANES / VEC_LANES
-};
+enum { MOST_ROWS = 16, MOST_LANES = ATTENTION_VECS * VEC_LANES };
 
 /* Keys of one block that lie side by side in one segment. */
 struct key_part {

@@ -37,8 +37,7 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NEVER_INLINE  __attribute__((noinline))
 
-/* Vectors of LAC_LANES lanes: the pages that are seen of a block may differ between these. */
-enum { MOST_LANES = ATTENTION_VECS * VEC_LANES, COLUMN_VECS = LAC_LANES / VEC_LANES };
+enum { MOST_LANES = ATTENTION_VECS * VEC_LANES };
 
 /* Up to LAC_KEY_BLOCK keys. */
 struct page_block {

@@ -11,6 +11,13 @@
 
 #define RANGES_INLINE static inline __attribute__((always_inline))
 
+/* Vectors of LAC_LANES lanes: what is seen of a block differs by pages at most between these. Where
+ * no more than that are worked on together, they are one column. */
+enum {
+    LANES_VECS = LAC_LANES / VEC_LANES,
+    COLUMN_VECS = LANES_VECS < ATTENTION_VECS ? LANES_VECS : ATTENTION_VECS
+};
+
 /* From one row of o to the next, however many of its vectors are in use: a distance that is known
  * when the hot loops are compiled, which took 5 % longer with another. */
 enum { RANGE_LD = ATTENTION_VECS * VEC_LANES };
