@@ -143,6 +143,10 @@ enum lac_status bench_head_open(struct bench_head *head, enum lac_dtype dtype, s
                                 .dim = dim,
                                 .n_tiles = lac_ceil_div(length, LAC_TILE)};
     size_t n_blocks = lac_ceil_div(length, LAC_KEY_BLOCK);
+    /* An arena's chunks grow with it: with a piece for nothing in front, what is measured lies in
+     * large pages from its beginning, as a session's memory does. */
+    if (!lac_arena_alloc(&head->arena, LAC_LARGE_PAGE, 1))
+        return lac_fail(error, LAC_E_MEMORY, "no memory for large pages");
     head->blocks = lac_arena_alloc(&head->arena, n_blocks, sizeof *head->blocks);
     head->masks = lac_arena_alloc(&head->arena, n_blocks, sizeof *head->masks);
     head->keys = lac_arena_alloc(&head->arena, n_blocks, sizeof *head->keys);
