@@ -11,8 +11,12 @@ struct reach {
 static struct reach reach_of(const struct lac_sight_axis *axis, size_t at)
 {
     /* Every dilation-th token is an axis of its own, of this many tokens. */
-    size_t phase = at % axis->dilation, own = at / axis->dilation;
-    size_t n = lac_ceil_div(axis->size - phase, axis->dilation);
+    size_t phase = 0, own = at, n = axis->size;
+    if (axis->dilation > 1) {
+        phase = at % axis->dilation;
+        own = at / axis->dilation;
+        n = lac_ceil_div(axis->size - phase, axis->dilation);
+    }
     size_t window = lac_min_size(axis->window, n);
     size_t middle = lac_min_size(own / axis->stride * axis->stride + axis->stride / 2, n - 1);
     size_t begin = middle > window / 2 ? middle - window / 2 : 0;
@@ -23,7 +27,7 @@ static struct reach reach_of(const struct lac_sight_axis *axis, size_t at)
 
 static bool reaches(struct reach r, size_t at)
 {
-    return r.begin <= at && at < r.end && (at - r.begin) % r.dilation == 0;
+    return r.begin <= at && at < r.end && (r.dilation == 1 || (at - r.begin) % r.dilation == 0);
 }
 
 /* Tokens to a step along an axis. */
@@ -40,12 +44,23 @@ static size_t grid_size(const struct lac_sight_neighbours *g)
     return step_of(g, 0) * g->axes[0].size;
 }
 
+/* The coordinate along axis i of what is left of a place within the grid; *left: what the axes
+ * before it get.  Divisions are what lists take their time with: the first axis needs none. */
+static size_t next_coordinate(const struct lac_sight_neighbours *g, size_t i, size_t *left)
+{
+    size_t at = *left;
+    if (!i)
+        return at;
+    *left = at / g->axes[i].size;
+    return at % g->axes[i].size;
+}
+
 /* A line of tokens along the last axis: does the query see it at all? */
 static bool reaches_line(const struct lac_sight_neighbours *g, const struct reach *reach,
                          size_t line)
 {
-    for (size_t i = g->n_axes - 1; i-- > 0; line /= g->axes[i].size)
-        if (!reaches(reach[i], line % g->axes[i].size))
+    for (size_t i = g->n_axes - 1; i-- > 0;)
+        if (!reaches(reach[i], next_coordinate(g, i, &line)))
             return false;
     return true;
 }
@@ -59,8 +74,8 @@ uint64_t lac_neighbours_keys(const struct lac_sight_place *p, size_t query, size
     uint64_t bits = 0;
     if (query >= grid_size(g))
         return 0;
-    for (size_t i = 0; i < g->n_axes; i++)
-        reach[i] = reach_of(&g->axes[i], query / step_of(g, i) % g->axes[i].size);
+    for (size_t i = g->n_axes, left = query; i-- > 0;)
+        reach[i] = reach_of(&g->axes[i], next_coordinate(g, i, &left));
     for (size_t line = first / length; line * length < end; line++) {
         if (!reaches_line(g, reach, line))
             continue;
