@@ -123,6 +123,33 @@ START_TEST(plans_are_found)
 }
 END_TEST
 
+/* Of a model that has some: the usual set knows them, and a plan with them is read again. */
+START_TEST(gates_are_tried)
+{
+    static const char gates[] =
+        "{\"rules\": {\"gate\": [{\"kind\": \"gate\", \"threshold\": 0.9}]}}";
+    struct fixture f = open_fixture((struct tiny){.family = TINY_LLAMA,
+                                                  .layers = 2,
+                                                  .heads = 2,
+                                                  .hidden = 64,
+                                                  .ffn = 72,
+                                                  .max_tokens = 200,
+                                                  .gates = "Qavg_Kmaxminavg",
+                                                  .gate_width = 32},
+                                    2);
+    struct lac_session *session = api_session(f.model);
+    char plan[MOST_PLAN];
+    int32_t ids[N];
+    make_ids(&f, ids);
+    tune(&f, session, ids, 0.2, NULL, plan);
+    struct lac_attention_tuned tuned = tune(&f, session, ids, 1e6, gates, plan);
+    ck_assert(tuned.density < 1 && tuned.error > 0);
+    ck_assert_ptr_nonnull(strstr(plan, "\"gate\""));
+    lac_session_free(session);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(perplexities_are_those_of_sessions)
 {
     struct fixture f = open_family(TINY_LLAMA, 2);
@@ -221,6 +248,7 @@ END_TEST
 void add_tuning_tests(Suite *suite)
 {
     add_test(suite, "tuning", plans_are_found);
+    add_test(suite, "tuning, gates", gates_are_tried);
     add_test(suite, "tuning, perplexity", perplexities_are_those_of_sessions);
     add_test(suite, "tuning, wrong", tunings_are_checked);
 }

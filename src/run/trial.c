@@ -49,13 +49,12 @@ static void add_tile(const float *x, const float *first, size_t n_features, stru
                      struct lac_trial_head *sums)
 {
     double square = 0, error = 0;
-    for (size_t i = 0; i < n_features * tile.ld; i++) {
-        if (i % tile.ld >= tile.n_tokens)
-            continue;
-        double difference = (double)x[i] - (double)first[i];
-        square += (double)x[i] * (double)x[i];
-        error += difference * difference;
-    }
+    for (size_t i = 0; i < n_features; i++, x += tile.ld, first += tile.ld)
+        for (size_t lane = 0; lane < tile.n_tokens; lane++) {
+            double difference = (double)x[lane] - (double)first[lane];
+            square += (double)x[lane] * (double)x[lane];
+            error += difference * difference;
+        }
     sums->square += square;
     sums->error += error;
     sums->worst = error > sums->worst ? error : sums->worst;
