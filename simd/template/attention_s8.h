@@ -452,7 +452,9 @@ ALWAYS_INLINE void attend_seen(const struct lac_attention_s8_args *a,
     } else {
         weigh_block(&block, state, 0, n_vecs);
     }
-    add_block(&block, tiles, state);
+    /* Where weights are all 0, no maximum has grown either. */
+    if (state->n_empty < WEIGHT_PARTS || !state->ranges.is_begun)
+        add_block(&block, tiles, state);
 }
 
 /* Entry i of the list, of which n_columns times LAC_LANES lanes see different pages: one after the
