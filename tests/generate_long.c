@@ -269,6 +269,42 @@ START_TEST(test_bad_choices)
 }
 END_TEST
 
+/* What is kept of a long text is cut into the same ranges whenever the rest went. */
+START_TEST(test_kept_ranges)
+{
+    static const struct lac_kv_policy kept[] = {
+        {.kind = LAC_KV_STREAM, .n_sinks = 64, .n_window = 1500},
+        {.kind = LAC_KV_STREAM, .n_window = 1100},
+        {.kind = LAC_KV_STREAM, .n_sinks = 70, .n_window = 200, .rest = LAC_KV_MEAN},
+        {.kind = LAC_KV_MEMORY, .n_sinks = 64, .n_window = 1100, .n_budget = 300},
+        {.kind = LAC_KV_THIN, .share = 0.5},
+        {.kind = LAC_KV_ZIP, .share = 0.5},
+    };
+    static const struct {
+        size_t n_threads, batch_tokens;
+    } ways[] = {{1, 0}, {2, 70}, {3, 1000}, {1, PROMPT}};
+    const struct ask ask_first = {.kv_policy = kept[_i], .kv_dtype = LAC_F32};
+    double first[MADE] = {0}, found[MADE];
+    int32_t ids[PROMPT + MADE];
+    make_text(ids);
+    for (size_t i = 0; i < MADE; i++)
+        ids[PROMPT + i] = (int32_t)(300 + i);
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        struct house h = open_long(ways[i].n_threads);
+        struct ask ask = ask_first;
+        ask.batch_tokens = ways[i].batch_tokens;
+        struct lac_session *session = open_session(h.model, &ask);
+        ck_assert_ok(session, lac_session_score(session, ids, PROMPT + MADE, PROMPT,
+                                                i % 2 ? LAC_PACE_STEPS : LAC_PACE_PASSES,
+                                                i ? found : first, NULL));
+        ck_assert_msg(!i || !memcmp(first, found, sizeof first), "way %zu: %g and %g", i, found[0],
+                      first[0]);
+        lac_session_free(session);
+        close_house(&h);
+    }
+}
+END_TEST
+
 void add_long_tests(Suite *suite)
 {
     TCase *tcase = tcase_create("choices");
@@ -276,6 +312,7 @@ void add_long_tests(Suite *suite)
     tcase_add_loop_test(tcase, test_choices, 0, N_CHOICES);
     tcase_add_loop_test(tcase, test_chosen_copies, 0, N_CHOICES);
     tcase_add_loop_test(tcase, test_chosen_beams, 0, N_CHOICES);
+    tcase_add_loop_test(tcase, test_kept_ranges, 0, 6);
     suite_add_tcase(suite, tcase);
     add_test(suite, "large_budgets", test_large_budgets);
     add_test(suite, "bad_choices", test_bad_choices);

@@ -77,7 +77,7 @@ static size_t kv_head_of(const struct lac_member *m, const struct queries *queri
 static size_t n_before(const struct lac_member *m, size_t sequence, size_t layer, size_t kv_head)
 {
     const struct lac_kv *kv = m->forward->sequences[sequence]->kv;
-    return kv ? kv->n_keys - lac_kv_gone(kv, layer, kv_head) : 0;
+    return kv ? kv->n_keys - lac_kv_skipped(kv, layer, kv_head) : 0;
 }
 
 /* Where a token of the batch stands among the keys of the queries' sequence and head. */
@@ -295,8 +295,8 @@ static bool chooses(const struct lac_member *m, const struct queries *queries)
 static bool looks_up(const struct lac_member *m, const struct queries *queries)
 {
     const struct lac_kv *kv = m->forward->sequences[queries->sequence]->kv;
-    size_t slot = place_of(m, queries, queries->span.begin);
-    return kv && lac_looks_up(kv, queries->layer, kv_head_of(m, queries), slot);
+    size_t place = place_of(m, queries, queries->span.begin);
+    return kv && lac_looks_up(kv, queries->layer, kv_head_of(m, queries), place);
 }
 
 static bool is_rows(const struct lac_member *m, const struct queries *queries)

@@ -86,6 +86,7 @@ static enum lac_status reserve_parts(struct lac_decoder *d, size_t n, struct lac
 struct pass {
     struct lac_decoder *decoder;
     size_t n_texts, n_tokens, n_kept, n_keys; /* n_keys: of the longest */
+    size_t n_places;                          /* the same as attention counts them */
     size_t page_bytes;                        /* of whole pages, if there are compact ones */
 };
 
@@ -140,11 +141,11 @@ static bool add_part(struct pass *pass, const struct lac_step_text *text, size_t
     d->order[pass->n_texts++] = part;
     pass->n_tokens += n;
     const struct lac_kv_shape *shape = &text->kv->shape;
-    /* A memory has all keys, and the window's come behind them. */
+    pass->n_keys = lac_max_size(pass->n_keys, lac_kv_most_slots(text->kv) + n);
+    /* Behind a memory come the window's. */
     bool has_memory = shape->rules && shape->rules->has_memory;
-    size_t n_slots = has_memory ? text->kv->n_keys + LAC_WINDOW_SHIFT * LAC_KEY_BLOCK
-                                : lac_kv_most_slots(text->kv);
-    pass->n_keys = lac_max_size(pass->n_keys, n_slots + n);
+    size_t n_places = text->kv->n_keys + n + (has_memory ? LAC_WINDOW_SHIFT * LAC_KEY_BLOCK : 0);
+    pass->n_places = lac_max_size(pass->n_places, n_places);
     if (shape->rules && shape->rules->form)
         pass->page_bytes = lac_kv_page_bytes(shape->dtype, shape->head_dim);
     return true;
@@ -223,7 +224,7 @@ static enum lac_status run_pass(struct pass *pass, struct lac_error *error)
     struct lac_decoder *d = pass->decoder;
     enum lac_status status =
         lac_region_reserve(&d->region, d->network, &head, lac_pool_size(d->pool), pass->n_tokens,
-                           pass->n_keys, pass->page_bytes, error);
+                           pass->n_places, pass->page_bytes, error);
     if (status)
         return status;
     if (is_worth_a_team(pass))

@@ -95,7 +95,7 @@ struct lac_keys lac_cached_keys(const struct lac_member *m, size_t sequence, siz
     struct lac_keys keys = {
         .dtype = s->kv->shape.dtype,
         .segment_keys = LAC_LANES,
-        .n_keys = s->kv->n_keys + s->n_tokens - lac_kv_gone(s->kv, layer, kv_head),
+        .n_keys = s->kv->n_keys + s->n_tokens - lac_kv_skipped(s->kv, layer, kv_head),
     };
     keys.pages = lac_whole_pages(m, s->kv, layer, kv_head, keys.n_keys);
     if (keys.dtype != LAC_S8) {

@@ -78,6 +78,7 @@ void lac_kv_clear(struct lac_kv *kv)
     lac_kv_pools_clear(kv);
     lac_free(kv->host, kv->pages);
     lac_free(kv->host, kv->n_gone);
+    lac_free(kv->host, kv->n_skipped);
     lac_free(kv->host, kv->n_compact);
     lac_free(kv->host, kv->lost);
     lac_free(kv->host, kv->votes);
@@ -250,6 +251,8 @@ enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_
     size_t n_pages = lac_ceil_div(n_keys, LAC_LANES);
     enum lac_status status = copy_counts(to, from->n_gone, &to->n_gone, error);
     if (!status)
+        status = copy_counts(to, from->n_skipped, &to->n_skipped, error);
+    if (!status)
         status = copy_counts(to, from->n_compact, &to->n_compact, error);
     if (!status)
         status = copy_lost(to, from, error);
@@ -273,18 +276,42 @@ enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_
     return LAC_OK;
 }
 
+struct lac_kv_gap lac_kv_gap_of(const struct lac_kv *kv, size_t layer, size_t head)
+{
+    size_t t = layer * kv->shape.n_heads + head;
+    size_t n = lac_kv_gone(kv, layer, head) - lac_kv_skipped(kv, layer, head);
+    size_t n_before = n ? kv->shape.rules->of[t].n_sinks * LAC_KEY_BLOCK : 0;
+    return (struct lac_kv_gap){(int64_t)n_before, (int64_t)n};
+}
+
+/* Keys in no gap that head t can go on with: behind its sinks and before what it sees. */
+static size_t skipped_by(const struct lac_kv *kv, size_t t, size_t n_keys, size_t n_gone,
+                         const struct lac_kv_gap *gap)
+{
+    const struct lac_kv_rule *rule = kv->shape.rules ? &kv->shape.rules->of[t] : NULL;
+    if (!rule || !lac_kv_streams(rule) || (size_t)gap->n_before != rule->n_sinks * LAC_KEY_BLOCK)
+        return n_gone;
+    size_t n_skipped = n_gone - (size_t)gap->n_keys, own = (n_keys - n_skipped) / LAC_KEY_BLOCK;
+    size_t window = (own - lac_min_size(own, rule->n_left)) * LAC_KEY_BLOCK;
+    return (size_t)(gap->n_before + gap->n_keys) <= window ? n_skipped : n_gone;
+}
+
 enum lac_status lac_kv_restore(struct lac_kv *kv, size_t n_keys, const int64_t *n_gone,
-                               struct lac_error *error)
+                               const struct lac_kv_gap *gaps, struct lac_error *error)
 {
     bool has_gone = kv->shape.rules;
     for (size_t t = 0; t < n_tables(kv); t++)
         has_gone = has_gone || n_gone[t];
-    if (has_gone)
+    if (has_gone) {
         kv->n_gone = lac_alloc(kv->host, n_tables(kv), sizeof *kv->n_gone);
-    if (has_gone && !kv->n_gone)
+        kv->n_skipped = lac_alloc(kv->host, n_tables(kv), sizeof *kv->n_skipped);
+    }
+    if (has_gone && (!kv->n_gone || !kv->n_skipped))
         return no_memory(kv, lac_ceil_div(n_keys, LAC_LANES), error);
-    for (size_t t = 0; has_gone && t < n_tables(kv); t++)
+    for (size_t t = 0; has_gone && t < n_tables(kv); t++) {
         kv->n_gone[t] = (size_t)n_gone[t];
+        kv->n_skipped[t] = skipped_by(kv, t, n_keys, kv->n_gone[t], &gaps[t]);
+    }
     enum lac_status status = grow_tables(kv, lac_ceil_div(n_keys, LAC_LANES), error);
     /* Pages come one for each head that has not given up so many. */
     kv->n_pages = status ? 0 : least_gone(kv) / LAC_LANES;
@@ -316,17 +343,19 @@ static void remove_pages(struct lac_kv *kv, size_t t, size_t from, size_t to)
 
 enum { BLOCK_PAGES = LAC_KEY_BLOCK / LAC_LANES };
 
-/* Whole blocks, so that those that stay are cut as before: attention's bits depend on that. */
 static void stream(struct lac_kv *kv, size_t t, size_t n_sure)
 {
     const struct lac_kv_rule *rule = &kv->shape.rules->of[t];
-    size_t own = (n_sure - kv->n_gone[t]) / LAC_KEY_BLOCK;
-    size_t first = own - lac_min_size(own, rule->n_left);
-    if (first <= rule->n_sinks)
+    size_t n_skipped = kv->n_skipped ? kv->n_skipped[t] : 0, sinks = rule->n_sinks * BLOCK_PAGES;
+    size_t own = (n_sure - n_skipped) / LAC_KEY_BLOCK;
+    size_t first = (own - lac_min_size(own, rule->n_left)) * BLOCK_PAGES;
+    size_t n_moved = gone_pages(kv, t) - n_skipped / LAC_LANES;
+    if (first <= sinks + n_moved)
         return;
+    first -= n_moved;
     if (rule->remembers)
-        lac_kv_lose(kv, t, rule->n_sinks * BLOCK_PAGES, first * BLOCK_PAGES);
-    remove_pages(kv, t, rule->n_sinks * BLOCK_PAGES, first * BLOCK_PAGES);
+        lac_kv_lose(kv, t, sinks, first);
+    remove_pages(kv, t, sinks, first);
 }
 
 enum lac_status lac_kv_new_pages(const struct lac_kv *kv, size_t n, void **pages,

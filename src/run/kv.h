@@ -6,8 +6,10 @@
  *   n_compact[layer][head]  pages that the head has compact
  *
  * Those that a head keeps lie side by side in the order of their positions, turned by these: a key
- * that comes now, at position n_keys, gets slot n_keys - n_gone, and attention counts keys and
- * queries in slots.  n_gone is a multiple of LAC_LANES, so that all heads begin pages together.
+ * that comes now, at position n_keys, gets slot n_keys - n_gone.  n_gone is a multiple of
+ * LAC_LANES, so that all heads begin pages together.  Attention counts keys and queries in slots,
+ * but where a head streams in places, as if nothing had gone since it does (lac_kv_skipped): what a
+ * query sees is then cut into the same blocks and ranges whenever the rest went.
  *
  * The first n_compact pages of a head are compact (simd/compact.h): who reads keys expands them
  * first (src/run/expanded.h).  They are of keys that n_least says are certain.
@@ -43,12 +45,14 @@ struct lac_kv_shape {
 struct lac_kv {
     const struct lac_host *host;
     struct lac_kv_shape shape;
-    size_t n_keys;     /* that were put in: the position of the next token */
-    size_t n_least;    /* n_keys may not be cut below this: what was before it is not complete */
-    size_t n_pages;    /* of a head that has given up nothing; others have n_gone / 16 fewer */
-    size_t capacity;   /* of each head's table */
-    void **pages;      /* [n_layers][n_heads][capacity] */
-    size_t *n_gone;    /* [n_layers][n_heads]; NULL: all 0 */
+    size_t n_keys;   /* that were put in: the position of the next token */
+    size_t n_least;  /* n_keys may not be cut below this: what was before it is not complete */
+    size_t n_pages;  /* of a head that has given up nothing; others have n_gone / 16 fewer */
+    size_t capacity; /* of each head's table */
+    void **pages;    /* [n_layers][n_heads][capacity] */
+    size_t *n_gone;  /* [n_layers][n_heads]; NULL: all 0 */
+    size_t
+        *n_skipped; /* [n_layers][n_heads], of n_gone what had gone before it streamed; NULL: 0 */
     size_t *n_compact; /* [n_layers][n_heads]; NULL: all 0 */
     double *lost;      /* src/run/kv_lost.h; or NULL */
     struct lac_kv_labels labels;
@@ -65,6 +69,15 @@ void lac_kv_clear(struct lac_kv *kv);
 static inline size_t lac_kv_gone(const struct lac_kv *kv, size_t layer, size_t head)
 {
     return kv->n_gone ? kv->n_gone[layer * kv->shape.n_heads + head] : 0;
+}
+
+/* Keys that attention does not count. */
+static inline size_t lac_kv_skipped(const struct lac_kv *kv, size_t layer, size_t head)
+{
+    size_t t = layer * kv->shape.n_heads + head;
+    if (kv->shape.rules && lac_kv_streams(&kv->shape.rules->of[t]))
+        return kv->n_skipped ? kv->n_skipped[t] : 0;
+    return lac_kv_gone(kv, layer, head);
 }
 
 /* Pages of a head that are compact. */
@@ -108,10 +121,18 @@ void lac_kv_truncate(struct lac_kv *kv, size_t n_keys);
 enum lac_status lac_kv_share(struct lac_kv *to, const struct lac_kv *from, size_t n_keys,
                              struct lac_error *error);
 
+/* Where a head has given up keys because it streams: behind so many, so many. */
+struct lac_kv_gap {
+    int64_t n_before, n_keys;
+};
+struct lac_kv_gap lac_kv_gap_of(const struct lac_kv *kv, size_t layer, size_t head);
+
 /* An empty cache becomes one of n keys, of which each head [n_layers][n_heads] has given up so
- * many: a multiple of LAC_LANES, at most n.  What is in its pages is the caller's to write. */
+ * many: a multiple of LAC_LANES, at most n.  If a head streams in the way that left the gap, which
+ * is part of them, it counts places as before, else slots.  What is in its pages is the caller's to
+ * write. */
 enum lac_status lac_kv_restore(struct lac_kv *kv, size_t n_keys, const int64_t *n_gone,
-                               struct lac_error *error);
+                               const struct lac_kv_gap *gaps, struct lac_error *error);
 
 /* What rules ask for before the next pass: gives up keys that no query from position n_sure on
  * sees, of which all tokens before it are certain; the first n_prompt tokens are the prompt.

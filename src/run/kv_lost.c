@@ -70,7 +70,7 @@ void lac_kv_lose(struct lac_kv *kv, size_t t, size_t from, size_t to)
                   kv->lost + t * lac_kv_lost_size(kv));
 }
 
-bool lac_kv_find_lost(const struct lac_kv *kv, size_t layer, size_t head, size_t slot, float *room,
+bool lac_kv_find_lost(const struct lac_kv *kv, size_t layer, size_t head, size_t place, float *room,
                       struct lac_lost_keys *lost)
 {
     size_t t = layer * kv->shape.n_heads + head, n = kv->shape.head_dim;
@@ -78,11 +78,12 @@ bool lac_kv_find_lost(const struct lac_kv *kv, size_t layer, size_t head, size_t
     if (!kv->lost || !kv->shape.rules || !kv->shape.rules->of[t].remembers)
         return false;
     const struct lac_kv_rule *rule = &kv->shape.rules->of[t];
-    size_t own = slot / LAC_KEY_BLOCK, first = own - lac_min_size(own, rule->n_left);
+    size_t own = place / LAC_KEY_BLOCK, sinks = rule->n_sinks * BLOCK_PAGES;
+    size_t first = (own - lac_min_size(own, rule->n_left)) * BLOCK_PAGES;
+    size_t n_moved = (lac_kv_gone(kv, layer, head) - lac_kv_skipped(kv, layer, head)) / LAC_LANES;
     memcpy(sums, kv->lost + t * lac_kv_lost_size(kv), lac_kv_lost_size(kv) * sizeof *sums);
-    if (first > rule->n_sinks)
-        add_pages(&kv->shape, pages_of(kv, t) + rule->n_sinks * BLOCK_PAGES,
-                  (first - rule->n_sinks) * BLOCK_PAGES, sums);
+    if (first > sinks + n_moved)
+        add_pages(&kv->shape, pages_of(kv, t) + sinks, first - n_moved - sinks, sums);
     if (!(sums[2 * n] > 0))
         return false;
     for (size_t i = 0; i < 2 * n; i++)

@@ -26,8 +26,8 @@ static inline size_t lac_kv_lost_bytes(const struct lac_kv *kv)
 enum lac_status lac_kv_open_lost(struct lac_kv *kv, struct lac_error *error);
 /* Pages [from, to) of head t, all full, are about to go. */
 void lac_kv_lose(struct lac_kv *kv, size_t t, size_t from, size_t to);
-/* What a query in this slot has lost, its means in room [2][head_dim].  false: nothing. */
-bool lac_kv_find_lost(const struct lac_kv *kv, size_t layer, size_t head, size_t slot, float *room,
+/* What a query in this place has lost, its means in room [2][head_dim].  false: nothing. */
+bool lac_kv_find_lost(const struct lac_kv *kv, size_t layer, size_t head, size_t place, float *room,
                       struct lac_lost_keys *lost);
 
 #endif

@@ -86,6 +86,8 @@ libcore_la_SOURCES += \
 	src/run/sample.h \
 	src/run/saved.c \
 	src/run/saved.h \
+	src/run/saved_pages.c \
+	src/run/saved_pages.h \
 	src/run/rows.c \
 	src/run/rows.h \
 	src/run/schedule.c \

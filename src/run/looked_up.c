@@ -14,23 +14,16 @@ static const struct lac_kv_rule *rule_of(const struct lac_kv *kv, size_t layer, 
     return &kv->shape.rules->of[layer * kv->shape.n_heads + head];
 }
 
-/* The block of a token, counted from the text's first key. */
-static size_t block_of(const struct lac_kv *kv, size_t layer, size_t head, size_t slot)
-{
-    return (slot + lac_kv_gone(kv, layer, head)) / LAC_KEY_BLOCK;
-}
-
-bool lac_looks_up(const struct lac_kv *kv, size_t layer, size_t head, size_t slot)
+bool lac_looks_up(const struct lac_kv *kv, size_t layer, size_t head, size_t place)
 {
     return lac_kv_remembers(kv, layer, head) &&
-           block_of(kv, layer, head, slot) > rule_of(kv, layer, head)->n_left;
+           place / LAC_KEY_BLOCK > rule_of(kv, layer, head)->n_left;
 }
 
 /* The first block of the window. */
 static size_t window_of(const struct lac_row *row)
 {
-    return block_of(row->kv, row->layer, row->kv_head, row->place) -
-           rule_of(row->kv, row->layer, row->kv_head)->n_left;
+    return row->place / LAC_KEY_BLOCK - rule_of(row->kv, row->layer, row->kv_head)->n_left;
 }
 
 /* ---- Positions ---- */
@@ -157,7 +150,7 @@ static const void *const *window_pages(const struct lac_member *m, const struct 
     void **pages = r->row_pages + m->rank * r->n_whole;
     memcpy(pages + (LAC_WINDOW_SHIFT + window) * BLOCK_PAGES,
            lac_kv_head(row->kv, row->layer, row->kv_head) + first,
-           (row->place / LAC_LANES + 1 - first) * sizeof *pages);
+           (row->place / LAC_LANES + 1 - window * BLOCK_PAGES) * sizeof *pages);
     return (const void *const *)pages;
 }
 

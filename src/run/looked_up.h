@@ -12,8 +12,8 @@
 
 enum { LAC_WINDOW_SHIFT = LAC_RANGE_BLOCKS };
 
-/* Is something before the window of a token in that slot of the head? */
-bool lac_looks_up(const struct lac_kv *kv, size_t layer, size_t head, size_t slot);
+/* Is something before the window of a token in that place? */
+bool lac_looks_up(const struct lac_kv *kv, size_t layer, size_t head, size_t place);
 
 /* Into the memory of a head that has one: the batch's keys and values. */
 void lac_store_memory(const struct lac_member *m, size_t sequence, size_t layer, size_t kv_head);

@@ -49,7 +49,6 @@ static void lay_out_lists(struct lac_region *r, const struct lac_config *config,
 static void lay_out_whole(struct lac_region *r, struct cutter *c)
 {
     size_t m = r->n_members, n_block = LAC_KEY_BLOCK / LAC_LANES;
-    r->whole_pages = cut(c, m, r->n_whole, sizeof *r->whole_pages);
     r->row_room = cut(c, m * n_block, r->compact_page, 1);
     r->whole_room = cut(c, m * r->n_whole, r->compact_page, 1);
 }
@@ -82,6 +81,7 @@ static void lay_out_decoder(struct lac_region *r, const struct lac_config *confi
     r->n_done = cut(c, m, 1, sizeof *r->n_done);
     r->n_whole = r->n_blocks * (LAC_KEY_BLOCK / LAC_LANES);
     r->row_pages = cut(c, m, r->n_whole, sizeof *r->row_pages);
+    r->whole_pages = cut(c, m, r->n_whole, sizeof *r->whole_pages);
     r->turned = cut(c, m * LAC_TILE, has_angles ? config->head_dim : 0, sizeof *r->turned);
     if (r->has_lists)
         lay_out_lists(r, config, c);

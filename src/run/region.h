@@ -28,20 +28,19 @@
  *   row                  a token's queries and attention, a worker's own: decoders
  *   lost                 means of keys and values that a query has lost, a worker's own: decoders
  *   scores               of the pages of a token's cache: src/run/page_choice.h
- *   row_pages            pages of a head in the places where a row has them, a worker's own
- *   row_room             of caches with compact pages (src/run/expanded.h): a block of them
- *   whole_pages, whole_room
- *                        expanded, or all of a head's; a worker's own
- *   turned               keys of a tile turned back, a worker's own: src/run/looked_up.h
- *   row_parts            ranges of the keys of a token whose attention is one worker's
- *   parts, n_done        ranges of the keys of a token whose attention workers share, of the worker
- *                        that has the first of them, and how many are done: src/run/rows.h
- *   first, kept, out     where sequences begin; lanes that are kept; their result rows
- *   next                 decoders: what is asked of them
- *   n_chosen, list       what a tile reads of a layer where neurons are left out: src/run/choose.h
- *   listed_*             what belongs to the listed outputs of up
- *   is_full, core        tokens that have all neurons, or only those of a core
- *   counting, counts     where they count neurons; what each worker counted */
+ *   row_pages, whole_pages
+ *                        pages of a head in the places where a row has them, or queries in lanes,
+ *                        a worker's own: src/run/expanded.h
+ *   row_room, whole_room of caches with compact pages: a block of them expanded, or all of a
+ * head's; a worker's own turned               keys of a tile turned back, a worker's own:
+ * src/run/looked_up.h row_parts            ranges of the keys of a token whose attention is one
+ * worker's parts, n_done        ranges of the keys of a token whose attention workers share, of the
+ * worker that has the first of them, and how many are done: src/run/rows.h first, kept, out where
+ * sequences begin; lanes that are kept; their result rows next                 decoders: what is
+ * asked of them n_chosen, list       what a tile reads of a layer where neurons are left out:
+ * src/run/choose.h listed_*             what belongs to the listed outputs of up is_full, core
+ * tokens that have all neurons, or only those of a core counting, counts     where they count
+ * neurons; what each worker counted */
 #ifndef LACUNA_RUN_REGION_H
 #define LACUNA_RUN_REGION_H
 

@@ -10,7 +10,7 @@ struct lac_row {
     const struct lac_kv *kv;
     size_t layer, kv_head, n_heads;
     const struct lac_sight *sight;
-    size_t place;           /* of the token, among the slots of the head's keys */
+    size_t place;           /* of the token, among the head's keys */
     bool chooses;           /* the pages that it reads */
     bool looks_up;          /* what is before its window: src/run/looked_up.h */
     const float *cos, *sin; /* then: of its angles; the next is ld further */

@@ -14,6 +14,7 @@
 #include "src/run/kv_votes.h"
 #include "src/run/packed.h"
 #include "src/run/sample.h"
+#include "src/run/saved_pages.h"
 
 /* ---- Sums ---- */
 
@@ -117,8 +118,6 @@ static bool parse_number(const char *text, uint64_t *value)
     return true;
 }
 
-/* ---- Pages ---- */
-
 static size_t page_bytes(const struct lac_kv *kv)
 {
     return lac_kv_page_bytes(kv->shape.dtype, kv->shape.head_dim);
@@ -127,48 +126,6 @@ static size_t page_bytes(const struct lac_kv *kv)
 static size_t n_tables(const struct lac_kv *kv)
 {
     return kv->shape.n_layers * kv->shape.n_heads;
-}
-
-/* Pages of all heads, of which each has those of n_keys less what it has given up. */
-static size_t n_pages_of(const struct lac_kv *kv, size_t n_keys, const int64_t *gone)
-{
-    size_t n = n_tables(kv) * lac_ceil_div(n_keys, LAC_LANES);
-    for (size_t t = 0; t < n_tables(kv); t++)
-        n -= (size_t)gone[t] / LAC_LANES;
-    return n;
-}
-
-/* Copies all pages of a head, whole ones, to an array; returns what is behind them. */
-static unsigned char *copy_head(const struct lac_network *network, const struct lac_kv *kv,
-                                size_t layer, size_t head, unsigned char *to)
-{
-    const struct lac_compact form = lac_kv_compact_form(&kv->shape);
-    size_t n = lac_ceil_div(kv->n_keys, LAC_LANES) - lac_kv_gone(kv, layer, head) / LAC_LANES;
-    size_t n_compact = lac_kv_compact_pages(kv, layer, head), size = page_bytes(kv);
-    void *const *pages = lac_kv_head(kv, layer, head);
-    const struct lac_expand_args args = {
-        .compact = &form,
-        .from = (const void *const *)pages,
-        .n_pages = n_compact,
-        .to = to,
-    };
-    if (n_compact)
-        network->kernels.expand[kv->shape.dtype]->run.expand(&args);
-    for (size_t i = n_compact; i < n; i++)
-        memcpy(to + i * size, pages[i], size);
-    return to + n * size;
-}
-
-/* Fills the pages of all heads, which are whole. */
-static void fill_pages(const struct lac_kv *kv, const unsigned char *from)
-{
-    size_t size = page_bytes(kv), n_pages = lac_ceil_div(kv->n_keys, LAC_LANES);
-    for (size_t layer = 0; layer < kv->shape.n_layers; layer++)
-        for (size_t head = 0; head < kv->shape.n_heads; head++) {
-            size_t n = n_pages - lac_kv_gone(kv, layer, head) / LAC_LANES;
-            for (size_t i = 0; i < n; i++, from += size)
-                memcpy(lac_kv_head(kv, layer, head)[i], from, size);
-        }
 }
 
 /* ---- Writing ---- */
@@ -207,33 +164,12 @@ static struct numbers numbers_of(const struct lac_network *network, const struct
     };
 }
 
-/* Heads of a cache that have a memory. */
-static size_t n_memories(const struct lac_kv *kv)
-{
-    size_t n = 0;
-    for (size_t t = 0; t < n_tables(kv); t++)
-        n += lac_kv_remembers(kv, t / kv->shape.n_heads, t % kv->shape.n_heads);
-    return n;
-}
-
-/* Copies the pages of all memories between the cache and one array. */
-static void copy_memories(const struct lac_kv *kv, unsigned char *to, const unsigned char *from)
-{
-    size_t size = page_bytes(kv), n = lac_ceil_div(kv->n_keys, LAC_LANES), at = 0;
-    for (size_t t = 0; t < n_tables(kv); t++) {
-        size_t layer = t / kv->shape.n_heads, head = t % kv->shape.n_heads;
-        for (size_t i = 0; lac_kv_remembers(kv, layer, head) && i < n; i++, at += size) {
-            void *page = lac_kv_head_memory(kv, layer, head)[i];
-            memcpy(to ? to + at : page, to ? page : from + at, size);
-        }
-    }
-}
-
 /* What a file holds beside its numbers. */
 struct contents {
     size_t n_pages;
     int64_t *gone, *compact; /* [n_layers * n_heads] */
-    size_t n_looked_up;      /* pages of memories */
+    struct lac_kv_gap *gaps;
+    size_t n_looked_up; /* pages of memories */
     unsigned char *pages, *memory;
 };
 
@@ -242,28 +178,28 @@ static enum lac_status gather(const struct lac_network *network, const struct la
 {
     const struct lac_host *host = network->host;
     c->gone = lac_alloc_zero(host, n_tables(kv), sizeof *c->gone);
+    c->gaps = lac_alloc_zero(host, n_tables(kv), sizeof *c->gaps);
     c->compact = lac_alloc_zero(host, n_tables(kv), sizeof *c->compact);
-    if (!c->gone || !c->compact)
+    if (!c->gone || !c->gaps || !c->compact)
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu heads", path, n_tables(kv));
     for (size_t t = 0; t < n_tables(kv); t++) {
         c->gone[t] = kv->n_gone ? (int64_t)kv->n_gone[t] : 0;
+        c->gaps[t] = lac_kv_gap_of(kv, t / kv->shape.n_heads, t % kv->shape.n_heads);
         c->compact[t] = kv->n_compact ? (int64_t)kv->n_compact[t] : 0;
     }
-    c->n_pages = n_pages_of(kv, kv->n_keys, c->gone);
+    c->n_pages = lac_saved_pages(kv, kv->n_keys, c->gone);
     c->pages = lac_alloc(host, c->n_pages, page_bytes(kv));
     if (!c->pages)
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu bytes of keys and values", path,
                         c->n_pages * page_bytes(kv));
-    c->n_looked_up = n_memories(kv) * lac_ceil_div(kv->n_keys, LAC_LANES);
+    c->n_looked_up = lac_saved_memories(kv) * lac_ceil_div(kv->n_keys, LAC_LANES);
     c->memory = c->n_looked_up ? lac_alloc(host, c->n_looked_up, page_bytes(kv)) : NULL;
     if (c->n_looked_up && !c->memory)
         return lac_fail(error, LAC_E_MEMORY, "%s: no memory for %zu bytes of keys and values", path,
                         c->n_looked_up * page_bytes(kv));
     if (c->memory)
-        copy_memories(kv, c->memory, NULL);
-    unsigned char *pages = c->pages;
-    for (size_t t = 0; t < n_tables(kv); t++)
-        pages = copy_head(network, kv, t / kv->shape.n_heads, t % kv->shape.n_heads, pages);
+        lac_saved_copy_memories(kv, c->memory, NULL);
+    lac_saved_copy(network, kv, c->pages);
     return LAC_OK;
 }
 
@@ -279,6 +215,7 @@ static enum lac_status write_contents(const struct lac_network *network, const s
                                       struct lac_error *error)
 {
     const size_t heads[] = {s->kv.shape.n_layers, s->kv.shape.n_heads};
+    const size_t gaps[] = {n_tables(&s->kv), 2};
     const size_t pages[] = {c->n_pages, page_bytes(&s->kv)};
     const size_t lost[] = {n_tables(&s->kv), lac_kv_lost_size(&s->kv)};
     const size_t votes[] = {n_tables(&s->kv), s->kv.votes ? s->kv.votes->n_slots : 0};
@@ -294,6 +231,8 @@ static enum lac_status write_contents(const struct lac_network *network, const s
         status = lac_tensor_writer_add(writer, "ids", LAC_STORE_I32, 1, &s->n_ids, s->ids, error);
     if (!status)
         status = lac_tensor_writer_add(writer, "gone", LAC_STORE_I64, 2, heads, c->gone, error);
+    if (!status)
+        status = lac_tensor_writer_add(writer, "gaps", LAC_STORE_I64, 2, gaps, c->gaps, error);
     if (!status)
         status = lac_tensor_writer_add(writer, "pages", LAC_STORE_U8, 2, pages, c->pages, error);
     if (!status && s->kv.n_compact)
@@ -321,6 +260,7 @@ enum lac_status lac_saved_write(const struct lac_network *network, const struct 
     if (!status)
         status = write_contents(network, s, &c, path, error);
     lac_free(network->host, c.gone);
+    lac_free(network->host, c.gaps);
     lac_free(network->host, c.compact);
     lac_free(network->host, c.memory);
     lac_free(network->host, c.pages);
@@ -334,7 +274,7 @@ struct reader {
     const char *path;
     struct lac_error *error;
     struct lac_tensors *tensors;
-    const struct lac_tensor *ids, *gone, *compact, *pages, *memory, *lost, *votes;
+    const struct lac_tensor *ids, *gone, *gaps, *compact, *pages, *memory, *lost, *votes;
     struct numbers numbers;
 };
 
@@ -381,6 +321,22 @@ static enum lac_status check_gone(const struct reader *r, const struct lac_kv *k
             return lac_fail(r->error, LAC_E_FORMAT,
                             "%s: layer %zu, head %zu: %" PRId64 " of %" PRIu64 " keys given up",
                             r->path, t / n_heads, t % n_heads, gone[t], r->numbers.n_keys);
+    return LAC_OK;
+}
+
+/* They are of keys that have gone, and lie among those that were there. */
+static enum lac_status check_gaps(const struct reader *r, const struct lac_kv *kv)
+{
+    const struct lac_kv_gap *gaps = r->gaps->data;
+    const int64_t *gone = r->gone->data, n_keys = (int64_t)r->numbers.n_keys;
+    if (r->gaps->shape[0] != n_tables(kv) || r->gaps->shape[1] != 2)
+        return lac_fail(r->error, LAC_E_FORMAT, "%s: gaps of other heads", r->path);
+    for (size_t t = 0; t < n_tables(kv); t++)
+        if (gaps[t].n_keys < 0 || gaps[t].n_keys % LAC_LANES || gaps[t].n_keys > gone[t] ||
+            gaps[t].n_before < 0 || gaps[t].n_before > n_keys - gone[t])
+            return lac_fail(r->error, LAC_E_FORMAT,
+                            "%s: head %zu: a gap of %" PRId64 " keys behind %" PRId64, r->path, t,
+                            gaps[t].n_keys, gaps[t].n_before);
     return LAC_OK;
 }
 
@@ -443,7 +399,7 @@ static enum lac_status check_lost(const struct reader *r, const struct lac_kv *k
 
 static enum lac_status check_pages(const struct reader *r, const struct lac_kv *kv)
 {
-    size_t n_pages = n_pages_of(kv, (size_t)r->numbers.n_keys, r->gone->data);
+    size_t n_pages = lac_saved_pages(kv, (size_t)r->numbers.n_keys, r->gone->data);
     if (r->pages->shape[0] != n_pages || r->pages->shape[1] != page_bytes(kv))
         return lac_fail(r->error, LAC_E_FORMAT, "%s: %zu pages of %zu bytes; expected %zu of %zu",
                         r->path, r->pages->shape[0], r->pages->shape[1], n_pages, page_bytes(kv));
@@ -457,7 +413,7 @@ static enum lac_status check_pages(const struct reader *r, const struct lac_kv *
 /* Another policy's file has none; a session that looks keys up cannot do without. */
 static enum lac_status check_memory(const struct reader *r, const struct lac_kv *kv)
 {
-    size_t n_pages = n_memories(kv) * lac_ceil_div((size_t)r->numbers.n_keys, LAC_LANES);
+    size_t n_pages = lac_saved_memories(kv) * lac_ceil_div((size_t)r->numbers.n_keys, LAC_LANES);
     if (!n_pages)
         return LAC_OK;
     if (!is_shaped(r->memory, LAC_STORE_U8, 2) || r->memory->shape[0] != n_pages ||
@@ -476,13 +432,14 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
     size_t max_tokens = lac_kv_most_tokens(kv->shape.rules, &r->network->config);
     r->ids = lac_tensors_find(r->tensors, "ids");
     r->gone = lac_tensors_find(r->tensors, "gone");
+    r->gaps = lac_tensors_find(r->tensors, "gaps");
     r->compact = lac_tensors_find(r->tensors, "compact");
     r->pages = lac_tensors_find(r->tensors, "pages");
     r->memory = lac_tensors_find(r->tensors, "memory");
     r->lost = lac_tensors_find(r->tensors, "lost");
     r->votes = lac_tensors_find(r->tensors, "votes");
     if (!is_shaped(r->ids, LAC_STORE_I32, 1) || !is_shaped(r->gone, LAC_STORE_I64, 2) ||
-        !is_shaped(r->pages, LAC_STORE_U8, 2))
+        !is_shaped(r->gaps, LAC_STORE_I64, 2) || !is_shaped(r->pages, LAC_STORE_U8, 2))
         return lac_fail(r->error, LAC_E_FORMAT, "%s: no ids, no counts or no pages", r->path);
     size_t n_ids = r->ids->shape[0];
     if (!n_ids || n_ids > max_tokens || n->n_fed > n_ids || n->n_keys >= n_ids)
@@ -491,6 +448,8 @@ static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
                         " in the cache; the model takes %zu",
                         r->path, n_ids, n->n_fed, n->n_keys, max_tokens);
     enum lac_status status = check_gone(r, kv);
+    if (!status)
+        status = check_gaps(r, kv);
     if (!status && r->compact)
         status = check_compact(r, kv);
     if (!status && r->lost)
@@ -553,7 +512,8 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
     if (!status)
         status = read_ids(r, s);
     if (!status)
-        status = lac_kv_restore(&s->kv, (size_t)r->numbers.n_keys, r->gone->data, r->error);
+        status = lac_kv_restore(&s->kv, (size_t)r->numbers.n_keys, r->gone->data, r->gaps->data,
+                                r->error);
     if (!status && r->lost && !s->kv.lost) {
         s->kv.lost = lac_alloc(s->kv.host, 1, r->lost->size_bytes);
         if (!s->kv.lost)
@@ -572,9 +532,9 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
     }
     if (status)
         return status;
-    fill_pages(&s->kv, r->pages->data);
-    if (n_memories(&s->kv) && r->memory)
-        copy_memories(&s->kv, NULL, r->memory->data);
+    lac_saved_fill(&s->kv, r->pages->data);
+    if (lac_saved_memories(&s->kv) && r->memory)
+        lac_saved_copy_memories(&s->kv, NULL, r->memory->data);
     lac_kv_label_all(&s->kv);
     return r->compact ? lac_kv_pack_pages(&s->kv, r->compact->data, r->error) : LAC_OK;
 }

@@ -3,6 +3,7 @@
  *
  *   "ids"   I32 [n_ids]
  *   "gone"  I64 [n_layers][n_kv_heads]: keys that each head has given up
+ *   "gaps"  I64 [n_layers * n_kv_heads][2]: of these, lac_kv_gap_of
  *   "pages" U8  [pages of all heads, one head after another][page bytes], as in memory
  *   "compact" I64 [n_layers][n_kv_heads], where heads have compact pages: how many.  In the file
  *           all pages are whole, so that a session with another policy can go on
