@@ -145,7 +145,7 @@ static int run_subject(const struct bench_subject *subject, int argc, char **arg
     return EXIT_SUCCESS;
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     const char *word = argc > 1 ? argv[1] : "--help";
     if (!strcmp(word, "--help")) {
@@ -162,4 +162,15 @@ int main(int argc, char **argv)
     struct lac_error error;
     lac_fail(&error, LAC_E_ARGUMENT, "%s: no such subject", word);
     return complain(NULL, &error);
+}
+
+int main(int argc, char **argv)
+{
+    int status = run_command(argc, argv);
+    /* What was printed must have arrived for the status to be good; of reports it is known. */
+    if (!status && (ferror(stdout) | fflush(stdout))) {
+        fputs("lacuna-bench: standard output cannot be written\n", stderr);
+        return EXIT_FAILURE;
+    }
+    return status;
 }

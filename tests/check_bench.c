@@ -565,6 +565,7 @@ START_TEST(help)
         ck_assert_int_eq(run(asked[i]), 0);
         ck_assert_msg(strstr(output, "lacuna-bench") != NULL, "%s", output);
     }
+    ck_assert_int_eq(run("spmm --help >/dev/full"), 1);
 }
 END_TEST
 
