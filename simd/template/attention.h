@@ -31,9 +31,18 @@ struct key_part {
     size_t k_ld, v_ld, v_step, n_keys;
 };
 
+/* Where keys and values begin of the pages of the block that comes next, a line for each feature,
+ * unless that lies behind this one, where processors fetch by themselves: lists with 95 % zeros,
+ * heads of 128 features, 16,384 tokens took 6 to 12 % longer without it. */
+struct block_ahead {
+    const char *k[BLOCK_PAGES], *v[BLOCK_PAGES];
+    size_t k_step, v_step, n_pages;
+};
+
 struct key_block {
     struct key_part parts[LAC_KEY_BLOCK];
     size_t n_parts, n_keys;
+    struct block_ahead ahead;
 };
 
 /* Where a key lies. */
@@ -150,6 +159,34 @@ static void gather_block(const struct lac_attention_args *a, const struct block_
     }
 }
 
+/* Behind entry i of the list. */
+static void find_ahead(const struct lac_attention_args *a, size_t i, int is_wide,
+                       struct block_ahead *ahead)
+{
+    const size_t size = is_wide ? sizeof(uint16_t) : sizeof(float);
+    ahead->n_pages = 0;
+    if (i + 1 == a->seen.n_blocks || a->seen.blocks[i + 1].block <= a->seen.blocks[i].block + 1)
+        return;
+    size_t key = (size_t)a->seen.blocks[i + 1].block * LAC_KEY_BLOCK;
+    for (; ahead->n_pages < BLOCK_PAGES && key < a->n_keys; key += LAC_LANES) {
+        struct key_place at = find_key(a, key);
+        ahead->k_step = at.segment->k_ld * size;
+        ahead->v_step = at.segment->v_step == 1 ? at.segment->v_ld * size : LAC_LANES * size;
+        ahead->k[ahead->n_pages] = (const char *)at.segment->k + at.key * size;
+        ahead->v[ahead->n_pages++] =
+            (const char *)at.segment->v + at.key * at.segment->v_step * size;
+    }
+}
+
+/* Lines of features [begin, end) of each page. */
+static inline void fetch_ahead(const char *const pages[BLOCK_PAGES], size_t n_pages, size_t step,
+                               size_t begin, size_t end)
+{
+    for (size_t d = begin; n_pages && d < end; d++)
+        for (size_t page = 0; page < n_pages; page++)
+            __builtin_prefetch(pages[page] + d * step, 0, 2);
+}
+
 /* s[j] = scale * sum_d k[d][j] q[d] for n_rows keys, and their maximum. */
 ALWAYS_INLINE void score_keys(const struct lac_attention_args *a, const float *q, const float *k,
                               size_t ld, float *s, vec *max, const int n_rows, const int n_vecs)
@@ -263,12 +300,17 @@ ALWAYS_INLINE void score_block(const struct lac_attention_args *a, const float *
                                struct attention_state *state, const int n_vecs)
 {
     float *s = state->s;
+    size_t done = 0;
     for (int i = 0; i < n_vecs; i++)
         state->block_max[i] = vec_set1(-INFINITY);
     for (size_t i = 0; i < block->n_parts; i++) {
         const struct key_part *part = &block->parts[i];
         for (size_t j = 0, n; j < part->n_keys; j += n) {
             n = tile_rows(part->n_keys - j, ATTENTION_ROWS(n_vecs));
+            fetch_ahead(block->ahead.k, block->ahead.n_pages, block->ahead.k_step,
+                        a->head_dim * done / block->n_keys,
+                        a->head_dim * (done + n) / block->n_keys);
+            done += n;
             tiles[n].score(a, q, part->k + j, part->k_ld, s, state->block_max);
             s += n * n_vecs * VEC_LANES;
         }
@@ -338,6 +380,7 @@ ALWAYS_INLINE void add_block(const struct lac_attention_args *a, const struct ke
     const vec *correction = state->ranges.is_begun ? state->correction : NULL;
     for (size_t d = 0, n; d < a->head_dim; d += n) {
         n = tile_rows(a->head_dim - d, rows);
+        fetch_ahead(block->ahead.v, block->ahead.n_pages, block->ahead.v_step, d, d + n);
         tiles[n].add(block, d, state->s, correction,
                      state->ranges.o + d * RANGE_LD + first * VEC_LANES);
     }
@@ -358,13 +401,14 @@ ALWAYS_INLINE void finish(const struct attention_state *state, size_t head_dim, 
 }
 
 /* What vectors from `first` on, of queries q, see of a block. */
-ALWAYS_INLINE void attend_seen(const struct lac_attention_args *a, const float *q,
+ALWAYS_INLINE void attend_seen(const struct lac_attention_args *a, size_t i, const float *q,
                                const struct block_sight *sight, struct wide_keys *wide,
                                const struct attention_tiles *tiles, struct attention_state *state,
                                const int first, const int n_vecs)
 {
     struct key_block block;
     gather_block(a, sight, wide, &block);
+    find_ahead(a, i, wide != NULL, &block.ahead);
     score_block(a, q, &block, tiles, state, n_vecs);
     if (sight->hides) {
         hide_keys(sight, state->s, n_vecs);
@@ -385,7 +429,7 @@ static NEVER_INLINE void attend_columns(const struct lac_attention_args *a,
     begin_empty(&state->ranges, a->head_dim, n_columns * COLUMN_VECS);
     for (int column = 0; column < n_columns; column++, lane += LAC_LANES)
         if (look(&a->seen, i, a->n_keys, lane, query_lanes(queries, lane, LAC_LANES), &sight))
-            attend_seen(a, queries->x + lane, &sight, wide, tiles, state, column * COLUMN_VECS,
+            attend_seen(a, i, queries->x + lane, &sight, wide, tiles, state, column * COLUMN_VECS,
                         COLUMN_VECS);
 }
 
@@ -409,7 +453,7 @@ ALWAYS_INLINE void attend(const struct lac_attention_args *a, struct query_block
         if (n_vecs > COLUMN_VECS && sight.is_ragged)
             attend_columns(a, queries, i, lane, wide, column_tiles, &state, n_vecs / COLUMN_VECS);
         else
-            attend_seen(a, q, &sight, wide, tiles, &state, 0, n_vecs);
+            attend_seen(a, i, q, &sight, wide, tiles, &state, 0, n_vecs);
         state.ranges.is_begun = 1;
     }
     end_ranges(&state.ranges, a->head_dim, vec_exp_weight, n_vecs);
@@ -431,6 +475,7 @@ ALWAYS_INLINE void score_lanes(const struct lac_scores_args *o, const struct que
     for (size_t i = 0; i < a->seen.n_blocks; i++) {
         if (look(&a->seen, i, a->n_keys, lane, lanes, &sight)) {
             gather_block(a, &sight, wide, &block);
+            block.ahead.n_pages = 0;
             score_block(a, queries->x + lane, &block, tiles, &state, n_vecs);
             if (sight.hides)
                 hide_keys(&sight, state.s, n_vecs);
