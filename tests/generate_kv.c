@@ -7,75 +7,11 @@
 #include <string.h>
 
 #include "tests/generate_naive.h"
+#include "tests/generate_policies.h"
 #include "tests/generate_suite.h"
 
 enum { PAGE = NAIVE_PAGE, LAYERS = NAIVE_LAYERS, KV_HEADS = NAIVE_KV_HEADS, HEAD = NAIVE_HEAD };
 enum { MOST_TOKENS = NAIVE_TOKENS, N_WORDS = TINY_LLAMA_WORDS };
-
-static const size_t budgets[LAYERS] = {33, 200};
-
-static const struct lac_kv_policy policies[] = {
-    {.kind = LAC_KV_STREAM, .n_sinks = 4, .n_window = 100},
-    {.kind = LAC_KV_STREAM, .n_sinks = 0, .n_window = 1},
-    {.kind = LAC_KV_STREAM, .n_sinks = 65, .n_window = 65},
-    {.kind = LAC_KV_STREAM, .n_sinks = 64, .n_window = LAC_KV_MOST},
-    {.kind = LAC_KV_STREAM,
-     .n_sinks = 1,
-     .n_window = 66,
-     .full_heads = naive_retrieving,
-     .n_full_heads = 2},
-    {.kind = LAC_KV_STREAM, .n_sinks = 4, .n_window = 100, .rest = LAC_KV_MEAN},
-    {.kind = LAC_KV_STREAM,
-     .n_sinks = 0,
-     .n_window = 1,
-     .rest = LAC_KV_MEAN,
-     .full_heads = naive_retrieving,
-     .n_full_heads = 2},
-    {.kind = LAC_KV_SNAP, .n_budget = 64},
-    {.kind = LAC_KV_SNAP, .layer_budgets = budgets, .n_layer_budgets = LAYERS},
-    {.kind = LAC_KV_SNAP, .n_budget = 40, .full_heads = naive_retrieving, .n_full_heads = 2},
-    {.kind = LAC_KV_SNAP, .n_budget = 120, .deal = LAC_KV_BY_MASS},
-    {.kind = LAC_KV_SNAP,
-     .n_budget = 60,
-     .n_observed = 20,
-     .deal = LAC_KV_BY_MASS,
-     .full_heads = naive_retrieving,
-     .n_full_heads = 2},
-    {.kind = LAC_KV_HEAVY, .n_budget = 64},
-    {.kind = LAC_KV_HEAVY, .n_budget = 100, .n_window = 1, .n_observed = 70},
-    {.kind = LAC_KV_HEAVY,
-     .layer_budgets = budgets,
-     .n_layer_budgets = LAYERS,
-     .n_window = 30,
-     .full_heads = naive_retrieving,
-     .n_full_heads = 2},
-    {.kind = LAC_KV_THIN, .share = 0.5},
-    {.kind = LAC_KV_THIN,
-     .share = 0.4,
-     .n_observed = 7,
-     .full_heads = naive_retrieving,
-     .n_full_heads = 2},
-    {.kind = LAC_KV_ZIP, .share = 0.7},
-    {.kind = LAC_KV_ZIP,
-     .share = 0.3,
-     .n_observed = 50,
-     .full_heads = naive_retrieving,
-     .n_full_heads = 2},
-    {.kind = LAC_KV_MEMORY, .n_window = 1, .n_budget = LAC_KV_MOST},
-    {.kind = LAC_KV_MEMORY,
-     .n_window = 66,
-     .n_sinks = 1000,
-     .n_budget = 1,
-     .full_heads = naive_retrieving,
-     .n_full_heads = 2},
-    {.kind = LAC_KV_MEMORY, .n_window = 65, .n_sinks = 4, .n_budget = 65},
-};
-enum { FIRST_SNAP = 7, FIRST_DEALT = 10, FIRST_HEAVY = 12, FIRST_MEAN = 5 };
-enum { FIRST_THIN = 15, FIRST_ZIP = 17, FIRST_MEMORY = 19 };
-
-/* What it reads depends on roundings that the definition does not know. */
-enum { LOOKED_UP = 21 };
-enum { N_POLICIES = sizeof policies / sizeof *policies };
 
 /* ---- Against it ---- */
 
@@ -560,7 +496,64 @@ START_TEST(memories_are_not_made_up)
     ck_assert_int_eq(lac_session_restore(next, path, &restored), LAC_E_UNSUPPORTED);
     ck_assert_uint_eq(restored, 77);
     lac_session_free(session);
+    /* Nor more of a window than they had. */
+    session = open_session(house.model, &ask);
+    sequence = add_text(session, PROMPT);
+    ck_assert_ok(session, lac_session_next(session, NULL, NULL));
+    ck_assert_ok(session, lac_session_next(session, NULL, NULL));
+    ck_assert_ok(session, lac_session_save(session, sequence, path));
+    ck_assert_ok(session, lac_session_restore(next, path, &restored));
     lac_session_free(next);
+    ask.kv_policy.n_window = 130;
+    next = open_session(house.model, &ask);
+    ck_assert_int_eq(lac_session_restore(next, path, &restored), LAC_E_UNSUPPORTED);
+    lac_session_free(session);
+    lac_session_free(next);
+    close_house(&house);
+}
+END_TEST
+
+/* Whatever a damaged file says of gaps, compact pages and memories: it is refused or goes on. */
+START_TEST(damage_is_harmless)
+{
+    static unsigned char good[1 << 18];
+    struct house house = open_tiny(1, 0, test_seed(), naive_tiny(0));
+    struct ask ask = ask_of(&policies[_i]);
+    struct lac_session *session = open_session(house.model, &ask);
+    size_t sequence = add_text(session, PROMPT), n_refused = 0;
+    uint64_t state = test_seed();
+    char path[512];
+    snprintf(path, sizeof path, "%s/damaged", scratch_directory());
+    for (size_t i = 0; i < 3; i++)
+        ck_assert_ok(session, lac_session_next(session, NULL, NULL));
+    ck_assert_ok(session, lac_session_save(session, sequence, path));
+    ck_assert_ok(session, lac_session_remove(session, sequence));
+    FILE *file = fopen(path, "rb");
+    ck_assert_ptr_nonnull(file);
+    size_t n = fread(good, 1, sizeof good, file);
+    fclose(file);
+    ck_assert_uint_lt(n, sizeof good);
+    for (size_t i = 0; i < 150; i++) {
+        /* Small tensors are what no sum covers: bytes in the file's first half are theirs too. */
+        size_t at = i % 3 ? random_below(&state, n) : random_below(&state, n / 8);
+        unsigned char byte = good[at];
+        good[at] ^= (unsigned char)(1 + random_below(&state, 255));
+        file = fopen(path, "wb");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_uint_eq(fwrite(good, 1, n, file), n);
+        fclose(file);
+        good[at] = byte;
+        if (lac_session_restore(session, path, &sequence)) {
+            ck_assert_str_ne(lac_session_message(session), "");
+            n_refused++;
+            continue;
+        }
+        ck_assert_ok(session, lac_session_set_max_new_tokens(session, sequence, 5));
+        ck_assert_ok(session, lac_session_run(session));
+        ck_assert_ok(session, lac_session_remove(session, sequence));
+    }
+    ck_assert_uint_gt(n_refused, 50);
+    lac_session_free(session);
     close_house(&house);
 }
 END_TEST
@@ -579,6 +572,7 @@ void add_kv_tests(Suite *suite)
     tcase_add_loop_test(tc, turns_depend_on_no_batch, 0, N_POLICIES);
     tcase_add_loop_test(tc, cancelled_texts_go_on, 0, N_POLICIES);
     tcase_add_loop_test(tc, caches_stay_small, 0, N_POLICIES);
+    tcase_add_loop_test(tc, damage_is_harmless, 0, N_POLICIES);
     tcase_add_test(tc, memories_are_long);
     tcase_add_test(tc, memories_are_not_made_up);
     tcase_add_test(tc, bad_policies_are_refused);

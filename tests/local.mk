@@ -241,7 +241,8 @@ check_PROGRAMS += tests/check_generate
 TESTS += tests/check_generate
 tests_check_generate_SOURCES = tests/check_generate.c tests/generate_activations.c \
 	tests/generate_copies.c tests/generate_kv.c tests/generate_long.c tests/generate_memory.c \
-	tests/generate_naive.c tests/generate_naive.h tests/generate_sample.c tests/generate_suite.h \
+	tests/generate_naive.c tests/generate_naive.h tests/generate_policies.h \
+	tests/generate_sample.c tests/generate_suite.h \
 	tests/generate_support.c tests/generate_texts.c
 tests_check_generate_CPPFLAGS = $(test_cppflags)
 tests_check_generate_LDADD = $(test_libraries)

@@ -140,7 +140,7 @@ enum lac_kv_policy_kind {
      * edge, so that a text may be longer than lac_model_max_tokens: up to LAC_KV_MOST_TOKENS.
      * LAC_E_UNSUPPORTED for models without rotary positions, or whose positions depend on the
      * text's length.  All keys are kept, those of the window twice; a file (lac_session_save) of
-     * another policy cannot go on with this one.
+     * another policy, or with a smaller window, cannot go on with this one.
      * After Xiao et al., InfLLM: training-free long-context extrapolation for LLMs with an
      * efficient context memory, 2024, whose blocks are found by some of their keys. */
     LAC_KV_MEMORY = 10,

@@ -426,6 +426,18 @@ static enum lac_status check_memory(const struct reader *r, const struct lac_kv 
     return LAC_OK;
 }
 
+/* Keys that a memory's window holds are turned by their positions: there are no more of them. */
+static enum lac_status check_window(const struct reader *r, const struct lac_kv *kv)
+{
+    for (size_t t = 0; t < n_tables(kv); t++) {
+        size_t layer = t / kv->shape.n_heads, head = t % kv->shape.n_heads;
+        if (lac_kv_remembers(kv, layer, head) && lac_kv_skipped(kv, layer, head))
+            return lac_fail(r->error, LAC_E_UNSUPPORTED,
+                            "%s: saved by a session with a smaller window", r->path);
+    }
+    return LAC_OK;
+}
+
 static enum lac_status check_tensors(struct reader *r, const struct lac_kv *kv)
 {
     const struct numbers *n = &r->numbers;
@@ -514,6 +526,8 @@ static enum lac_status read_text(struct reader *r, struct lac_saved *s)
     if (!status)
         status = lac_kv_restore(&s->kv, (size_t)r->numbers.n_keys, r->gone->data, r->gaps->data,
                                 r->error);
+    if (!status)
+        status = check_window(r, &s->kv);
     if (!status && r->lost && !s->kv.lost) {
         s->kv.lost = lac_alloc(s->kv.host, 1, r->lost->size_bytes);
         if (!s->kv.lost)
