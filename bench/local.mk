@@ -316,6 +316,12 @@ bench-record-attention: bench-results
 	./lacuna-bench attention --length 4096,32768,131072 --mode causal --seconds 0.5 \
 		--rule window,sinks,bigbird,strided,neighbours --isa avx512_vnni --cpu $(BENCH_CPU) \
 		--save $(BENCH_RESULTS)/attention-rules
+	./lacuna-bench attention --length 32768 --head-dim 64,128 --mode causal --zeros 0.9 \
+		--rule vertical_slash,pooled,estimate,gate --seconds 0.5 --isa avx512_vnni \
+		--cpu $(BENCH_CPU) --save $(BENCH_RESULTS)/attention-choices
+	./lacuna-bench attention --length 32768 --head-dim 64,128 --mode decode --seconds 0.5 \
+		--rule window,quest,channels --isa avx512_vnni --cpu $(BENCH_CPU) \
+		--save $(BENCH_RESULTS)/attention-decode
 
 # The planner's cache is left alone: these are figures.
 bench-record-crossover: bench-results
