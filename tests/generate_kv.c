@@ -406,6 +406,7 @@ END_TEST
 
 START_TEST(bad_policies_are_refused)
 {
+    static const size_t more[3] = {40, 40, 40};
     static const struct lac_kv_head no_layer = {LAYERS, 0}, no_head = {0, KV_HEADS};
     static const struct lac_kv_policy bad[] = {
         {.kind = LAC_KV_STREAM},
@@ -428,7 +429,7 @@ START_TEST(bad_policies_are_refused)
         {.kind = LAC_KV_HEAVY},
         {.kind = LAC_KV_HEAVY, .n_budget = 9, .n_window = 10},
         {.kind = LAC_KV_HEAVY, .n_budget = (size_t)LAC_KV_MOST + 1},
-        {.kind = LAC_KV_HEAVY, .layer_budgets = budgets, .n_layer_budgets = 3},
+        {.kind = LAC_KV_HEAVY, .layer_budgets = more, .n_layer_budgets = 3},
         {.kind = LAC_KV_THIN},
         {.kind = LAC_KV_THIN, .share = 1.01},
         {.kind = LAC_KV_THIN, .share = NAN},
