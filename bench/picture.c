@@ -216,11 +216,21 @@ static int shape_of(size_t series)
     return shapes[series / N_COLOURS % 5];
 }
 
+/* Of so many names: one below the other beside the picture, as large as there is room for. */
+static void print_key(size_t n, FILE *script)
+{
+    enum { HEIGHT_OF_ALL = 440, LARGEST = 13, SMALLEST = 5 };
+    size_t size = HEIGHT_OF_ALL * 5 / 8 / (n + 1); /* a line takes 8/5 of the letters' height */
+    size = size > LARGEST ? LARGEST : size < SMALLEST ? SMALLEST : size;
+    fprintf(script, "set key outside right top vertical maxcols 1 font ',%zu' samplen 2\n", size);
+}
+
 static void print_lines(const struct bench_report *report, const struct bench_picture *picture,
                         FILE *script)
 {
     static struct series series[MOST_SERIES];
     size_t n = list_series(report, picture, series);
+    print_key(n, script);
     fprintf(script, "unset logscale\nset xlabel '%s'\nset ylabel '%s'\nset yrange [0:*]\n",
             picture->x_title, picture->y_title);
     if (picture->log_x)
@@ -308,6 +318,7 @@ static void print_roofline(const struct bench_report *report, const struct bench
     size_t n = list_series(report, picture, series);
     if (is_text(report, "limit") || bench_limits_load(&limits) != BENCH_LIMITS_KNOWN)
         collect_roofs(report, &limits);
+    print_key(n + limits.n, script);
     fputs("set logscale xy 10\nset xlabel 'operations a byte (weights, activations, results)'\n"
           "set ylabel '10^9 operations a second, nonzero'\nset yrange [1:*]\n",
           script);
@@ -334,7 +345,7 @@ static void print_script(const struct bench_report *report, const struct bench_p
         n++;
     fprintf(script,
             "set terminal svg noenhanced size %d,%zu font 'sans-serif,13' background '#ffffff'\n"
-            "set multiplot layout %zu,1\nset key outside right top\nset grid lc rgb '#dddddd'\n"
+            "set multiplot layout %zu,1\nset grid lc rgb '#dddddd'\n"
             "set border lc rgb '#666666'\n",
             (int)WIDTH, n * HEIGHT, n);
     for (size_t i = 0; i < n; i++) {
