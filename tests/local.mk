@@ -112,8 +112,8 @@ tests_check_ops_LDADD = $(test_libraries)
 
 check_PROGRAMS += tests/check_pick
 TESTS += tests/check_pick
-tests_check_pick_SOURCES = tests/check_pick.c tests/pick_gates.c tests/pick_methods.c \
-	tests/pick_network.c tests/pick_suite.h tests/pick_trial.c tests/run_support.c \
+tests_check_pick_SOURCES = tests/check_pick.c tests/pick_gates.c tests/pick_head.c \
+	tests/pick_methods.c tests/pick_network.c tests/pick_suite.h tests/pick_trial.c tests/run_support.c \
 	tests/run_suite.h
 tests_check_pick_CPPFLAGS = $(test_cppflags)
 tests_check_pick_LDADD = $(test_libraries)

@@ -11,125 +11,7 @@
 #include "src/run/plan.h"
 #include "tests/pick_suite.h"
 
-/* ---- A head ---- */
-
-static void *some(size_t n, size_t size)
-{
-    void *memory = calloc(n ? n : 1, size);
-    ck_assert_ptr_nonnull(memory);
-    return memory;
-}
-
-static void make_room(struct pick_head *h)
-{
-    size_t bytes = lac_pick_room_bytes(&h->sizes);
-    h->room_memory = lac_alloc(&lac_default_host, bytes, 1);
-    ck_assert_ptr_nonnull(h->room_memory);
-    memset(h->room_memory, 0xff, bytes);
-}
-
-struct pick_head pick_head_make(size_t n, size_t dim)
-{
-    struct pick_head h = {.n = n,
-                          .dim = dim,
-                          .n_tiles = lac_ceil_div(n, LAC_TILE),
-                          .n_pages = lac_ceil_div(n, LAC_LANES),
-                          .scale = 1 / sqrtf((float)dim)};
-    h.q = some(n * dim, sizeof *h.q);
-    h.k = some(n * dim, sizeof *h.k);
-    h.v = some(n * dim, sizeof *h.v);
-    h.panels = some(h.n_tiles * 3 * dim * LAC_TILE, sizeof *h.panels);
-    h.tiles = some(h.n_tiles, sizeof *h.tiles);
-    h.queries = some(h.n_tiles, sizeof *h.queries);
-    h.bf16 = some(h.n_pages, sizeof *h.bf16);
-    h.pages_bf16 = some(h.n_pages, sizeof *h.pages_bf16);
-    h.pages_s8 = some(h.n_pages, sizeof *h.pages_s8);
-    h.memory_bf16 = some(h.n_pages, lac_kv_page_bytes(LAC_BF16, dim));
-    h.memory_s8 = some(h.n_pages, lac_kv_page_bytes(LAC_S8, dim));
-    h.bits = some((h.n_tiles + LAC_SPAN_BLOCKS) * lac_pick_words(n), sizeof *h.bits);
-    h.sizes = (struct lac_pick_sizes){n, dim, 1, NULL};
-    make_room(&h);
-    return h;
-}
-
-void pick_head_gate(struct pick_head *h, const struct lac_pick_gates *gates, size_t n_heads)
-{
-    lac_free(&lac_default_host, h->room_memory);
-    h->gates = gates;
-    h->sizes.n_heads = n_heads;
-    h->sizes.gates = gates->kind;
-    make_room(h);
-}
-
-void pick_head_fill(struct pick_head *h)
-{
-    for (size_t i = 0; i < h->n_tiles; i++) {
-        float *panel = h->panels + i * 3 * h->dim * LAC_TILE;
-        size_t n = lac_min_size(h->n - i * LAC_TILE, LAC_TILE), ld = LAC_TILE;
-        for (size_t d = 0; d < h->dim; d++)
-            for (size_t j = 0; j < n; j++) {
-                size_t at = (i * LAC_TILE + j) * h->dim + d;
-                panel[d * ld + j] = h->q[at];
-                panel[(h->dim + d) * ld + j] = h->k[at];
-                panel[(2 * h->dim + d) * ld + j] = h->v[at];
-            }
-        h->queries[i] = (struct lac_query_segment){.q = panel, .ld = ld, .n_queries = n};
-        h->tiles[i] =
-            (struct lac_kv_segment){panel + h->dim * ld, panel + 2 * h->dim * ld, ld, ld, 1, n};
-    }
-    size_t bf16_bytes = lac_kv_page_bytes(LAC_BF16, h->dim);
-    for (size_t i = 0; i < h->n_pages; i++) {
-        h->pages_bf16[i] = h->memory_bf16 + i * bf16_bytes;
-        h->pages_s8[i] = h->memory_s8 + i * lac_kv_page_bytes(LAC_S8, h->dim);
-        h->bf16[i] = (struct lac_kv_segment){
-            h->pages_bf16[i], h->memory_bf16 + i * bf16_bytes + bf16_bytes / 2, LAC_LANES, 1,
-            h->dim,           lac_min_size(LAC_LANES, h->n - i * LAC_LANES)};
-    }
-    struct lac_kv_pages_args args = {h->tiles, h->n_tiles, h->dim, h->pages_s8, 0};
-    lac_kernel_find_dtype(LAC_OP_KV_PAGES, LAC_S8, 0)->run.kv_pages(&args);
-    args.pages = h->pages_bf16;
-    lac_kernel_find_dtype(LAC_OP_KV_PAGES, LAC_BF16, 0)->run.kv_pages(&args);
-}
-
-void pick_head_free(struct pick_head *h)
-{
-    void *all[] = {h->q,    h->k,          h->v,        h->panels,      h->tiles,     h->queries,
-                   h->bf16, h->pages_bf16, h->pages_s8, h->memory_bf16, h->memory_s8, h->bits};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        free(all[i]);
-    lac_free(&lac_default_host, h->room_memory);
-}
-
-void pick_head_choose(struct pick_head *h, const struct lac_pick *choice, bool is_causal,
-                      enum lac_dtype dtype, unsigned features)
-{
-    struct lac_kernels kernels = {0};
-    size_t words = lac_pick_words(h->n);
-    lac_plan_shared(&kernels, features);
-    h->room = lac_pick_room_at(h->room_memory, &h->sizes);
-    for (size_t first = 0; first < h->n; first += LAC_PICK_SPAN) {
-        struct lac_pick_args args = {
-            .choice = choice,
-            .gates = h->gates,
-            .kernels = &kernels,
-            .is_causal = is_causal,
-            .head_dim = h->dim,
-            .scale = h->scale,
-            .dtype = dtype,
-            .segments = dtype == LAC_BF16 ? h->bf16 : h->tiles,
-            .n_segments = dtype == LAC_BF16 ? h->n_pages : h->n_tiles,
-            .segment_keys = dtype == LAC_BF16 ? LAC_LANES : LAC_TILE,
-            .pages = (const void *const *)h->pages_s8,
-            .n_keys = h->n,
-            .queries = h->queries + first / LAC_TILE,
-            .first = first,
-            .n_queries = lac_min_size(LAC_PICK_SPAN, h->n - first),
-            .room = &h->room,
-            .bits = h->bits + first / LAC_PICK_QUERIES * words,
-        };
-        lac_pick_keys(&args);
-    }
-}
+/* ---- Heads ---- */
 
 static bool has_page(const struct pick_head *h, size_t block, size_t page)
 {
@@ -189,7 +71,7 @@ static void weigh_lines(const struct pick_head *h, const struct lac_pick *c, siz
     size_t span = block * LAC_PICK_QUERIES / LAC_PICK_SPAN * LAC_PICK_SPAN;
     size_t end = lac_min_size(span + LAC_PICK_SPAN, h->n);
     size_t up = lac_round_up(end, 16), begin = up - lac_min_size(c->n_sampled, up - span);
-    double *p = some(h->n, sizeof *p);
+    double *p = pick_some(h->n, sizeof *p);
     for (size_t i = begin; i < end; i++) {
         size_t n = is_causal ? i + 1 : h->n;
         double most = -INFINITY, sum = 0;
@@ -251,7 +133,8 @@ static void check_lines(const struct pick_head *h, const struct lac_pick *c, siz
     size_t n_seen = lac_ceil_div(is_causal ? end : h->n, 16);
     size_t n_pages = lac_ceil_div(is_causal ? span_end : h->n, 16);
     size_t n_negative = is_causal ? 0 : h->n_pages;
-    double *columns = some(h->n_pages, sizeof *columns), *groups = some(3 * h->n_pages, 8);
+    double *columns = pick_some(h->n_pages, sizeof *columns),
+           *groups = pick_some(3 * h->n_pages, 8);
     weigh_lines(h, c, block, is_causal, columns, groups, n_negative);
     /* Without diagonals: each page that is seen for its weight alone weighs at least as much as
      * each that is not, and their number is what was asked for. */
@@ -287,7 +170,8 @@ static void check_diagonals(const struct pick_head *h, const struct lac_pick *c,
     size_t end = lac_min_size(begin + LAC_PICK_QUERIES, h->n);
     size_t n_seen = lac_ceil_div(is_causal ? end : h->n, 16);
     size_t n_negative = is_causal ? 0 : h->n_pages, n_groups = n_negative + h->n_pages;
-    double *columns = some(h->n_pages, sizeof *columns), *groups = some(3 * h->n_pages, 8);
+    double *columns = pick_some(h->n_pages, sizeof *columns),
+           *groups = pick_some(3 * h->n_pages, 8);
     double heaviest = 0;
     size_t best = 0;
     weigh_lines(h, c, block, is_causal, columns, groups, n_negative);
@@ -364,7 +248,7 @@ static void check_estimated(const struct pick_head *h, const struct lac_pick *c,
 {
     size_t begin = block * LAC_PICK_QUERIES, n_all = lac_min_size(LAC_PICK_QUERIES, h->n - begin);
     size_t n = lac_min_size(n_all, 8), n_blocks = lac_ceil_div(h->n, LAC_KEY_BLOCK);
-    double *best = some(n_blocks, sizeof *best), slack = 0;
+    double *best = pick_some(n_blocks, sizeof *best), slack = 0;
     for (size_t b = 0; b < n_blocks; b++)
         best[b] = -INFINITY;
     for (size_t lane = 0; lane < n; lane++) {
@@ -494,7 +378,7 @@ static void check_features(struct pick_head *h, size_t method, bool is_causal)
     static const enum lac_dtype dtypes[] = {LAC_F32, LAC_BF16, LAC_S8};
     static const char *const isas[] = {"avx2", "avx512", "avx512_vnni", "neon", "neon_dotprod"};
     size_t n = lac_ceil_div(h->n, LAC_PICK_QUERIES) * lac_pick_words(h->n);
-    uint64_t *expected = some(n, sizeof *expected);
+    uint64_t *expected = pick_some(n, sizeof *expected);
     for (size_t i = 0; i < 3; i++) {
         pick_head_choose(h, &methods[method].choice, is_causal, dtypes[i], 0);
         memcpy(expected, h->bits, n * sizeof *expected);
@@ -539,7 +423,7 @@ static size_t find_queries(const struct pick_head *h, size_t begin, size_t end, 
 
 static void check_result(const struct pick_head *h, size_t query, bool is_causal, const float *y)
 {
-    double most = -INFINITY, sum = 0, *p = some(h->n, sizeof *p);
+    double most = -INFINITY, sum = 0, *p = pick_some(h->n, sizeof *p);
     for (size_t j = 0; j < h->n; j++)
         if (has_page(h, query / LAC_PICK_QUERIES, j / 16) && (!is_causal || j <= query))
             most = fmax(most, p[j] = score(h, query, j));
@@ -563,9 +447,9 @@ static void check_attention(struct pick_head *h, size_t method, bool is_causal)
     const struct lac_kernel *kernel =
         lac_kernel_find_dtype(LAC_OP_ATTENTION, LAC_F32, lac_cpu_features());
     size_t n_blocks = lac_ceil_div(h->n, LAC_KEY_BLOCK);
-    struct lac_seen_block *blocks = some(n_blocks, sizeof *blocks);
-    struct lac_seen_mask *masks = some(n_blocks, sizeof *masks);
-    float *y = some(2 * h->dim * LAC_TILE, sizeof *y);
+    struct lac_seen_block *blocks = pick_some(n_blocks, sizeof *blocks);
+    struct lac_seen_mask *masks = pick_some(n_blocks, sizeof *masks);
+    float *y = pick_some(2 * h->dim * LAC_TILE, sizeof *y);
     pick_head_choose(h, &methods[method].choice, is_causal, LAC_F32, lac_cpu_features());
     for (size_t begin = 0; begin < h->n; begin += LAC_PICK_QUERIES) {
         size_t n = lac_min_size(LAC_PICK_QUERIES, h->n - begin);

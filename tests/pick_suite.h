@@ -7,6 +7,9 @@
 #include "tests/support.h"
 #include "tests/tiny.h"
 
+/* n items of 0. */
+void *pick_some(size_t n, size_t size);
+
 /* One head of a sequence, tile by tile, in every form that attention takes keys in. */
 struct pick_head {
     size_t n, dim, n_tiles, n_pages;
